@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What a scenario uses inside L1. Source it first:
+#
+#	. "$(dirname "$0")/../l1.sh"
+#
+# Drives are numbered from 0. They sit at fixed PCI addresses (the lab puts
+# drive N at slot 0x10 + N), so a drive is found before any driver is bound, and
+# its serial number is labN. Guests: see l2.sh, ktap_*: see ktap.sh.
+
+LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$LAB/ktap.sh"
+. "$LAB/l2.sh"
+
+l1_err()
+{
+	echo "# $*" >&2
+	return 1
+}
+
+# l1_wait SECONDS COMMAND...: until COMMAND succeeds
+l1_wait()
+{
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.1
+	done
+}
+
+l1_drives()
+{
+	local n=0
+
+	while l1_bdf $n >/dev/null 2>&1; do
+		n=$((n + 1))
+	done
+	echo $n
+}
+
+# l1_bdf N: PCI address of drive N
+l1_bdf()
+{
+	local bdf class
+
+	bdf=$(printf '0000:00:%02x.0' $((0x10 + $1)))
+	class=$(cat "/sys/bus/pci/devices/$bdf/class" 2>/dev/null)
+	[ "$class" = 0x010802 ] || { l1_err "no drive $1"; return 1; }
+	echo "$bdf"
+}
+
+# l1_ctrl N: name of the nvme controller of drive N (nvme0), while bound. The
+# kernel probes drives in parallel: nvme0 need not be drive 0.
+l1_ctrl()
+{
+	local bdf d
+
+	bdf=$(l1_bdf "$1") || return 1
+	for d in "/sys/bus/pci/devices/$bdf/nvme/"nvme*; do
+		[ -d "$d" ] || return 1
+		echo "${d##*/}"
+	done
+}
+
+# l1_ns N NSID: block device of a namespace of drive N
+l1_ns()
+{
+	local ctrl d name
+
+	ctrl=$(l1_ctrl "$1") || return 1
+	# With native multipath the disk hangs on the subsystem, and the
+	# controller has a hidden nvme0c0n1.
+	for d in "/sys/class/nvme/$ctrl"/nvme*n*; do
+		[ "$(cat "$d/nsid" 2>/dev/null)" = "$2" ] || continue
+		name=${d##*/}
+		name=$(sed 's/c[0-9]*n/n/' <<<"$name")
+		[ -b "/dev/$name" ] || return 1
+		echo "/dev/$name"
+		return 0
+	done
+	return 1
+}
+
+l1_ctrl_live()
+{
+	local ctrl
+
+	ctrl=$(l1_ctrl "$1") &&
+		[ "$(cat "/sys/class/nvme/$ctrl/state" 2>/dev/null)" = live ]
+}
+
+l1_drive_ready()
+{
+	l1_ctrl_live "$1" && l1_ns "$1" 1 >/dev/null
+}
+
+# l1_load_nvme [PARAM=VALUE...]: load the host's driver, wait for all drives
+l1_load_nvme()
+{
+	local n
+
+	modprobe nvme "$@" || return 1
+	for ((n = 0; n < $(l1_drives); n++)); do
+		l1_wait 30 l1_drive_ready $n ||
+			{ l1_err "drive $n did not come up"; return 1; }
+	done
+}
+
+# l1_insmod FILE [PARAM=VALUE...]: a module of ours with what it depends on
+l1_insmod()
+{
+	local ko=$1 dep deps
+
+	shift
+	[ -e "$ko" ] || { l1_err "$ko is missing: run 'lab build'"; return 1; }
+	deps=$(modinfo -F depends "$ko") || return 1
+	for dep in ${deps//,/ }; do
+		modprobe "$dep" || return 1
+	done
+	insmod "$ko" "$@"
+}
+
+l1_load_lightiov()
+{
+	l1_insmod /out/lightiov.ko "$@"
+}
+
+l1_load_kvm()
+{
+	modprobe kvm_amd && [ -c /dev/kvm ]
+}
+
+# l1_bind_vfio BDF: give a whole drive to vfio-pci. l1_bind_nvme: and back.
+l1_bind_vfio()
+{
+	modprobe vfio-pci && l1_bind "$1" vfio-pci
+}
+
+l1_bind_nvme()
+{
+	l1_bind "$1" nvme
+}
+
+l1_bind()
+{
+	local dev=/sys/bus/pci/devices/$1
+
+	echo "$2" >"$dev/driver_override" || return 1
+	if [ -e "$dev/driver" ]; then
+		echo "$1" >"$dev/driver/unbind" || return 1
+	fi
+	echo "$1" >/sys/bus/pci/drivers_probe || return 1
+	[ "$(basename "$(readlink "$dev/driver")")" = "$2" ]
+}
+
+# mdev_create BDF TYPE [UUID]: prints the UUID. TYPE in full, or 4q for
+# nvme-lightiov-4q.
+mdev_create()
+{
+	local type=$2 uuid=${3:-} dir
+
+	case $type in
+	nvme-*) ;;
+	*) type=nvme-lightiov-$type ;;
+	esac
+	[ -n "$uuid" ] || uuid=$(cat /proc/sys/kernel/random/uuid)
+	dir=/sys/bus/pci/devices/$1/mdev_supported_types/$type
+	[ -d "$dir" ] || { l1_err "$1 has no mdev type $type"; return 1; }
+	echo "$uuid" >"$dir/create" || return 1
+	[ -e "/sys/bus/mdev/devices/$uuid" ] || return 1
+	echo "$uuid"
+}
+
+mdev_remove()
+{
+	echo 1 >"/sys/bus/mdev/devices/$1/remove"
+}
+
+# mdev_attr UUID NAME [VALUE]: read or write one of the instance's attributes
+mdev_attr()
+{
+	local f=/sys/bus/mdev/devices/$1/lightiov/$2
+
+	if [ $# -gt 2 ]; then
+		echo "$3" >"$f"
+	else
+		cat "$f"
+	fi
+}

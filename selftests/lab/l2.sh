@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Guests (L2) of a scenario: stock QEMU with KVM in L1. Sourced by l1.sh. All
+# state of guest NAME is in /run/l2/NAME, so the functions also work from
+# subshells:
+#	cmd		QEMU's command line, one argument a line
+#	pid		QEMU's process
+#	agent.sock	to the agent in the guest, see l2-agent
+# Its console goes to /results/l2-NAME-console.log.
+
+L2_RUN=/run/l2
+L2_APPEND="console=ttyS0 lab.role=l2 loglevel=6 panic=-1 mitigations=off
+	no_timer_check tsc=reliable rcupdate.rcu_cpu_stall_timeout=300
+	watchdog_thresh=60 random.trust_cpu=on"
+
+# The guest's second disk: what the build made, plus the guest's init and agent.
+# A disk, because reading tens of MiB over a guest's own 9p share hung.
+l2_payload()
+{
+	local img=$L2_RUN/payload.img dir=$L2_RUN/payload kb
+
+	[ -e "$img" ] && return 0
+	mkdir -p "$dir" || return 1
+	cp -r /out/. "$dir/" || return 1
+	cp "$LAB/l2-init" "$LAB/l2-agent" "$LAB/ktap.sh" "$dir/" || return 1
+	kb=$(du -sk "$dir" | cut -f1)
+	truncate -s $((kb * 5 / 4 + 4096))K "$img.tmp" &&
+		mke2fs -q -F -t ext4 -O ^has_journal -m 0 -d "$dir" "$img.tmp" &&
+		mv "$img.tmp" "$img"
+}
+
+# l2_start NAME [--cpus N] [--mem MIB] [--machine M] [--mdev UUID]...
+#	[--vfio-pci BDF]... [--append ARGS] [--qemu-arg ARG]...
+#
+# Returns when QEMU runs; l2_wait_up waits for the guest.
+l2_start()
+{
+	local name=$1 cpus=1 mem=1024 machine=q35 append=
+	local -a devs=() cmd
+
+	shift
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--cpus) cpus=$2 ;;
+		--mem) mem=$2 ;;
+		--machine) machine=$2 ;;
+		--append) append=$2 ;;
+		--mdev)	devs+=(-device
+				"vfio-pci,sysfsdev=/sys/bus/mdev/devices/$2") ;;
+		--vfio-pci) devs+=(-device "vfio-pci,host=$2") ;;
+		--qemu-arg) devs+=("$2") ;;
+		*) l1_err "l2_start: unknown option $1"; return 1 ;;
+		esac
+		shift 2
+	done
+	[ -c /dev/kvm ] || l1_load_kvm || { l1_err "no KVM"; return 1; }
+	mkdir -p "$L2_RUN/$name" || return 1
+	l2_payload || { l1_err "no payload disk"; return 1; }
+
+	# shellcheck disable=SC2086 # white space is squeezed on purpose
+	append=$(echo $L2_APPEND $append)
+	cmd=(qemu-system-x86_64 -name "$name" -machine "$machine" -enable-kvm
+		-cpu host -smp "$cpus" -m "$mem" -nodefaults -nographic -nic none
+		-kernel /boot/lab-vmlinuz -initrd /boot/lab-initrd.img
+		-append "$append"
+		-drive "if=virtio,format=raw,readonly=on,file=/dev/vda"
+		-drive "if=virtio,format=raw,readonly=on,file=$L2_RUN/payload.img"
+		-chardev "file,id=con,append=on,path=/results/l2-$name-console.log"
+		-serial chardev:con
+		-chardev "socket,id=agent,path=$L2_RUN/$name/agent.sock,server=on,wait=off"
+		-device virtio-serial-pci
+		-device "virtserialport,chardev=agent,name=lab.agent"
+		"${devs[@]}")
+	printf '%s\n' "${cmd[@]}" >"$L2_RUN/$name/cmd"
+	l2_launch "$name"
+}
+
+# Start QEMU from the saved command line.
+l2_launch()
+{
+	local dir=$L2_RUN/$1
+	local -a cmd
+
+	mapfile -t cmd <"$dir/cmd"
+	rm -f "$dir/agent.sock"
+	setsid "${cmd[@]}" </dev/null >>"/results/l2-$1-qemu.log" 2>&1 &
+	echo $! >"$dir/pid"
+	if ! l1_wait 30 l2_socket_or_dead "$1" || ! l2_alive "$1"; then
+		l1_err "guest $1: QEMU did not start"
+		sed 's/^/# /' "/results/l2-$1-qemu.log" >&2
+		return 1
+	fi
+}
+
+l2_socket_or_dead()
+{
+	[ -S "$L2_RUN/$1/agent.sock" ] || ! l2_alive "$1"
+}
+
+l2_pid()
+{
+	cat "$L2_RUN/$1/pid"
+}
+
+l2_alive()
+{
+	local pid state
+
+	pid=$(l2_pid "$1" 2>/dev/null) || return 1
+	state=$(sed 's/.*) \(.\).*/\1/' "/proc/$pid/stat" 2>/dev/null)
+	[ -n "$state" ] && [ "$state" != Z ]
+}
+
+# TCG's text patching kills a guest's boot now and then, see lab's own
+# boot_died_of_tcg.
+l2_died_of_tcg()
+{
+	grep -q 'int3: 0000' "/results/l2-$1-console.log" ||
+		{ grep -q 'double fault: 0000' "/results/l2-$1-console.log" &&
+		  grep -q 'RIP: .*entry_SYSCALL_64' "/results/l2-$1-console.log"; }
+}
+
+# l2_wait_up NAME [SECONDS]: until the agent answers. A boot that died of TCG is
+# repeated once, its log kept, and counted in /results/retries.
+l2_wait_up()
+{
+	local name=$1 left=${2:-120} log=/results/l2-$1-console.log
+
+	l2_ping "$name" "$left" && return 0
+	if [ ! -e "$L2_RUN/$name/retried" ] && l2_died_of_tcg "$name"; then
+		: >"$L2_RUN/$name/retried"
+		echo "# guest $name: boot died of TCG text patching, retried"
+		echo "l2 $name" >>/results/retries
+		l2_kill9 "$name"
+		mv "$log" "/results/l2-$name-boot1.tcg-log"
+		l2_launch "$name" && l2_ping "$name" "$left" && return 0
+	fi
+	l1_err "guest $name is not up, end of its console:"
+	tail -n 15 "$log" | sed 's/^/# /' >&2
+	return 1
+}
+
+# Poll in short pieces, so that a dead boot is seen before the full time is up.
+l2_ping()
+{
+	local end=$((SECONDS + $2)) rc
+
+	while [ $SECONDS -lt $end ] && l2_alive "$1"; do
+		"$LAB/l2ctl" "$L2_RUN/$1" ping 10 >/dev/null 2>&1
+		rc=$?
+		[ $rc -ne 0 ] || return 0
+		l2_died_of_tcg "$1" && return 1
+	done
+	return 1
+}
+
+# l2_exec NAME [--timeout SECONDS] COMMAND
+#
+# COMMAND runs with bash in the guest; its output and exit code come back. 124:
+# it was killed at the timeout; 125: the guest died or rebooted meanwhile. One
+# command at a time per guest: put others in the background there.
+l2_exec()
+{
+	local name=$1 timeout=60
+
+	shift
+	if [ "$1" = --timeout ]; then
+		timeout=$2
+		shift 2
+	fi
+	"$LAB/l2ctl" "$L2_RUN/$name" exec "$timeout" "$*"
+}
+
+# l2_reboot NAME [SECONDS]: reboot inside the same QEMU, wait for the agent
+l2_reboot()
+{
+	local id left=${2:-120} end
+
+	id=$("$LAB/l2ctl" "$L2_RUN/$1" ping 20) || return 1
+	"$LAB/l2ctl" "$L2_RUN/$1" reboot 20 >/dev/null || return 1
+	end=$((SECONDS + left))
+	while [ $SECONDS -lt $end ] && l2_alive "$1"; do
+		case $("$LAB/l2ctl" "$L2_RUN/$1" ping 10 2>/dev/null) in
+		''|"$id") sleep 0.5 ;;
+		*) return 0 ;;
+		esac
+	done
+	l1_err "guest $1 did not come back from its reboot"
+}
+
+l2_gone()
+{
+	! l2_alive "$1"
+}
+
+# l2_stop NAME [SECONDS]: power the guest off; fails if it had to be killed
+l2_stop()
+{
+	l2_alive "$1" || return 0
+	"$LAB/l2ctl" "$L2_RUN/$1" poweroff 20 >/dev/null 2>&1
+	l1_wait "${2:-60}" l2_gone "$1" && return 0
+	l1_err "guest $1 did not power off: killed"
+	l2_kill9 "$1"
+	return 1
+}
+
+l2_kill9()
+{
+	kill -9 "$(l2_pid "$1")" 2>/dev/null
+	l1_wait 30 l2_gone "$1"
+}
+
+# kvm_exits NAME: "counter value" lines of this guest's KVM
+kvm_exits()
+{
+	local pid dir f
+
+	pid=$(l2_pid "$1") || return 1
+	for dir in "/sys/kernel/debug/kvm/$pid"-*; do
+		[ -e "$dir/exits" ] || continue
+		for f in "$dir"/*; do
+			[ -f "$f" ] && echo "${f##*/} $(cat "$f" 2>/dev/null)"
+		done
+		return 0
+	done
+	l1_err "no KVM counters of guest $1"
+}
+
+# kvm_exit NAME COUNTER: one of them
+kvm_exit()
+{
+	local f
+
+	f=$(echo "/sys/kernel/debug/kvm/$(l2_pid "$1")"-*/"$2")
+	cat "$f"
+}

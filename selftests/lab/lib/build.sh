@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# lab build: the modules with the lab kernel's own headers and compiler, and the
+# static user-space tests, all in the rootfs. The source tree stays clean: the
+# build works on a copy in the cache, with the times kept so that it is
+# incremental.
+
+build_dir()
+{
+	echo "$CACHE/build/$(kernel_version)"
+}
+
+# Bring DIR up to date with the repository, dropping what was removed there.
+copy_sources()
+{
+	local dst=$1/src old=$1/files new=$1/files.new
+
+	mkdir -p "$dst"
+	(cd "$REPO" && find . \( -path ./.git -o -path ./.cache -o -path ./.ci \) \
+		-prune -o -type f -print | LC_ALL=C sort) >"$new"
+	touch "$old"
+	LC_ALL=C comm -23 "$old" "$new" | (cd "$dst" && xargs -r -d '\n' rm -f)
+	tar -C "$REPO" -cf - --verbatim-files-from -T "$new" | tar -C "$dst" -xf -
+	mv "$new" "$old"
+}
+
+# Runs inside the rootfs; the arguments are make's.
+build_script()
+{
+	cat <<-'EOF'
+	set -e
+	kver=$1 jobs=$2
+	shift 2
+	if [ -e /lab/src/Kbuild ]; then
+		make -j"$jobs" -C "/lib/modules/$kver/build" M=/lab/src "$@" modules
+		rm -f /lab/out/*.ko
+		find /lab/src/kmod -name '*.ko' -exec cp -t /lab/out {} +
+	fi
+	if [ -e /lab/src/selftests/vfio/Makefile ]; then
+		mkdir -p /lab/out/vfio
+		make -j"$jobs" -C /lab/src/selftests/vfio OUT=/lab/out/vfio
+	fi
+	EOF
+}
+
+cmd_build()
+{
+	local dir kver
+
+	kver=$(kernel_version)
+	dir=$(build_dir)
+	lock build
+	mkdir -p "$dir/out"
+	copy_sources "$dir"
+	[ -e "$dir/src/Kbuild" ] || say "build: no Kbuild in the repository yet"
+	say "build: kernel $kver"
+	if ! (in_rootfs --bind "$dir/src" /lab/src --bind "$dir/out" /lab/out -- \
+		sh -c "$(build_script)" build "$kver" "$(nproc)" "$@" \
+		2>&1 | tee "$LOGS/$FLAVOUR-build.log"; exit "${PIPESTATUS[0]}"); then
+		die "build failed, log: $LOGS/$FLAVOUR-build.log"
+	fi
+	flock -u "$LOCK_FD"
+	say "build: results in $dir/out"
+}

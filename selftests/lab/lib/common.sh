@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Paths, messages, stamped steps and locks shared by all lab commands. Sourced
+# by ../lab, which has already set LAB_DIR and REPO.
+
+CACHE=${LIGHTIOV_CACHE:-$REPO/.cache}
+mkdir -p "$CACHE"
+CACHE=$(cd "$CACHE" && pwd)
+LOGS=$CACHE/log
+
+say()
+{
+	printf '[%4ds] %s\n' "$SECONDS" "$*" >&2
+}
+
+die()
+{
+	printf 'lab: %s\n' "$*" >&2
+	exit 1
+}
+
+# Everything that depends on the choice of kernel: "stable" or "backports".
+select_kernel()
+{
+	FLAVOUR=${1:-stable}
+	case $FLAVOUR in
+	stable|backports) ;;
+	*) die "unknown kernel '$FLAVOUR': use stable or backports" ;;
+	esac
+	FDIR=$CACHE/$FLAVOUR
+	ROOTFS=$FDIR/rootfs
+	mkdir -p "$FDIR" "$LOGS"
+}
+
+kernel_version()
+{
+	[ -s "$FDIR/kver" ] || die "no lab for KERNEL=$FLAVOUR yet: run 'lab setup'"
+	cat "$FDIR/kver"
+}
+
+# hash_of STRING...: what a stamp holds
+hash_of()
+{
+	printf '%s\n' "$@" | sha256sum | cut -c1-32
+}
+
+# step NAME HASH LIKELY FUNCTION
+#
+# Run FUNCTION unless NAME was last completed with the same HASH. The stamp goes
+# away first and comes back last, so an interrupted step is never taken as done;
+# FUNCTION itself builds under a temporary name and renames. LIKELY is what to
+# tell the user when it fails.
+step()
+{
+	local name=$1 hash=$2 likely=$3 fn=$4
+	local stamp=$FDIR/$name.stamp log=$LOGS/$FLAVOUR-$name.log
+	local start=$SECONDS rc
+
+	if [ "$(cat "$stamp" 2>/dev/null)" = "$hash" ]; then
+		return 0
+	fi
+	say "$name: started"
+	rm -f "$stamp"
+	# Not "if ! ( )": a condition would switch off errexit inside.
+	set +e
+	(set -e; "$fn") >"$log" 2>&1
+	rc=$?
+	set -e
+	if [ $rc -ne 0 ]; then
+		tail -n 5 "$log" | sed 's/^/    | /' >&2
+		say "$name: FAILED (exit $rc) after $((SECONDS - start)) s"
+		say "  likely: $likely"
+		say "  log:    $log"
+		exit 1
+	fi
+	echo "$hash" >"$stamp.tmp"
+	mv "$stamp.tmp" "$stamp"
+	say "$name: done in $((SECONDS - start)) s"
+}
+
+# lock NAME: hold CACHE/NAME.lock until this process ends.
+lock()
+{
+	local fd
+	exec {fd}>"$CACHE/$1.lock"
+	if ! flock -n "$fd"; then
+		say "waiting for another '$1' to finish"
+		flock "$fd"
+	fi
+	LOCK_FD=$fd
+}
+
+# in_rootfs [--bind[-ro] SRC DST]... -- COMMAND...
+#
+# Run COMMAND inside the rootfs, in a mount namespace of its own: the mounts
+# vanish with the last process, however it ends. exec all the way, so the PID of
+# a backgrounded call is the command's own.
+in_rootfs()
+{
+	local -a binds=()
+
+	while [ "$1" != -- ]; do
+		binds+=("${1#--}" "$2" "$3")
+		shift 3
+	done
+	shift
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	exec unshare -m bash -c '
+		set -e
+		root=$1; n=$2; shift 2
+		mount --rbind /dev "$root/dev"
+		mount -t proc proc "$root/proc"
+		mount -t tmpfs tmpfs "$root/tmp"
+		for ((i = 0; i < n; i++)); do
+			[ -e "$root$3" ] || mkdir -p "$root$3"
+			mount --bind "$2" "$root$3"
+			[ "$1" = bind ] || mount -o remount,bind,ro "$root$3"
+			shift 3
+		done
+		exec env -i HOME=/root LANG=C.UTF-8 TERM="${TERM:-dumb}" \
+			PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+			chroot "$root" "$@"' \
+		in_rootfs "$ROOTFS" $((${#binds[@]} / 3)) "${binds[@]}" "$@"
+}

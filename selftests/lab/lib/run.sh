@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# lab run, lab shell: start L1 in QEMU, bring its results back, judge the logs.
+
+L1_APPEND="console=ttyS0 ignore_loglevel panic=-1 oops=panic panic_on_warn=0
+	mitigations=off tsc=reliable no_timer_check
+	rcupdate.rcu_cpu_stall_timeout=300 watchdog_thresh=60
+	random.trust_cpu=on lab.role=l1"
+
+run_defaults()
+{
+	DRIVES=1
+	NAMESPACES=3
+	QPAIRS=32
+	VECTORS=
+	NSSIZE=1G
+	MEM=6G
+	CPUS=2
+	APPEND=
+	IOMMU=translated
+	TIMEOUT=600
+	NVME_OPTS=
+	QEMU_ARGS=()
+	NAME=
+	SHELL_MODE=
+}
+
+# Sets the variables above; what is left goes to REST.
+parse_run_options()
+{
+	run_defaults
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--) shift; break ;;
+		--help) usage ;;
+		--*) [ $# -gt 1 ] || die "$1 needs a value" ;;
+		*) break ;;
+		esac
+		case $1 in
+		--drives) DRIVES=$2 ;;
+		--namespaces) NAMESPACES=$2 ;;
+		--qpairs) QPAIRS=$2 ;;
+		--vectors) VECTORS=$2 ;;
+		--nssize) NSSIZE=$2 ;;
+		--mem) MEM=$2 ;;
+		--cpus) CPUS=$2 ;;
+		--append) APPEND=$2 ;;
+		--iommu) IOMMU=$2 ;;
+		--kernel) select_kernel "$2" ;;
+		--timeout) TIMEOUT=$2 ;;
+		--nvme-opts) NVME_OPTS=$2 ;;
+		--qemu-arg) QEMU_ARGS+=("$2") ;;
+		--name) NAME=$2 ;;
+		*) die "unknown option $1 (see lab help)" ;;
+		esac
+		shift 2
+	done
+	REST=("$@")
+	# One vector a queue pair and one for the admin queue.
+	VECTORS=${VECTORS:-$((QPAIRS + 1))}
+	[ "$DRIVES" -le 14 ] || die "at most 14 drives fit the slots"
+}
+
+# Options for the emulated IOMMU and the kernel arguments that go with it.
+iommu_args()
+{
+	case $IOMMU in
+	translated)
+		IOMMU_QEMU=(-device intel-iommu,intremap=on)
+		IOMMU_APPEND="intel_iommu=on iommu.passthrough=0" ;;
+	passthrough)
+		IOMMU_QEMU=(-device intel-iommu,intremap=on)
+		IOMMU_APPEND="intel_iommu=on iommu=pt" ;;
+	off)
+		IOMMU_QEMU=()
+		IOMMU_APPEND="intel_iommu=off" ;;
+	*) die "--iommu is translated, passthrough or off" ;;
+	esac
+}
+
+# Fresh sparse images in directory $1; sets DRIVE_QEMU.
+make_drives()
+{
+	local dir=$1 d n f
+
+	DRIVE_QEMU=()
+	for ((d = 0; d < DRIVES; d++)); do
+		# The slot is what l1_bdf goes by.
+		DRIVE_QEMU+=(-device "nvme,id=nvme$d,serial=lab$d,bus=pcie.0,addr=$(printf '0x%x' $((0x10 + d))),max_ioqpairs=$QPAIRS,msix_qsize=$VECTORS${NVME_OPTS:+,$NVME_OPTS}")
+		for ((n = 1; n <= NAMESPACES; n++)); do
+			f=d${d}n$n.raw
+			truncate -s "$NSSIZE" "$dir/$f"
+			# Not flushed: no test of the lab survives its power.
+			DRIVE_QEMU+=(-drive "if=none,id=d${d}n$n,format=raw,cache=unsafe,discard=unmap,file=/lab/drives/$f"
+				-device "nvme-ns,drive=d${d}n$n,bus=nvme$d,nsid=$n")
+		done
+	done
+}
+
+# The whole QEMU command line, inside the rootfs, in L1_CMD.
+l1_command()
+{
+	local append
+
+	# shellcheck disable=SC2086 # white space is squeezed on purpose
+	append=$(echo $L1_APPEND $IOMMU_APPEND $1 $APPEND)
+	L1_CMD=(qemu-system-x86_64 -name lightiov-lab
+		-machine q35,kernel-irqchip=off -accel tcg,thread=multi
+		-cpu EPYC -smp "$CPUS" -m "$MEM"
+		-nodefaults -display none -vga none -nic none -no-reboot
+		"${IOMMU_QEMU[@]}"
+		-kernel /boot/lab-vmlinuz -initrd /boot/lab-initrd.img
+		-append "$append"
+		-drive "if=none,id=root,format=raw,readonly=on,file=/lab/l1.img"
+		-device "virtio-blk-pci,drive=root"
+		-fsdev "local,id=repo,path=/lab/repo,security_model=none,readonly=on"
+		-device "virtio-9p-pci,fsdev=repo,mount_tag=lightiov"
+		-fsdev "local,id=out,path=/lab/out,security_model=none,readonly=on"
+		-device "virtio-9p-pci,fsdev=out,mount_tag=out"
+		-fsdev "local,id=results,path=/lab/results,security_model=none"
+		-device "virtio-9p-pci,fsdev=results,mount_tag=results"
+		-chardev "file,id=con,path=/lab/results/l1-console.log"
+		-serial chardev:con
+		-device virtio-serial-pci
+		"${DRIVE_QEMU[@]}")
+	if [ -n "$SHELL_MODE" ]; then
+		L1_CMD+=(-chardev "stdio,id=scn,signal=off"
+			-device "virtconsole,chardev=scn")
+	else
+		L1_CMD+=(-chardev "file,id=scn,path=/lab/results/scenario.log"
+			-device "virtserialport,chardev=scn,name=lab.scenario")
+	fi
+	L1_CMD+=("${QEMU_ARGS[@]}")
+}
+
+l1_binds()
+{
+	BINDS=(--bind-ro "$REPO" /lab/repo --bind-ro "$(build_dir)/out" /lab/out
+		--bind "$RESULTS" /lab/results --bind "$DRIVE_DIR" /lab/drives
+		--bind-ro "$FDIR/l1.img" /lab/l1.img)
+	# A file can only be bound over a file.
+	: >>"$ROOTFS/lab/l1.img"
+}
+
+# Emulated TCG text patching can kill a boot: an int3 of a half-patched place
+# oopses. Only this, and only before the scenario began, is worth another try.
+boot_died_of_tcg()
+{
+	[ ! -e "$RESULTS/started" ] &&
+		grep -q 'int3: 0000' "$RESULTS/l1-console.log" 2>/dev/null
+}
+
+# One boot of L1. Returns 0 when it ended by itself, 124 at the timeout.
+boot_l1()
+{
+	local pid tail_pid=
+
+	rm -f "$RESULTS/started" "$RESULTS/rc" "$RESULTS/scenario.log"
+	if [ -n "$SHELL_MODE" ]; then
+		(in_rootfs "${BINDS[@]}" -- "${L1_CMD[@]}")
+		return
+	fi
+	: >"$RESULTS/scenario.log"
+	(in_rootfs "${BINDS[@]}" -- "${L1_CMD[@]}") \
+		</dev/null >"$RESULTS/l1-qemu.log" 2>&1 &
+	pid=$!
+	QEMU_PID=$pid
+	tail -n +1 -F -s 0.5 --pid=$pid "$RESULTS/scenario.log" 2>/dev/null &
+	tail_pid=$!
+
+	local end=$((SECONDS + TIMEOUT)) rc=0
+	while kill -0 $pid 2>/dev/null; do
+		if [ $SECONDS -ge $end ]; then
+			kill -9 $pid
+			rc=124
+			break
+		fi
+		if [ -z "${booted:-}" ] && [ -e "$RESULTS/started" ]; then
+			booted=1
+			say "run: scenario started $((SECONDS - BOOT_START)) s after power on"
+		fi
+		sleep 0.3
+	done
+	wait $pid 2>/dev/null
+	QEMU_PID=
+	wait $tail_pid 2>/dev/null
+	return $rc
+}
+
+cleanup_run()
+{
+	[ -z "${QEMU_PID:-}" ] || kill -9 "$QEMU_PID" 2>/dev/null
+	[ -z "${DRIVE_DIR:-}" ] || rm -rf "$DRIVE_DIR"
+}
+
+prepare_run()
+{
+	[ "$(id -u)" = 0 ] || die "this needs root (chroot, mounts)"
+	[ -e "$FDIR/l1.img" ] || die "no lab for KERNEL=$FLAVOUR yet: run 'lab setup'"
+	iommu_args
+	# The locks of setup and build come first: a run must not see them half
+	# done. One L1 at a time: two would share two slow CPUs and time out.
+	lock l1
+	RESULTS=$CACHE/runs/$NAME
+	rm -rf "$RESULTS"
+	mkdir -p "$RESULTS" "$(build_dir)/out"
+	ln -sfn "$NAME" "$CACHE/runs/latest"
+	trap cleanup_run EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	DRIVE_DIR=$(mktemp -d "$CACHE/drives.XXXXXX")
+	make_drives "$DRIVE_DIR"
+	l1_binds
+}
+
+cmd_run()
+{
+	local scenario verdict=0 rc retries=0
+
+	parse_run_options "$@"
+	[ ${#REST[@]} -gt 0 ] || die "run: which scenario? (see lab help)"
+	scenario=$(realpath -e "${REST[0]}") || die "no such scenario: ${REST[0]}"
+	case $scenario in
+	"$REPO"/*) ;;
+	*) die "the scenario must be in the repository: L1 sees only that" ;;
+	esac
+	NAME=${NAME:-$(basename "$scenario" .sh)}
+	prepare_run
+	[ ${#REST[@]} -le 1 ] || printf '%s\n' "${REST[@]:1}" >"$RESULTS/args"
+	touch "$RESULTS/args"
+	l1_command "lab.scenario=${scenario#"$REPO"/}"
+	printf '%s\n' "${L1_CMD[@]}" >"$RESULTS/l1-cmd"
+
+	say "run: $NAME, kernel $(kernel_version), results in $RESULTS"
+	BOOT_START=$SECONDS
+	rc=0
+	boot_l1 || rc=$?
+	if boot_died_of_tcg; then
+		retries=1
+		say "run: L1's boot died of TCG text patching (int3), trying once more"
+		mv "$RESULTS/l1-console.log" "$RESULTS/l1-boot1.tcg-log"
+		BOOT_START=$SECONDS
+		rc=0
+		boot_l1 || rc=$?
+	fi
+	[ ! -e "$RESULTS/retries" ] ||
+		retries=$((retries + $(wc -l <"$RESULTS/retries")))
+
+	if [ $rc -eq 124 ]; then
+		say "run: FAILED: timed out after $TIMEOUT s"
+		verdict=1
+	elif [ ! -e "$RESULTS/started" ]; then
+		say "run: FAILED: L1 did not boot"
+		verdict=1
+	elif [ ! -s "$RESULTS/rc" ]; then
+		say "run: FAILED: L1 died before the scenario ended"
+		verdict=1
+	else
+		verdict=$(cat "$RESULTS/rc")
+		[ "$verdict" = 0 ] || say "run: the scenario exited with $verdict"
+	fi
+	if [ ! -s "$RESULTS/rc" ]; then
+		tail -n 12 "$RESULTS/l1-console.log" "$RESULTS/l1-qemu.log" \
+			2>/dev/null | sed 's/^/    | /' >&2
+	fi
+	if ! "$LAB_DIR/logcheck" ${RESULTS:+--allow "$RESULTS/allow"} \
+		"$RESULTS"/*-console.log "$RESULTS"/*-dmesg.log >&2; then
+		say "run: FAILED: the logs are not clean"
+		[ "$verdict" != 0 ] && [ "$verdict" != 4 ] || verdict=1
+	fi
+	say "run: $NAME: exit $verdict, $retries boot(s) retried," \
+		"$((SECONDS - BOOT_START)) s in L1, logs in $RESULTS"
+	return "$verdict"
+}
+
+cmd_shell()
+{
+	local size
+
+	parse_run_options "$@"
+	NAME=${NAME:-shell}
+	SHELL_MODE=1
+	[ -t 0 ] || die "shell needs a terminal"
+	prepare_run
+	touch "$RESULTS/args"
+	size=$(stty size | tr ' ' x)
+	l1_command "lab.shell=$size"
+	say "shell: 'exit' powers L1 off; its console log: $RESULTS/l1-console.log"
+	boot_l1 || true
+	stty sane
+	"$LAB_DIR/logcheck" "$RESULTS"/*-console.log || true
+}

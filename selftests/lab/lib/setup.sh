@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# lab setup: the Debian 13 root file system, the disk image L1 and L2 boot from,
+# and the kernel and initramfs both use. One set per kernel flavour.
+
+SUITE=trixie
+ARCH=amd64
+
+# What L1 and L2 run, and what builds the modules (section "build" is masked
+# out of the disk image, see step_image).
+PKG_RUN="bash busybox-static e2fsprogs fio iproute2 jq kmod mdevctl mount
+	nvme-cli pciutils procps python3-minimal qemu-system-x86 qemu-utils
+	util-linux"
+PKG_BUILD="gcc libc6-dev libelf-dev make sparse"
+
+# Directories the image leaves out: build-only things and drivers of hardware
+# the lab does not emulate.
+IMAGE_MASK="usr/include usr/src usr/libexec/gcc usr/lib/gcc boot/grub
+	usr/share/doc usr/share/locale usr/share/man usr/share/perl
+	var/cache var/lib/apt var/lib/dpkg/info"
+MODULE_MASK="drivers/gpu drivers/media drivers/net drivers/infiniband
+	drivers/iio drivers/staging drivers/scsi drivers/usb drivers/mtd
+	drivers/hid drivers/input sound net/bluetooth net/mac80211 net/wireless
+	fs/xfs fs/btrfs fs/ocfs2 fs/gfs2 fs/smb fs/ceph fs/nfs fs/nfsd"
+
+# Loaded by the initramfs, with their dependencies, in this order.
+INITRD_MODULES="virtio_pci virtio_blk ext4 overlay 9p 9pnet_virtio
+	virtio_console"
+
+MACHINE_PACKAGES="mmdebstrap:mmdebstrap e2fsprogs:mke2fs
+	debian-archive-keyring:- util-linux:flock"
+
+step_packages()
+{
+	local entry missing=
+
+	for entry in $MACHINE_PACKAGES; do
+		case ${entry#*:} in
+		-) [ -d /usr/share/keyrings ] && keyring_for "$SUITE" >/dev/null \
+			|| missing+=" ${entry%%:*}" ;;
+		*) command -v "${entry#*:}" >/dev/null || missing+=" ${entry%%:*}" ;;
+		esac
+	done
+	[ -n "$missing" ] || return 0
+	echo "installing:$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update
+	# shellcheck disable=SC2086 # a list of words
+	apt-get install -y --no-install-recommends $missing
+}
+
+# keyring_for SUITE: the keyrings that may sign it, comma separated
+keyring_for()
+{
+	local k found=
+
+	for k in /usr/share/keyrings/debian-archive-"$1"-*.gpg \
+		 /usr/share/keyrings/debian-archive-keyring.gpg \
+		 /usr/share/keyrings/debian-archive-keyring.pgp; do
+		[ -e "$k" ] && found+=${found:+,}$k
+	done
+	[ -n "$found" ] || return 1
+	echo "$found"
+}
+
+# mirror_of LABEL: the URI this machine's own apt uses for it
+mirror_of()
+{
+	# shellcheck disable=SC2016 # apt's own format language
+	apt-get indextargets --format '$(LABEL)|$(REPO_URI)' \
+		'Created-By: Packages' 2>/dev/null |
+		awk -F'|' -v l="$1" '$1 == l && $2 ~ /^https?:/ { print $2; exit }'
+}
+
+# The lines of sources.list for the rootfs, on stdout.
+rootfs_sources()
+{
+	local main=${LIGHTIOV_MIRROR:-} sec=${LIGHTIOV_SECURITY_MIRROR:-} keys
+
+	[ -n "$main" ] || main=$(mirror_of Debian)
+	if [ -z "$main" ]; then
+		apt-get update >/dev/null 2>&1 || true
+		main=$(mirror_of Debian)
+	fi
+	[ -n "$main" ] || {
+		echo "no Debian mirror in this machine's apt sources:" \
+			"set LIGHTIOV_MIRROR (and LIGHTIOV_SECURITY_MIRROR)" >&2
+		return 1
+	}
+	[ -n "$sec" ] || sec=$(mirror_of Debian-Security)
+	[ -n "$sec" ] || sec=${main%/}-security
+	keys=$(keyring_for "$SUITE")
+	echo "deb [signed-by=$keys] $main $SUITE main"
+	echo "deb [signed-by=$keys] $sec $SUITE-security main"
+	if [ "$FLAVOUR" = backports ]; then
+		echo "deb [signed-by=$keys] $main $SUITE-backports main"
+	fi
+}
+
+step_rootfs()
+{
+	local -a sources opts=()
+	local tmp=$ROOTFS.tmp list
+
+	# shellcheck disable=SC2086 # a list of words
+	list=$(echo $PKG_RUN $PKG_BUILD | tr ' ' ',')
+	mapfile -t sources < <(rootfs_sources)
+	[ ${#sources[@]} -ge 2 ]
+	rm -rf "$ROOTFS" "$tmp"
+
+	if [ "$FLAVOUR" = backports ]; then
+		# apt would otherwise take the stable suite's kernel.
+		opts+=(--aptopt='APT::Default-Release "'"$SUITE"'-backports"')
+	fi
+	# update-initramfs is switched off: the lab has an initramfs of its own
+	# and Debian's costs a minute.
+	mmdebstrap --mode=root --variant=minbase --architectures=$ARCH \
+		--aptopt='Acquire::Languages "none"' \
+		--aptopt='Apt::Install-Recommends "false"' \
+		--dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--extract-hook='mkdir -p "$1/usr/local/sbin" "$1/lab"' \
+		--extract-hook='ln -sf /bin/true "$1/usr/local/sbin/update-initramfs"' \
+		--customize-hook='mkdir "$1/lightiov" "$1/out" "$1/results" "$1/payload"' \
+		"${opts[@]}" \
+		--include="linux-image-$ARCH,linux-headers-$ARCH,$list" \
+		"$SUITE" "$tmp" "${sources[@]}"
+	mv "$tmp" "$ROOTFS"
+}
+
+step_boot()
+{
+	local kver work=$FDIR/initrd.tmp m f n=0
+
+	kver=$(cd "$ROOTFS/boot" && ls vmlinuz-* | sed 's/^vmlinuz-//' |
+		sort -V | tail -n 1)
+	[ -d "$ROOTFS/lib/modules/$kver/build/" ] ||
+		[ -L "$ROOTFS/lib/modules/$kver/build" ]
+
+	rm -rf "$work"
+	mkdir -p "$work"/{bin,dev,proc,sys,lower,rw,newroot,modules}
+	cp "$ROOTFS/bin/busybox" "$work/bin/"
+	cp "$LAB_DIR/initramfs/init" "$work/init"
+	chmod 755 "$work/init"
+
+	# Flat and numbered in load order: the initramfs needs no modprobe.
+	for m in $INITRD_MODULES; do
+		chroot "$ROOTFS" modprobe -S "$kver" --show-depends "$m"
+	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$work.list"
+	[ -s "$work.list" ]
+	while read -r f; do
+		n=$((n + 1))
+		m=$work/modules/$(printf '%02d' $n)-$(basename "${f%%.ko*}").ko
+		case $f in
+		*.xz) xz -dc "$ROOTFS$f" >"$m" ;;
+		*.zst) zstd -dcq "$ROOTFS$f" >"$m" ;;
+		*) cp "$ROOTFS$f" "$m" ;;
+		esac
+	done <"$work.list"
+	rm -f "$work.list"
+
+	# Uncompressed: under TCG unpacking costs more than loading.
+	cp -a "$work" "$ROOTFS/tmp/initrd"
+	chroot "$ROOTFS" sh -c 'cd /tmp/initrd && find . |
+		busybox cpio -o -H newc >/boot/lab-initrd.img'
+	rm -rf "$work" "$ROOTFS/tmp/initrd"
+	ln -sf "vmlinuz-$kver" "$ROOTFS/boot/lab-vmlinuz"
+	echo "$kver" >"$FDIR/kver.tmp"
+	mv "$FDIR/kver.tmp" "$FDIR/kver"
+}
+
+step_image()
+{
+	local kver img=$FDIR/l1.img d
+	local -a masks=()
+
+	kver=$(cat "$FDIR/kver")
+	for d in $IMAGE_MASK; do
+		masks+=("$ROOTFS/$d")
+	done
+	for d in $MODULE_MASK; do
+		masks+=("$ROOTFS/usr/lib/modules/$kver/kernel/$d")
+	done
+	rm -f "$img.tmp"
+	truncate -s 3G "$img.tmp"
+	# An empty tmpfs over each directory to leave out, in a mount namespace:
+	# no copy of the tree is needed.
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	unshare -m bash -c '
+		set -e
+		img=$1 root=$2; shift 2
+		for d in "$@"; do
+			[ ! -d "$d" ] || mount -t tmpfs -o ro,mode=755 tmpfs "$d"
+		done
+		mke2fs -q -F -t ext4 -O ^has_journal -m 0 -d "$root" "$img"' \
+		image "$img.tmp" "$ROOTFS" "${masks[@]}"
+	mv "$img.tmp" "$img"
+}
+
+cmd_setup()
+{
+	[ "$(id -u)" = 0 ] || die "setup needs root (chroot, mounts)"
+	lock setup
+
+	local h
+	h=$(hash_of "$MACHINE_PACKAGES")
+	step packages "$h" \
+		"no network, or apt's sources are not usable" step_packages
+	h=$(hash_of "$SUITE" $ARCH "$FLAVOUR" "$PKG_RUN" "$PKG_BUILD" \
+		"$(declare -f step_rootfs)")
+	step rootfs "$h" \
+		"the Debian mirror is unreachable or lacks $SUITE, or no keyring for it" \
+		step_rootfs
+	h=$(hash_of "$h" "$INITRD_MODULES" "$(declare -f step_boot)" \
+		"$(sha256sum <"$LAB_DIR/initramfs/init")")
+	step boot "$h" "a module of the list is not in this kernel" step_boot
+	h=$(hash_of "$h" "$IMAGE_MASK" "$MODULE_MASK" "$(declare -f step_image)")
+	step image "$h" "no space left in $CACHE, or mke2fs lacks -d" step_image
+	flock -u "$LOCK_FD"
+}
