@@ -1,0 +1,577 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The virtual admin queue.
+ *
+ * The guest's admin doorbells arrive as region writes and only wake the
+ * instance's worker (liov_admin.work), which reads commands from the guest's
+ * ASQ one by one, answers, forwards or refuses each, and writes completions to
+ * its ACQ.  Each command runs under liov_instance.lock, taken and dropped per
+ * command, so that a register access waits for one command at most.
+ *
+ * What needs the hardware goes through liov_parent_admin(), which waits while
+ * the host resets the controller.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+
+#include "lightiov.h"
+
+/*
+ * The most data one admin command moves.  Log pages may be longer: a guest
+ * reads them in pieces (and Identify's MDTS bounds it too).
+ */
+#define LIOV_ADMIN_MAX_DATA	SZ_64K
+#define LIOV_ADMIN_MAX_SEGS	(LIOV_ADMIN_MAX_DATA / PAGE_SIZE + 1)
+
+/* Retain Asynchronous Event: bit 7 of the byte that holds LSP. */
+#define LIOV_LOG_RAE		0x80
+
+/* A command that is not completed now. */
+#define LIOV_ADMIN_HELD		0xffff
+
+static u32 liov_asq_size(const struct liov_instance *inst)
+{
+	return (READ_ONCE(inst->regs.aqa) & 0xfff) + 1;
+}
+
+static u32 liov_acq_size(const struct liov_instance *inst)
+{
+	return ((READ_ONCE(inst->regs.aqa) >> 16) & 0xfff) + 1;
+}
+
+static u32 liov_page_size(const struct liov_instance *inst)
+{
+	return 1U << (12 + ((inst->regs.cc >> NVME_CC_MPS_SHIFT) & 0xf));
+}
+
+static bool liov_admin_ready(const struct liov_instance *inst)
+{
+	return (inst->regs.csts & (NVME_CSTS_RDY | NVME_CSTS_CFS)) == NVME_CSTS_RDY &&
+	       !READ_ONCE(inst->fatal);
+}
+
+/* ---- data ---- */
+
+static int liov_prp_read(void *ctx, u64 addr, void *buf, u32 len)
+{
+	return liov_mem_rw(ctx, addr, buf, len, false);
+}
+
+/* Moves @len bytes between @buf and the guest's PRPs; an NVMe status. */
+static u16 liov_admin_data(struct liov_instance *inst, const struct nvme_command *c,
+			   void *buf, u32 len, bool write)
+{
+	struct liov_prp_seg *seg;
+	unsigned int i, n;
+	u16 status = 0;
+
+	if (!len)
+		return 0;
+	seg = kcalloc(LIOV_ADMIN_MAX_SEGS, sizeof(*seg), GFP_KERNEL_ACCOUNT);
+	if (!seg)
+		return NVME_SC_INTERNAL;
+	n = liov_prp_walk(le64_to_cpu(c->common.dptr.prp1), le64_to_cpu(c->common.dptr.prp2),
+			  len, liov_page_size(inst), liov_prp_read, inst, seg,
+			  LIOV_ADMIN_MAX_SEGS, &status);
+	for (i = 0; i < n; i++) {
+		if (liov_mem_rw(inst, seg[i].addr, buf, seg[i].len, write)) {
+			status = NVME_SC_DATA_XFER_ERROR | NVME_STATUS_DNR;
+			break;
+		}
+		buf += seg[i].len;
+	}
+	kfree(seg);
+	return status;
+}
+
+/* What the guest is told when the hardware did not answer its command. */
+static u16 liov_hw_status(int rc)
+{
+	return rc > 0 ? rc & (NVME_STATUS_DNR | 0x7ff) : rc ? NVME_SC_INTERNAL : 0;
+}
+
+/* ---- commands ---- */
+
+static u16 liov_admin_identify(struct liov_instance *inst, const struct nvme_command *c)
+{
+	enum liov_identify_src src;
+	struct nvme_command hw = {};
+	u16 status = 0;
+	void *buf;
+
+	src = liov_identify_route(c, &inst->ident, &status);
+	if (src == LIOV_IDENTIFY_REFUSE)
+		return status;
+	buf = kzalloc(NVME_IDENTIFY_DATA_SIZE, GFP_KERNEL_ACCOUNT);
+	if (!buf)
+		return NVME_SC_INTERNAL;
+
+	hw.identify.opcode = nvme_admin_identify;
+	switch (src) {
+	case LIOV_IDENTIFY_CTRL:
+		hw.identify.cns = NVME_ID_CNS_CTRL;
+		break;
+	case LIOV_IDENTIFY_NS:
+		hw.identify.cns = NVME_ID_CNS_NS;
+		hw.identify.nsid = cpu_to_le32(inst->nsid);
+		break;
+	case LIOV_IDENTIFY_PASS:
+		hw.identify.cns = c->identify.cns;
+		hw.identify.csi = c->identify.csi;
+		hw.identify.nsid = c->identify.nsid ? cpu_to_le32(inst->nsid) : 0;
+		break;
+	default:
+		break;
+	}
+	if (src == LIOV_IDENTIFY_CTRL || src == LIOV_IDENTIFY_NS || src == LIOV_IDENTIFY_PASS) {
+		status = liov_hw_status(liov_parent_admin(inst->parent, &hw, buf,
+							  NVME_IDENTIFY_DATA_SIZE, NULL));
+		if (status)
+			goto out;
+	}
+
+	switch (src) {
+	case LIOV_IDENTIFY_CTRL:
+		liov_identify_ctrl(buf, &inst->ident);
+		break;
+	case LIOV_IDENTIFY_NS:
+		liov_identify_ns(buf, &inst->ident);
+		break;
+	case LIOV_IDENTIFY_NS_LIST:
+		liov_identify_ns_list(buf, &inst->ident, le32_to_cpu(c->identify.nsid));
+		break;
+	case LIOV_IDENTIFY_NS_DESC:
+		liov_identify_ns_desc(buf, &inst->ident, false);
+		break;
+	default:
+		break;
+	}
+	status = liov_admin_data(inst, c, buf, NVME_IDENTIFY_DATA_SIZE, true);
+out:
+	kfree(buf);
+	return status;
+}
+
+static u16 liov_admin_get_log(struct liov_instance *inst, const struct nvme_command *c)
+{
+	struct nvme_command hw = {};
+	struct liov_log_req req = {};
+	enum liov_log_src src;
+	u16 status = 0;
+	u32 len, size;
+	void *buf;
+
+	src = liov_log_route(c, &inst->ident, LIOV_ADMIN_MAX_DATA, &req, &status);
+	if (src == LIOV_LOG_REFUSE)
+		return status;
+	/* Beyond the page's end the guest gets zeroes. */
+	size = max_t(u64, req.size, min_t(u64, req.offset, req.size) + req.len);
+	buf = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	if (!buf)
+		return NVME_SC_INTERNAL;
+
+	if (src == LIOV_LOG_PASS) {
+		u32 numd = req.size / sizeof(u32) - 1;
+
+		hw.get_log_page.opcode = nvme_admin_get_log_page;
+		hw.get_log_page.nsid = cpu_to_le32(NVME_NSID_ALL);
+		hw.get_log_page.lid = req.lid;
+		/* The event this page clears, if any, is the host's. */
+		hw.get_log_page.lsp = LIOV_LOG_RAE;
+		hw.get_log_page.numdl = cpu_to_le16(numd & 0xffff);
+		hw.get_log_page.numdu = cpu_to_le16(numd >> 16);
+		status = liov_hw_status(liov_parent_admin(inst->parent, &hw, buf, req.size,
+							  NULL));
+		if (status)
+			goto out;
+		liov_log_filter(&req, buf);
+	} else {
+		liov_log_build(&req, &inst->log, buf);
+	}
+
+	len = req.len;
+	status = liov_admin_data(inst, c, buf + req.offset, len, true);
+	if (!status && !req.rae) {
+		if (req.lid == NVME_LOG_ERROR)
+			inst->admin.masked &= ~(BIT(LIOV_EVENT_DB_REGISTER) |
+						BIT(LIOV_EVENT_DB_VALUE) |
+						BIT(LIOV_EVENT_INTERNAL));
+		if (req.lid == NVME_LOG_CHANGED_NS) {
+			inst->admin.masked &= ~BIT(LIOV_EVENT_NS_ATTR);
+			inst->log.changed_ns = 0;
+		}
+	}
+out:
+	kvfree(buf);
+	return status;
+}
+
+static bool liov_queues_exist(const struct liov_instance *inst)
+{
+	unsigned int i;
+
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		if (inst->queues.cq[i].valid || inst->queues.sq[i].valid)
+			return true;
+	}
+	return false;
+}
+
+static u16 liov_admin_features(struct liov_instance *inst, const struct nvme_command *c,
+			       u32 *result)
+{
+	bool set = c->common.opcode == nvme_admin_set_features;
+	u32 len = liov_features_data_len(c);
+	u64 now = ktime_get_real_ns() / NSEC_PER_MSEC;
+	u16 status;
+	void *buf;
+
+	buf = kzalloc(NVME_IDENTIFY_DATA_SIZE, GFP_KERNEL_ACCOUNT);
+	if (!buf)
+		return NVME_SC_INTERNAL;
+	if (set) {
+		status = liov_admin_data(inst, c, buf, len, false);
+		if (!status)
+			status = liov_set_features(&inst->features, c, buf,
+						   liov_queues_exist(inst), now, result);
+	} else {
+		status = liov_get_features(&inst->features, c, buf, now, result);
+		if (!status)
+			status = liov_admin_data(inst, c, buf, len, true);
+	}
+	kfree(buf);
+	return status;
+}
+
+static u16 liov_admin_create_cq(struct liov_instance *inst, const struct nvme_command *c)
+{
+	u16 status = liov_check_create_cq(&inst->queues, c);
+
+	if (status)
+		return status;
+	status = liov_cq_create(&inst->cq[le16_to_cpu(c->create_cq.cqid)], c);
+	if (!status)
+		liov_queues_add_cq(&inst->queues, c);
+	return status;
+}
+
+static u16 liov_admin_create_sq(struct liov_instance *inst, const struct nvme_command *c)
+{
+	u16 status = liov_check_create_sq(&inst->queues, c);
+
+	if (status)
+		return status;
+	status = liov_sq_create(&inst->sq[le16_to_cpu(c->create_sq.sqid)], c);
+	if (!status) {
+		liov_queues_add_sq(&inst->queues, c);
+		liov_doorbell_decode_changed(inst);
+	}
+	return status;
+}
+
+static u16 liov_admin_delete(struct liov_instance *inst, const struct nvme_command *c)
+{
+	bool sq = c->common.opcode == nvme_admin_delete_sq;
+	u16 qid = le16_to_cpu(c->delete_queue.qid);
+	u16 status;
+	int rc;
+
+	status = sq ? liov_check_delete_sq(&inst->queues, c) :
+		      liov_check_delete_cq(&inst->queues, c);
+	if (status)
+		return status;
+	rc = sq ? liov_sq_delete(&inst->sq[qid]) : liov_cq_delete(&inst->cq[qid]);
+	if (rc)
+		return NVME_SC_INTERNAL;
+	if (sq)
+		liov_queues_del_sq(&inst->queues, qid);
+	else
+		liov_queues_del_cq(&inst->queues, qid);
+	return 0;
+}
+
+static void liov_admin_complete(struct liov_instance *inst, u16 cid, u16 status, u32 result);
+
+/* Dword 0 bit 0 of the result: 1 when the command was not aborted. */
+static u16 liov_admin_abort(struct liov_instance *inst, const struct nvme_command *c,
+			    u32 *result)
+{
+	u16 sqid = le16_to_cpu(c->abort.sqid);
+	struct liov_admin *a = &inst->admin;
+	struct nvme_command hw = {};
+	unsigned int i;
+
+	*result = 1;
+	if (!sqid) {
+		for (i = 0; i < a->nr_aer; i++) {
+			/* CIDs are opaque: compared as they came. */
+			if (a->aer[i] != c->abort.cid)
+				continue;
+			a->aer[i] = a->aer[--a->nr_aer];
+			liov_admin_complete(inst, c->abort.cid, NVME_SC_ABORT_REQ, 0);
+			*result = 0;
+			break;
+		}
+		return 0;
+	}
+	if (sqid > inst->nr_pairs || !inst->queues.sq[sqid].valid)
+		return 0;
+	hw.abort.opcode = nvme_admin_abort_cmd;
+	hw.abort.sqid = cpu_to_le16(inst->sq[sqid].hwqid);
+	hw.abort.cid = c->abort.cid;
+	return liov_hw_status(liov_parent_admin(inst->parent, &hw, NULL, 0, result));
+}
+
+static u16 liov_admin_aer(struct liov_instance *inst, const struct nvme_command *c)
+{
+	struct liov_admin *a = &inst->admin;
+
+	if (a->nr_aer == ARRAY_SIZE(a->aer))
+		return NVME_SC_ASYNC_LIMIT | NVME_STATUS_DNR;
+	a->aer[a->nr_aer++] = c->common.command_id;
+	return LIOV_ADMIN_HELD;
+}
+
+static u16 liov_admin_execute(struct liov_instance *inst, const struct nvme_command *c,
+			      u32 *result)
+{
+	/* FUSE is for I/O commands; SGLs are not offered (SGLS = 0). */
+	if (c->common.flags)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+
+	switch (c->common.opcode) {
+	case nvme_admin_identify:
+		return liov_admin_identify(inst, c);
+	case nvme_admin_get_log_page:
+		return liov_admin_get_log(inst, c);
+	case nvme_admin_set_features:
+	case nvme_admin_get_features:
+		return liov_admin_features(inst, c, result);
+	case nvme_admin_create_cq:
+		return liov_admin_create_cq(inst, c);
+	case nvme_admin_create_sq:
+		return liov_admin_create_sq(inst, c);
+	case nvme_admin_delete_cq:
+	case nvme_admin_delete_sq:
+		return liov_admin_delete(inst, c);
+	case nvme_admin_abort_cmd:
+		return liov_admin_abort(inst, c, result);
+	case nvme_admin_async_event:
+		return liov_admin_aer(inst, c);
+	default:
+		return NVME_SC_INVALID_OPCODE | NVME_STATUS_DNR;
+	}
+}
+
+/* ---- the rings ---- */
+
+static void liov_admin_fatal(struct liov_instance *inst, const char *what)
+{
+	liov_regs_set_fatal(&inst->regs);
+	dev_warn_ratelimited(liov_dev(inst), "lightiov: the guest's admin %s cannot be reached; its controller stops until it resets it\n",
+			     what);
+}
+
+/*
+ * The status word goes last, on its own: a guest may look at the entry at any
+ * time and takes it by the phase bit in there.
+ */
+static void liov_admin_complete(struct liov_instance *inst, u16 cid, u16 status, u32 result)
+{
+	struct liov_admin *a = &inst->admin;
+	struct nvme_completion cqe = {
+		.result.u32	= cpu_to_le32(result),
+		.sq_head	= cpu_to_le16(a->head),
+		.sq_id		= 0,
+		.command_id	= cid,
+		.status		= cpu_to_le16(status << 1 | a->phase),
+	};
+	u64 addr = inst->regs.acq + a->cq_tail * sizeof(cqe);
+	u32 body = offsetof(struct nvme_completion, status);
+
+	if (liov_mem_rw(inst, addr, &cqe, body, true) ||
+	    liov_mem_rw(inst, addr + body, &cqe.status, sizeof(cqe.status), true)) {
+		liov_admin_fatal(inst, "completion queue");
+		return;
+	}
+	if (++a->cq_tail == liov_acq_size(inst)) {
+		a->cq_tail = 0;
+		a->phase ^= 1;
+	}
+	liov_virq_signal(inst, 0);
+}
+
+/* Room for @n more completions?  One entry stays free (full looks like empty). */
+static bool liov_acq_room(struct liov_instance *inst, u32 n)
+{
+	struct liov_admin *a = &inst->admin;
+	u32 size = liov_acq_size(inst);
+	u32 used = (a->cq_tail + size - READ_ONCE(a->cq_head)) % size;
+
+	return size - 1 - used >= n;
+}
+
+/* Type, information and log page of an event (NVMe Base 2.0, AER dword 0). */
+static u32 liov_event_result(enum liov_event ev)
+{
+	switch (ev) {
+	case LIOV_EVENT_DB_REGISTER:
+		return NVME_AER_ERROR | 0x00 << 8 | NVME_LOG_ERROR << 16;
+	case LIOV_EVENT_DB_VALUE:
+		return NVME_AER_ERROR | 0x01 << 8 | NVME_LOG_ERROR << 16;
+	case LIOV_EVENT_INTERNAL:
+		return NVME_AER_ERROR | 0x03 << 8 | NVME_LOG_ERROR << 16;
+	case LIOV_EVENT_NS_ATTR:
+		return NVME_AER_NOTICE | NVME_AER_NOTICE_NS_CHANGED << 8 |
+		       NVME_LOG_CHANGED_NS << 16;
+	default:
+		return 0;
+	}
+}
+
+/* Completes held AERs with events that wait; caller holds liov_instance.lock. */
+static void liov_admin_report(struct liov_instance *inst)
+{
+	struct liov_admin *a = &inst->admin;
+	int ev;
+
+	for (ev = 0; ev < LIOV_NR_EVENTS; ev++) {
+		if (!a->nr_aer || !liov_acq_room(inst, 1))
+			return;
+		if ((a->masked & BIT(ev)) || !test_and_clear_bit(ev, &a->events))
+			continue;
+		if (ev == LIOV_EVENT_NS_ATTR &&
+		    !(inst->features.async_event & NVME_AEN_CFG_NS_ATTR))
+			continue;
+		if (ev == LIOV_EVENT_DB_REGISTER || ev == LIOV_EVENT_DB_VALUE)
+			liov_log_record_error(&inst->log, 0xffff, 0xffff, 0, 0);
+		a->masked |= BIT(ev);
+		liov_admin_complete(inst, a->aer[--a->nr_aer], 0, liov_event_result(ev));
+	}
+}
+
+/* One command; false when there is nothing more to do for now. */
+static bool liov_admin_one(struct liov_instance *inst)
+{
+	struct liov_admin *a = &inst->admin;
+	struct nvme_command c;
+	u32 result = 0, tail;
+	u16 status;
+
+	lockdep_assert_held(&inst->lock);
+	if (!liov_admin_ready(inst))
+		return false;
+	liov_admin_report(inst);
+
+	tail = READ_ONCE(a->tail);
+	/* An Abort completes two commands. */
+	if (a->head == tail || !liov_acq_room(inst, min(2U, liov_acq_size(inst) - 1)))
+		return false;
+	if (liov_mem_rw(inst, inst->regs.asq + a->head * sizeof(c), &c, sizeof(c), false)) {
+		liov_admin_fatal(inst, "submission queue");
+		return false;
+	}
+	if (++a->head == liov_asq_size(inst))
+		a->head = 0;
+	a->commands++;
+
+	status = liov_admin_execute(inst, &c, &result);
+	if (status == LIOV_ADMIN_HELD)
+		return true;
+	if (status) {
+		a->refused++;
+		liov_log_record_error(&inst->log, 0, le16_to_cpu((__force __le16)c.common.command_id),
+				      status, le32_to_cpu(c.common.nsid));
+		status |= NVME_STATUS_MORE;	/* see the error log */
+	}
+	liov_admin_complete(inst, c.common.command_id, status, result);
+	return true;
+}
+
+static void liov_admin_work(struct work_struct *work)
+{
+	struct liov_instance *inst = container_of(work, struct liov_instance, admin.work);
+	bool more;
+
+	do {
+		mutex_lock(&inst->lock);
+		more = inst->is_open && liov_admin_one(inst);
+		mutex_unlock(&inst->lock);
+	} while (more);
+}
+
+/**
+ * liov_admin_doorbell() - the guest rang an admin doorbell
+ * @inst: open instance
+ * @cq:   ACQ head rather than ASQ tail
+ * @val:  the value
+ *
+ * Two vCPUs may do so at once; the last value counts, as on hardware.  Does
+ * not sleep.
+ */
+void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val)
+{
+	if (val >= (cq ? liov_acq_size(inst) : liov_asq_size(inst))) {
+		liov_admin_event(inst, LIOV_EVENT_DB_VALUE);
+		return;
+	}
+	if (cq)
+		WRITE_ONCE(inst->admin.cq_head, val);
+	else
+		WRITE_ONCE(inst->admin.tail, val);
+	queue_work(liov_wq, &inst->admin.work);
+}
+
+/**
+ * liov_admin_event() - something the guest should hear of
+ * @inst: instance
+ * @ev:   what
+ *
+ * Reported with the next Asynchronous Event Request.  Any context.
+ */
+void liov_admin_event(struct liov_instance *inst, enum liov_event ev)
+{
+	if (!test_and_set_bit(ev, &inst->admin.events))
+		queue_work(liov_wq, &inst->admin.work);
+}
+
+/**
+ * liov_admin_start() - CC.EN became 1: the admin queues are empty
+ * @inst: instance; the caller holds its lock
+ */
+void liov_admin_start(struct liov_instance *inst)
+{
+	struct liov_admin *a = &inst->admin;
+
+	lockdep_assert_held(&inst->lock);
+	WRITE_ONCE(a->tail, 0);
+	WRITE_ONCE(a->cq_head, 0);
+	a->head = 0;
+	a->cq_tail = 0;
+	a->phase = 1;
+	a->nr_aer = 0;
+	a->events = 0;
+	a->masked = 0;
+}
+
+/**
+ * liov_admin_stop() - wait until no admin work runs
+ * @inst: instance that is being closed; its lock must not be held
+ *
+ * May sleep as long as an admin command of the hardware takes.
+ */
+void liov_admin_stop(struct liov_instance *inst)
+{
+	cancel_work_sync(&inst->admin.work);
+}
+
+/**
+ * liov_admin_init() - prepare the admin queue; once, at creation
+ * @inst: instance
+ */
+void liov_admin_init(struct liov_instance *inst)
+{
+	INIT_WORK(&inst->admin.work, liov_admin_work);
+}

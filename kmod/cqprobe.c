@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Does this drive interrupt again before its CQ head has moved?
+ *
+ * NVMe allows a controller to hold the next interrupt of a completion queue
+ * back until the host has acknowledged the last one through the CQ head
+ * doorbell (NVMe PCIe Transport 1.0 section 3.5.1).  If a drive does, a guest's
+ * CQ head must reach it at once, one exit for each completion; if not, the head
+ * can go with the next submission.  So the parent asks the drive, once, on a
+ * carved queue pair with two reads of its own.
+ *
+ * Runs in the boundary's live work item; owns everything it uses.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/dma-mapping.h>
+#include <linux/interrupt.h>
+#include <linux/io.h>
+#include <linux/slab.h>
+
+#include "lightiov.h"
+
+#define LIOV_PROBE_DEPTH	4
+/* Both far above what a healthy drive needs for one read. */
+#define LIOV_PROBE_IO_MS	5000
+#define LIOV_PROBE_IRQ_MS	500
+
+struct liov_probe {
+	struct liov_parent	*p;
+	u16			qid;
+	struct nvme_command	*sq;
+	struct nvme_completion	*cq;
+	void			*data;
+	dma_addr_t		sq_dma, cq_dma, data_dma;
+	struct msi_map		map;
+	struct completion	irq;
+	u32			nsid;
+};
+
+static irqreturn_t liov_probe_irq(int irq, void *data)
+{
+	struct liov_probe *pr = data;
+
+	complete(&pr->irq);
+	return IRQ_HANDLED;
+}
+
+/* One 4 KiB read, submitted as entry @i; waits for its completion entry. */
+static int liov_probe_read(struct liov_probe *pr, unsigned int i)
+{
+	struct nvme_command *c = &pr->sq[i];
+	unsigned int ms;
+
+	memset(c, 0, sizeof(*c));
+	c->rw.opcode = nvme_cmd_read;
+	c->rw.command_id = i;
+	c->rw.nsid = cpu_to_le32(pr->nsid);
+	c->rw.dptr.prp1 = cpu_to_le64(pr->data_dma);
+	writel(i + 1, liov_parent_doorbell(pr->p, pr->qid, false));
+	for (ms = 0; ms < LIOV_PROBE_IO_MS; ms++) {
+		if (le16_to_cpu(READ_ONCE(pr->cq[i].status)) & 1)
+			return 0;
+		usleep_range(1000, 1100);
+	}
+	return -ETIMEDOUT;
+}
+
+static int liov_probe_delete(struct liov_probe *pr, u8 opcode)
+{
+	struct nvme_command c = {};
+
+	c.delete_queue.opcode = opcode;
+	c.delete_queue.qid = cpu_to_le16(pr->qid);
+	return liov_host_admin(pr->p->host, &c, NULL, 0, NULL);
+}
+
+/* The first active namespace, 0 if there is none. */
+static u32 liov_probe_nsid(struct liov_probe *pr)
+{
+	struct nvme_command c = {};
+
+	c.identify.opcode = nvme_admin_identify;
+	c.identify.cns = NVME_ID_CNS_NS_ACTIVE_LIST;
+	if (liov_host_admin(pr->p->host, &c, pr->data, NVME_IDENTIFY_DATA_SIZE, NULL))
+		return 0;
+	return le32_to_cpup(pr->data);
+}
+
+/* On queues that exist: 1 if the second interrupt came by itself, 0 if not. */
+static int liov_probe_ask(struct liov_probe *pr)
+{
+	int rc;
+
+	rc = liov_probe_read(pr, 0);
+	if (rc)
+		return rc;
+	if (!wait_for_completion_timeout(&pr->irq, msecs_to_jiffies(LIOV_PROBE_IO_MS)))
+		return -EIO;
+	rc = liov_probe_read(pr, 1);
+	if (rc)
+		return rc;
+	return wait_for_completion_timeout(&pr->irq, msecs_to_jiffies(LIOV_PROBE_IRQ_MS)) ? 1 : 0;
+}
+
+static int liov_probe_queues(struct liov_probe *pr)
+{
+	struct liov_host *h = pr->p->host;
+	struct nvme_command c = {};
+	int rc, err;
+
+	c.create_cq.opcode = nvme_admin_create_cq;
+	c.create_cq.prp1 = cpu_to_le64(pr->cq_dma);
+	c.create_cq.cqid = cpu_to_le16(pr->qid);
+	c.create_cq.qsize = cpu_to_le16(LIOV_PROBE_DEPTH - 1);
+	c.create_cq.cq_flags = cpu_to_le16(NVME_QUEUE_PHYS_CONTIG | NVME_CQ_IRQ_ENABLED);
+	c.create_cq.irq_vector = cpu_to_le16(pr->map.index);
+	rc = liov_host_admin(h, &c, NULL, 0, NULL);
+	if (rc)
+		return rc > 0 ? -EIO : rc;
+
+	memset(&c, 0, sizeof(c));
+	c.create_sq.opcode = nvme_admin_create_sq;
+	c.create_sq.prp1 = cpu_to_le64(pr->sq_dma);
+	c.create_sq.sqid = cpu_to_le16(pr->qid);
+	c.create_sq.qsize = cpu_to_le16(LIOV_PROBE_DEPTH - 1);
+	c.create_sq.sq_flags = cpu_to_le16(NVME_QUEUE_PHYS_CONTIG);
+	c.create_sq.cqid = cpu_to_le16(pr->qid);
+	rc = liov_host_admin(h, &c, NULL, 0, NULL);
+	if (rc > 0)
+		rc = -EIO;
+	if (!rc) {
+		rc = liov_probe_ask(pr);
+		err = liov_probe_delete(pr, nvme_admin_delete_sq);
+		if (err)
+			rc = -EBUSY;
+	}
+	err = liov_probe_delete(pr, nvme_admin_delete_cq);
+	return err ? -EBUSY : rc;
+}
+
+/**
+ * liov_probe_cq_head() - find out how this drive wants its CQ head
+ * @p: parent; the controller is live
+ *
+ * Takes a spare pair and a vector for the time.  When it cannot ask (no spare
+ * pair, no namespace, a reset in between) the answer is the safe one.
+ * May sleep for seconds if the drive does not answer.
+ *
+ * Return: LIOV_CQ_HEAD_LAZY or LIOV_CQ_HEAD_TRACKED.
+ */
+enum liov_cq_head_mode liov_probe_cq_head(struct liov_parent *p)
+{
+	struct pci_dev *pdev = p->host->pdev;
+	struct liov_probe *pr;
+	int rc = -ENOMEM;
+
+	pr = kzalloc(sizeof(*pr), GFP_KERNEL);
+	if (!pr)
+		return LIOV_CQ_HEAD_TRACKED;
+	pr->p = p;
+	init_completion(&pr->irq);
+	pr->sq = dma_alloc_coherent(&pdev->dev, PAGE_SIZE, &pr->sq_dma, GFP_KERNEL);
+	pr->cq = dma_alloc_coherent(&pdev->dev, PAGE_SIZE, &pr->cq_dma, GFP_KERNEL);
+	pr->data = dma_alloc_coherent(&pdev->dev, PAGE_SIZE, &pr->data_dma, GFP_KERNEL);
+	if (!pr->sq || !pr->cq || !pr->data)
+		goto out_free;
+
+	/* Borrowed for the length of this section of the gate. */
+	mutex_lock(&p->pool_lock);
+	for (pr->qid = p->host->nr_granted; pr->qid > p->host->nr_host; pr->qid--) {
+		if (!test_and_set_bit(pr->qid, p->qids))
+			break;
+	}
+	mutex_unlock(&p->pool_lock);
+	rc = -ENOSPC;
+	if (pr->qid <= p->host->nr_host)
+		goto out_free;
+
+	rc = liov_host_enter(p->host);
+	if (rc)
+		goto out_qid;
+	rc = -ENODEV;
+	pr->nsid = liov_probe_nsid(pr);
+	if (!pr->nsid)
+		goto out_leave;
+	pr->map = pci_msix_alloc_irq_at(pdev, MSI_ANY_INDEX, NULL);
+	rc = pr->map.index;
+	if (rc < 0)
+		goto out_leave;
+	rc = request_irq(pr->map.virq, liov_probe_irq, 0, "lightiov-probe", pr);
+	if (!rc) {
+		rc = liov_probe_queues(pr);
+		free_irq(pr->map.virq, pr);
+	}
+	pci_msix_free_irq(pdev, pr->map);
+out_leave:
+	liov_host_leave(p->host);
+out_qid:
+	mutex_lock(&p->pool_lock);
+	clear_bit(pr->qid, p->qids);
+	mutex_unlock(&p->pool_lock);
+out_free:
+	if (rc < 0)
+		pci_info(pdev, "lightiov: could not ask the drive about its CQ head (%d); forwarding each\n",
+			 rc);
+	/* After a failed delete the rings may still be in use: leave them. */
+	if (rc != -EBUSY) {
+		if (pr->sq)
+			dma_free_coherent(&pdev->dev, PAGE_SIZE, pr->sq, pr->sq_dma);
+		if (pr->cq)
+			dma_free_coherent(&pdev->dev, PAGE_SIZE, pr->cq, pr->cq_dma);
+		if (pr->data)
+			dma_free_coherent(&pdev->dev, PAGE_SIZE, pr->data, pr->data_dma);
+	}
+	kfree(pr);
+	return rc == 1 ? LIOV_CQ_HEAD_LAZY : LIOV_CQ_HEAD_TRACKED;
+}

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Get and Set Features (NVM Express Base 2.0 sections 5.15 and 5.27).
+ *
+ * Owns struct liov_features: the feature values of one instance.  Nothing here
+ * reaches the drive, whose features are the host's and are shared by all
+ * instances.  A feature is accepted only where an answer from memory is honest: it
+ * describes the instance itself, or the specification lets a controller take no
+ * notice of it (arbitration, coalescing, recovery limits).  Called by admin.c.
+ *
+ * Context: the caller holds the instance lock around every call.
+ */
+#include "model.h"
+
+#define LIOV_FEAT_FID_MASK	0xffU
+#define LIOV_FEAT_SAVE		BIT(31)
+
+/* Bits that are defined in the values we keep; the rest is reserved and not kept. */
+#define LIOV_ARBITRATION_MASK	0xffffff07U	/* HPW, MPW, LPW, AB */
+#define LIOV_ARBITRATION_AB	0x7U
+#define LIOV_POWER_PS		0x1fU
+#define LIOV_POWER_MASK		0xffU		/* WH, PS */
+#define LIOV_ERR_TLER		0xffffU
+#define LIOV_ERR_DULBE		BIT(16)
+#define LIOV_COALESCE_MASK	0xffffU		/* TIME, THR */
+#define LIOV_IRQ_IV		0xffffU
+#define LIOV_IRQ_CD		BIT(16)
+
+#define LIOV_TEMP_SEL(cdw11)	((cdw11) >> NVME_TEMP_THRESH_SELECT_SHIFT & 0xf)
+#define LIOV_TEMP_SEL_ALL	0xfU
+#define LIOV_TEMP_TYPE(cdw11)	((cdw11) >> 20 & 0x3)
+#define LIOV_TEMP_TYPE_UNDER	1U
+
+/* SMART warnings and namespace attribute notices: the events of our OAES. */
+#define LIOV_ASYNC_MASK		(0xffU | NVME_AEN_CFG_NS_ATTR)
+
+#define LIOV_TIMESTAMP_LEN	8
+#define LIOV_TIMESTAMP_MASK	((1ULL << 48) - 1)
+#define LIOV_TIMESTAMP_BY_HOST	1		/* origin 001b: Set Features */
+#define LIOV_HOST_ID_LEN	8		/* CTRATT.HIDS = 0: no 16-byte one */
+#define LIOV_HOST_ID_EXHID	BIT(0)
+
+static bool liov_feature_known(const struct liov_features *f, u8 fid)
+{
+	switch (fid) {
+	case NVME_FEAT_VOLATILE_WC:
+		return f->vwc;
+	case NVME_FEAT_ARBITRATION:
+	case NVME_FEAT_POWER_MGMT:
+	case NVME_FEAT_TEMP_THRESH:
+	case NVME_FEAT_ERR_RECOVERY:
+	case NVME_FEAT_NUM_QUEUES:
+	case NVME_FEAT_IRQ_COALESCE:
+	case NVME_FEAT_IRQ_CONFIG:
+	case NVME_FEAT_WRITE_ATOMIC:
+	case NVME_FEAT_ASYNC_EVENT:
+	case NVME_FEAT_TIMESTAMP:
+	case NVME_FEAT_HOST_ID:
+		return true;
+	default:
+		/*
+		 * LBA Range Type, APST, Host Memory Buffer, Keep Alive, HCTM, Host
+		 * Behavior Support, reservations, write protection, vendor's own
+		 * and all that is not known: Identify does not offer them.
+		 */
+		return false;
+	}
+}
+
+/* 0 composite, 1..8 sensors, or LIOV_TEMP_SEL_ALL where @all; else -1 */
+static int liov_temp_index(u32 cdw11, bool all)
+{
+	u32 sel = LIOV_TEMP_SEL(cdw11);
+
+	if (LIOV_TEMP_TYPE(cdw11) > LIOV_TEMP_TYPE_UNDER)
+		return -1;
+	if (sel == LIOV_TEMP_SEL_ALL)
+		return all ? sel : -1;
+	return sel < 9 ? sel : -1;
+}
+
+/**
+ * liov_features_init() - the features of a new instance
+ * @f:        overwritten
+ * @nr_pairs: I/O queue pairs, 1..LIOV_MAX_PAIRS
+ * @nsid:     the guest's NSID, 0 = none
+ * @vwc:      the drive has a volatile write cache
+ * @id:       the drive's Identify Controller data, for defaults; NULL allowed
+ *
+ * Context: caller holds the instance lock.
+ */
+void liov_features_init(struct liov_features *f, u16 nr_pairs, u32 nsid, bool vwc,
+			const struct nvme_id_ctrl *id)
+{
+	memset(f, 0, sizeof(*f));
+	f->nr_pairs = clamp_t(u16, nr_pairs, 1, LIOV_MAX_PAIRS);
+	f->nsid = nsid;
+	f->vwc = vwc;
+	/* recommended burst, no limit if we do not know */
+	f->def_arbitration = id ? id->rab & LIOV_ARBITRATION_AB : LIOV_ARBITRATION_AB;
+	f->def_temp_over = id ? le16_to_cpu(id->wctemp) : 0;
+	liov_features_reset(f);
+}
+
+/**
+ * liov_features_reset() - a Controller Level Reset: every feature has its default
+ * @f: features; the instance's limits in it stay
+ *
+ * No feature is saveable, so all of them (section 3.7.2).
+ *
+ * Context: caller holds the instance lock.
+ */
+void liov_features_reset(struct liov_features *f)
+{
+	unsigned int i;
+
+	f->arbitration = f->def_arbitration;
+	f->power = 0;
+	f->err_recovery = 0;
+	f->irq_coalesce = 0;
+	for (i = 0; i < LIOV_MAX_VECTORS; i++)
+		f->irq_config[i] = i;
+	f->write_atomic = 0;
+	f->async_event = 0;
+	/* sensors: limits that are never crossed (section 5.27.1.3) */
+	for (i = 0; i < ARRAY_SIZE(f->temp_over); i++) {
+		f->temp_over[i] = 0xffff;
+		f->temp_under[i] = 0;
+	}
+	if (f->def_temp_over)
+		f->temp_over[0] = f->def_temp_over;
+	f->volatile_wc = f->vwc;
+	f->timestamp = 0;
+	f->timestamp_origin = 0;
+	f->timestamp_set_at = 0;
+	memset(f->host_id, 0, sizeof(f->host_id));
+	f->queues_negotiated = false;
+}
+
+/**
+ * liov_features_data_len() - bytes of data that a Get or Set Features moves
+ * @c: the guest's command
+ *
+ * Return: 8 for Timestamp and Host Identifier; 0 for the others and for what will be
+ * refused (an extended Host Identifier).
+ *
+ * Context: any; the caller holds the instance lock all the same.
+ */
+u32 liov_features_data_len(const struct nvme_command *c)
+{
+	switch (le32_to_cpu(c->features.fid) & LIOV_FEAT_FID_MASK) {
+	case NVME_FEAT_TIMESTAMP:
+		return LIOV_TIMESTAMP_LEN;
+	case NVME_FEAT_HOST_ID:
+		if (le32_to_cpu(c->features.dword11) & LIOV_HOST_ID_EXHID)
+			return 0;
+		return LIOV_HOST_ID_LEN;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * Error Recovery alone is namespace specific.  For the others NSID is 0 or
+ * FFFFFFFFh; Set Features with another one is refused, Get Features does not mind
+ * (section 5.27: Feature Not Namespace Specific is a status of Set Features).
+ */
+static u16 liov_feature_check_nsid(const struct liov_features *f, u8 fid, u32 nsid, bool set)
+{
+	bool valid = nsid && nsid <= max(f->nsid, 1U);
+
+	if (fid == NVME_FEAT_ERR_RECOVERY) {
+		/* Set: all namespaces, of which there is one */
+		if (set && nsid == NVME_NSID_ALL)
+			return NVME_SC_SUCCESS;
+		if (!valid)
+			return NVME_SC_INVALID_NS | NVME_STATUS_DNR;
+		/* valid but inactive (section 3.2.1.5) */
+		if (nsid != f->nsid)
+			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+		return NVME_SC_SUCCESS;
+	}
+	if (!set || !nsid || nsid == NVME_NSID_ALL)
+		return NVME_SC_SUCCESS;
+	if (!valid)
+		return NVME_SC_INVALID_NS | NVME_STATUS_DNR;
+	return NVME_SC_FEATURE_NOT_PER_NS | NVME_STATUS_DNR;
+}
+
+static u16 liov_set_temp(struct liov_features *f, u32 cdw11)
+{
+	u16 *temp = LIOV_TEMP_TYPE(cdw11) == LIOV_TEMP_TYPE_UNDER ? f->temp_under : f->temp_over;
+	int i = liov_temp_index(cdw11, true);
+
+	if (i < 0)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	if (i != LIOV_TEMP_SEL_ALL) {
+		temp[i] = cdw11 & NVME_TEMP_THRESH_MASK;
+		return NVME_SC_SUCCESS;
+	}
+	for (i = 0; i < ARRAY_SIZE(f->temp_over); i++)
+		temp[i] = cdw11 & NVME_TEMP_THRESH_MASK;
+	return NVME_SC_SUCCESS;
+}
+
+/* Number of Queues (section 5.27.1.5): 0's based, CQs in the upper half. */
+static u32 liov_nr_queues(const struct liov_features *f)
+{
+	return (f->nr_pairs - 1U) << 16 | (f->nr_pairs - 1U);
+}
+
+static u16 liov_set_nr_queues(struct liov_features *f, u32 cdw11, bool queues_exist,
+			      u32 *result)
+{
+	if ((cdw11 & 0xffff) == 0xffff || cdw11 >> 16 == 0xffff)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	if (queues_exist)
+		return NVME_SC_CMD_SEQ_ERROR | NVME_STATUS_DNR;
+	f->queues_negotiated = true;
+	*result = liov_nr_queues(f);
+	return NVME_SC_SUCCESS;
+}
+
+/**
+ * liov_set_features() - carry out Set Features
+ * @f:            features of the instance
+ * @c:            the guest's command
+ * @data:         liov_features_data_len() bytes from the guest; may be NULL if 0
+ * @queues_exist: the guest has an I/O queue
+ * @now_ms:       the host's clock, milliseconds, any origin; the same for Get
+ * @result:       out: dword 0 of the completion
+ *
+ * The write cache is the drive's, common to all instances: a guest may confirm that
+ * it is on; turning it off cannot be done for one guest and is refused rather than
+ * pretended, since the guest would stop flushing.
+ *
+ * Return: 0, or with DNR: Invalid Field (unknown feature or value), Feature
+ * Identifier Not Saveable (the save bit is set), Invalid Namespace or Format, Feature
+ * Not Namespace Specific, Feature Not Changeable, Command Sequence Error.
+ *
+ * Context: caller holds the instance lock.
+ */
+u16 liov_set_features(struct liov_features *f, const struct nvme_command *c,
+		      const void *data, bool queues_exist, u64 now_ms, u32 *result)
+{
+	u32 cdw10 = le32_to_cpu(c->features.fid);
+	u32 cdw11 = le32_to_cpu(c->features.dword11);
+	u8 fid = cdw10 & LIOV_FEAT_FID_MASK;
+	u32 iv = cdw11 & LIOV_IRQ_IV;
+	u16 status;
+
+	*result = 0;
+	if (!liov_feature_known(f, fid))
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	if (cdw10 & LIOV_FEAT_SAVE)
+		return NVME_SC_FEATURE_NOT_SAVEABLE | NVME_STATUS_DNR;
+	status = liov_feature_check_nsid(f, fid, le32_to_cpu(c->features.nsid), true);
+	if (status)
+		return status;
+
+	switch (fid) {
+	case NVME_FEAT_ARBITRATION:
+		f->arbitration = cdw11 & LIOV_ARBITRATION_MASK;
+		break;
+	case NVME_FEAT_POWER_MGMT:
+		/* NPSS is 0 */
+		if (cdw11 & LIOV_POWER_PS)
+			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+		f->power = cdw11 & LIOV_POWER_MASK;
+		break;
+	case NVME_FEAT_TEMP_THRESH:
+		return liov_set_temp(f, cdw11);
+	case NVME_FEAT_ERR_RECOVERY:
+		/* NSFEAT bit 2 is 0, so DULBE may not be set (section 5.27.1.4) */
+		if (cdw11 & LIOV_ERR_DULBE)
+			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+		f->err_recovery = cdw11 & LIOV_ERR_TLER;
+		break;
+	case NVME_FEAT_VOLATILE_WC:
+		if (!(cdw11 & 1))
+			return NVME_SC_FEATURE_NOT_CHANGEABLE | NVME_STATUS_DNR;
+		break;
+	case NVME_FEAT_NUM_QUEUES:
+		return liov_set_nr_queues(f, cdw11, queues_exist, result);
+	case NVME_FEAT_IRQ_COALESCE:
+		f->irq_coalesce = cdw11 & LIOV_COALESCE_MASK;
+		break;
+	case NVME_FEAT_IRQ_CONFIG:
+		if (iv > f->nr_pairs)
+			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+		f->irq_config[iv] = iv | (cdw11 & LIOV_IRQ_CD);
+		break;
+	case NVME_FEAT_WRITE_ATOMIC:
+		f->write_atomic = cdw11 & 1;
+		break;
+	case NVME_FEAT_ASYNC_EVENT:
+		f->async_event = cdw11 & LIOV_ASYNC_MASK;
+		break;
+	case NVME_FEAT_TIMESTAMP:
+		f->timestamp = get_unaligned_le64(data) & LIOV_TIMESTAMP_MASK;
+		f->timestamp_origin = LIOV_TIMESTAMP_BY_HOST;
+		f->timestamp_set_at = now_ms;
+		break;
+	case NVME_FEAT_HOST_ID:
+		if (cdw11 & LIOV_HOST_ID_EXHID)
+			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+		memcpy(f->host_id, data, LIOV_HOST_ID_LEN);
+		break;
+	default:
+		/* liov_feature_known() has let in what is not handled */
+		return NVME_SC_INTERNAL | NVME_STATUS_DNR;
+	}
+	return NVME_SC_SUCCESS;
+}
+
+/* Timestamp data structure: value in bits 47:0, origin in bits 51:49. */
+static void liov_get_timestamp(const struct liov_features *f, void *data, u64 now_ms)
+{
+	u64 elapsed = now_ms > f->timestamp_set_at ? now_ms - f->timestamp_set_at : 0;
+	u64 value = (f->timestamp + elapsed) & LIOV_TIMESTAMP_MASK;
+
+	put_unaligned_le64(value | (u64)f->timestamp_origin << 49, data);
+}
+
+/**
+ * liov_get_features() - carry out Get Features
+ * @f:      features of the instance
+ * @c:      the guest's command
+ * @data:   where liov_features_data_len() bytes go; may be NULL if 0
+ * @now_ms: the host's clock, milliseconds; Timestamp shows it until the guest sets it
+ * @result: out: dword 0 of the completion
+ *
+ * SEL is ignored, as ONCS bit 4 (Save and Select) is 0: the current value.
+ *
+ * Return: 0, or with DNR: Invalid Field (unknown feature or value), Invalid Namespace
+ * or Format.
+ *
+ * Context: caller holds the instance lock.
+ */
+u16 liov_get_features(const struct liov_features *f, const struct nvme_command *c,
+		      void *data, u64 now_ms, u32 *result)
+{
+	u32 cdw11 = le32_to_cpu(c->features.dword11);
+	u8 fid = le32_to_cpu(c->features.fid) & LIOV_FEAT_FID_MASK;
+	u32 iv = cdw11 & LIOV_IRQ_IV;
+	u16 status;
+	int i;
+
+	*result = 0;
+	if (!liov_feature_known(f, fid))
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	status = liov_feature_check_nsid(f, fid, le32_to_cpu(c->features.nsid), false);
+	if (status)
+		return status;
+
+	switch (fid) {
+	case NVME_FEAT_ARBITRATION:
+		*result = f->arbitration;
+		break;
+	case NVME_FEAT_POWER_MGMT:
+		*result = f->power;
+		break;
+	case NVME_FEAT_TEMP_THRESH:
+		i = liov_temp_index(cdw11, false);
+		if (i < 0)
+			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+		*result = LIOV_TEMP_TYPE(cdw11) == LIOV_TEMP_TYPE_UNDER ?
+			  f->temp_under[i] : f->temp_over[i];
+		break;
+	case NVME_FEAT_ERR_RECOVERY:
+		*result = f->err_recovery;
+		break;
+	case NVME_FEAT_VOLATILE_WC:
+		*result = f->volatile_wc;
+		break;
+	case NVME_FEAT_NUM_QUEUES:
+		*result = liov_nr_queues(f);
+		break;
+	case NVME_FEAT_IRQ_COALESCE:
+		*result = f->irq_coalesce;
+		break;
+	case NVME_FEAT_IRQ_CONFIG:
+		if (iv > f->nr_pairs)
+			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+		*result = f->irq_config[iv];
+		break;
+	case NVME_FEAT_WRITE_ATOMIC:
+		*result = f->write_atomic;
+		break;
+	case NVME_FEAT_ASYNC_EVENT:
+		*result = f->async_event;
+		break;
+	case NVME_FEAT_TIMESTAMP:
+		liov_get_timestamp(f, data, now_ms);
+		break;
+	case NVME_FEAT_HOST_ID:
+		if (cdw11 & LIOV_HOST_ID_EXHID)
+			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+		memcpy(data, f->host_id, LIOV_HOST_ID_LEN);
+		break;
+	default:
+		/* liov_feature_known() has let in what is not handled */
+		return NVME_SC_INTERNAL | NVME_STATUS_DNR;
+	}
+	return NVME_SC_SUCCESS;
+}

@@ -1,0 +1,606 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The host boundary: whether a controller may be used at this moment, what the
+ * rest of the module is told about it, and the commands it may send.  Called by
+ * parent.c, qpair.c and instances on the one side, on the other by host_hooks.c
+ * (the redirected calls of nvme.ko) and host_bind.c (binding and unbinding).
+ *
+ * What a user can rely on, per controller:
+ *
+ *  - @live runs in a work item, one at a time, never together with or after
+ *    @gone.  It may overlap @stopping and @stopped: a reset does not wait for
+ *    it.  The next @live comes after the overlapped one has returned.
+ *  - @stopping comes at most once after each @live, @stopped at most once after
+ *    each @stopping, in this order, one at a time.  @stopping finds the gate
+ *    closed and, unless a warning says otherwise, no section open.
+ *  - @gone runs with the gate as it is: open, or closed by a reset, which ends
+ *    as usual.  @stopping and @stopped may come while it runs.  When all users
+ *    are evicted it calls liov_host_silence(), after which neither is running
+ *    nor will be called, and may then free what they use.
+ *  - A controller whose reset fails stays closed until nvme.ko is unbound.
+ *
+ * Suspend: one that shuts the controller down looks like a reset.  One that
+ * leaves it running (s2idle with host-managed power) bypasses nvme.ko's reset
+ * path, so a PM notifier closes the gate to everybody until the system is back.
+ * The queues of instances stay as they are; their users are frozen.
+ *
+ * Locks, outermost first; the device lock of the PCI function, if anybody's,
+ * is taken before all of them:
+ *   p->life     mutex; eviction and release, held while @gone runs
+ *   p->tell     mutex; held while @stopping or @stopped runs
+ *   hosts_lock  mutex; the list of hosts (host_bind.c); no callback runs under it
+ *   p->lock     spinlock; the state of one host
+ * nvme.ko holds its shutdown_lock around @stopping and @stopped.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/blkdev.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/nvme_ioctl.h>
+#include <linux/slab.h>
+
+#include "host_priv.h"
+
+const struct liov_host_ops *liov_ops;
+struct workqueue_struct *liov_host_wq;
+unsigned int liov_reserve;
+bool liov_exiting;
+bool liov_pm_hold;
+
+/* ---- the gate ---- */
+
+/**
+ * liov_host_enter - open a section
+ * @h: the host
+ *
+ * Inside a section admin commands may be sent and MSI-X vectors allocated; a
+ * reset of the controller waits for its end.  Keep it short, and do not wait in
+ * it for anything that a reset has to finish.  Sections may overlap, also in
+ * one task; each is closed by liov_host_leave().
+ *
+ * Context: process; does not sleep.
+ * Return: 0, -EAGAIN while the controller is down, resetting or suspended
+ * (liov_host_wait_live() helps), -ENODEV once it is gone.
+ */
+int liov_host_enter(struct liov_host *h)
+{
+	struct liov_hostp *p = to_hostp(h);
+	int rc = 0;
+
+	spin_lock(&p->lock);
+	if (!p->bound)
+		rc = -ENODEV;
+	else if (p->gate < LIOV_GATE_OPEN || p->paused)
+		rc = -EAGAIN;
+	else
+		p->sections++;
+	spin_unlock(&p->lock);
+	return rc;
+}
+
+/**
+ * liov_host_leave - close a section
+ * @h: the host
+ *
+ * Context: process; does not sleep.
+ */
+void liov_host_leave(struct liov_host *h)
+{
+	struct liov_hostp *p = to_hostp(h);
+
+	spin_lock(&p->lock);
+	if (!WARN_ON_ONCE(!p->sections) && !--p->sections)
+		wake_up_all(&p->wq);
+	spin_unlock(&p->lock);
+}
+
+/**
+ * liov_host_drain - wait for the open sections, with the gate closed
+ * @p:  the host
+ * @ms: how long at most
+ *
+ * Context: may sleep.
+ * Return: true if all ended in time.
+ */
+bool liov_host_drain(struct liov_hostp *p, unsigned int ms)
+{
+	return wait_event_timeout(p->wq, !READ_ONCE(p->sections),
+				  msecs_to_jiffies(ms));
+}
+
+/* 1: open, 0: wait on, or -ENODEV */
+static int host_is_open(struct liov_hostp *p)
+{
+	int rc;
+
+	spin_lock(&p->lock);
+	rc = p->bound ? p->gate == LIOV_GATE_OPEN && !p->paused : -ENODEV;
+	spin_unlock(&p->lock);
+	return rc;
+}
+
+/**
+ * liov_host_wait_live - sleep until sections can be opened
+ * @h:          the host
+ * @timeout_ms: how long at most
+ *
+ * Another reset may close the gate before the caller gets to use it.
+ *
+ * Context: may sleep; not in a section, not in @stopping or @stopped.
+ * Return: 0, -ETIMEDOUT, or -ENODEV once the controller is gone.
+ */
+int liov_host_wait_live(struct liov_host *h, unsigned int timeout_ms)
+{
+	struct liov_hostp *p = to_hostp(h);
+	int rc = 0;
+
+	wait_event_timeout(p->wq, (rc = host_is_open(p)) != 0,
+			   msecs_to_jiffies(timeout_ms));
+	if (rc < 0)
+		return rc;
+	return rc ? 0 : -ETIMEDOUT;
+}
+
+/**
+ * liov_host_seq - the number of times the gate was closed
+ * @p: the host
+ *
+ * Context: process; does not sleep.
+ * Return: the number; compare it with a later one, or give it to
+ * liov_host_up().
+ */
+unsigned int liov_host_seq(struct liov_hostp *p)
+{
+	unsigned int seq;
+
+	spin_lock(&p->lock);
+	seq = p->seq;
+	spin_unlock(&p->lock);
+	return seq;
+}
+
+/**
+ * liov_host_up - the controller is live
+ * @p:   the host
+ * @seq: liov_host_seq() from before nvme-core was seen to hold it live
+ *
+ * Opens the gate to the work item, which learns what is to know and opens it
+ * to everybody.  During an eviction all is known already and @live is not
+ * called any more: then the gate opens at once, for @gone.  Does nothing if the
+ * gate was closed since @seq.
+ *
+ * Context: process; from nvme_start_ctrl()'s wrapper.
+ */
+void liov_host_up(struct liov_hostp *p, unsigned int seq)
+{
+	spin_lock(&p->lock);
+	if (!p->bound || p->seq != seq)
+		goto out;
+	if (p->unbinding || READ_ONCE(liov_exiting)) {
+		if (p->adminq)
+			p->gate = LIOV_GATE_OPEN;
+	} else {
+		if (p->gate == LIOV_GATE_CLOSED)
+			p->gate = LIOV_GATE_INNER;
+		queue_work(liov_host_wq, &p->work);
+	}
+	wake_up_all(&p->wq);
+out:
+	spin_unlock(&p->lock);
+}
+
+/* As nvme.ko judges it before it disables a controller. */
+static bool host_is_dead(struct liov_hostp *p)
+{
+	void __iomem *bar = READ_ONCE(p->h.bar);
+	u32 csts;
+
+	if (!bar || !pci_is_enabled(p->h.pdev) ||
+	    !pci_device_is_present(p->h.pdev))
+		return true;
+	csts = readl(bar + NVME_REG_CSTS);
+	return (csts & NVME_CSTS_CFS) || !(csts & NVME_CSTS_RDY);
+}
+
+/**
+ * liov_host_down - nvme.ko begins to take the controller down
+ * @p: the host
+ *
+ * Closes the gate, waits for the open sections, then tells @stopping.  An admin
+ * command that is on its way during a reset would be parked by blk-mq and run
+ * before the driver's own ones, which costs the host its namespaces.
+ *
+ * Context: may sleep; from nvme_quiesce_io_queues()'s wrapper, under nvme.ko's
+ * shutdown_lock.
+ */
+void liov_host_down(struct liov_hostp *p)
+{
+	bool tell;
+
+	spin_lock(&p->lock);
+	p->gate = LIOV_GATE_CLOSED;
+	p->seq++;
+	spin_unlock(&p->lock);
+	if (!liov_host_drain(p, host_is_dead(p) ? LIOV_DRAIN_DEAD_MS : LIOV_DRAIN_MS))
+		pci_warn(p->h.pdev,
+			 "lightiov: an admin command is still running, the reset goes on without it\n");
+
+	mutex_lock(&p->tell);
+	spin_lock(&p->lock);
+	tell = p->told == LIOV_TOLD_LIVE;
+	if (tell)
+		p->told = LIOV_TOLD_STOPPING;
+	spin_unlock(&p->lock);
+	if (tell)
+		liov_ops->stopping(&p->h);
+	mutex_unlock(&p->tell);
+}
+
+/**
+ * liov_host_disabled - the controller touches memory no more
+ * @p: the host
+ *
+ * Context: may sleep; from nvme_cancel_admin_tagset()'s wrapper, under nvme.ko's
+ * shutdown_lock.
+ */
+void liov_host_disabled(struct liov_hostp *p)
+{
+	bool tell;
+
+	mutex_lock(&p->tell);
+	spin_lock(&p->lock);
+	tell = p->told == LIOV_TOLD_STOPPING;
+	if (tell)
+		p->told = LIOV_TOLD_STOPPED;
+	spin_unlock(&p->lock);
+	if (tell)
+		liov_ops->stopped(&p->h);
+	mutex_unlock(&p->tell);
+}
+
+/**
+ * liov_host_silence - no more @stopping and @stopped
+ * @h: the host
+ *
+ * For @gone, when its last user is evicted and before it frees what the two
+ * callbacks use.  Waits for one that is running.
+ *
+ * Context: may sleep; takes p->tell, so no lock that @stopping or @stopped
+ * takes may be held.
+ */
+void liov_host_silence(struct liov_host *h)
+{
+	struct liov_hostp *p = to_hostp(h);
+
+	mutex_lock(&p->tell);
+	spin_lock(&p->lock);
+	p->told = LIOV_TOLD_NOTHING;
+	spin_unlock(&p->lock);
+	mutex_unlock(&p->tell);
+}
+
+/* ---- queue pairs ---- */
+
+/**
+ * liov_host_ask - how many I/O queues to ask for
+ * @p:    the host
+ * @want: what nvme.ko wants for itself
+ *
+ * Context: process; does not sleep.
+ * Return: the number for Set Features.
+ */
+int liov_host_ask(struct liov_hostp *p, int want)
+{
+	/* 0's based 16-bit fields, of which FFFFh is reserved. */
+	return min_t(unsigned int, want + liov_reserve, 0xffff);
+}
+
+/**
+ * liov_host_answer - how many I/O queues nvme.ko gets to see
+ * @p:       the host
+ * @want:    what it wanted for itself
+ * @granted: what liov_host_ask() brought
+ *
+ * The host comes first: it gets all it wanted, as far as the controller grants
+ * it; only what is left is spare.  The one exception are qids that instances
+ * hold already (liov_host_set_floor()): they are kept, the host runs with
+ * fewer, but never with none.
+ *
+ * Context: process; does not sleep.
+ * Return: the number.
+ */
+int liov_host_answer(struct liov_hostp *p, int want, int granted)
+{
+	int answer = min(want, granted);
+
+	spin_lock(&p->lock);
+	if (p->floor && answer >= p->floor)
+		answer = max(p->floor - 1, 1);
+	p->answer = answer;
+	p->hooked = true;
+	spin_unlock(&p->lock);
+	return answer;
+}
+
+/**
+ * liov_host_set_floor - keep the host driver below a qid
+ * @h:          the host
+ * @lowest_qid: lowest hardware qid that instances hold (at least 2), 0 for none
+ *
+ * Takes effect when nvme.ko next sets its queues up, that is at a reset.
+ *
+ * Context: process; does not sleep.
+ * Return: the floor before.
+ */
+u16 liov_host_set_floor(struct liov_host *h, u16 lowest_qid)
+{
+	struct liov_hostp *p = to_hostp(h);
+	u16 old;
+
+	WARN_ON_ONCE(lowest_qid == 1);
+	spin_lock(&p->lock);
+	old = p->floor;
+	p->floor = lowest_qid;
+	spin_unlock(&p->lock);
+	return old;
+}
+
+/* ---- commands ---- */
+
+/**
+ * liov_host_admin - send an admin command and wait for it
+ * @h:      the host
+ * @cmd:    the command; with @len 0 its data pointer is sent as it is
+ * @buf:    data buffer (kmalloc or pages), NULL if none
+ * @len:    its length in bytes
+ * @result: dword 0 of the completion, may be NULL
+ *
+ * Context: may sleep; in a section (liov_host_enter()), never in @stopping or
+ * @stopped.
+ * Return: 0, a positive NVMe status, or a negative errno: -EINTR if a reset
+ * cancelled it, -EIO, -ENOMEM, -EINVAL outside a section.
+ */
+int liov_host_admin(struct liov_host *h, struct nvme_command *cmd, void *buf,
+		    unsigned int len, u32 *result)
+{
+	struct liov_hostp *p = to_hostp(h);
+	union nvme_result res = { };
+	int rc;
+
+	if (WARN_ON_ONCE(!READ_ONCE(p->sections) || !p->adminq))
+		return -EINVAL;
+	rc = __nvme_submit_sync_cmd(p->adminq, cmd, &res, buf, len,
+				    LIOV_QID_ANY, 0);
+	if (rc >= 0 && result)
+		*result = le32_to_cpu(res.u32);
+	return rc;
+}
+
+/**
+ * liov_host_reset - ask the host driver to reset the controller
+ * @h: the host
+ *
+ * For queues that cannot be deleted: a disabled controller is the fence of last
+ * resort.  Returns at once; @stopping and @stopped follow.
+ *
+ * Context: may sleep.
+ * Return: 0, -EBUSY if a reset runs already, or another negative errno.
+ */
+int liov_host_reset(struct liov_host *h)
+{
+	struct device *cdev = liov_ctrl_get(h->pdev);
+	int rc;
+
+	if (!cdev)
+		return -ENODEV;
+	rc = nvme_reset_ctrl(dev_get_drvdata(cdev));
+	put_device(cdev);
+	return rc;
+}
+
+static int match_path(struct device *dev, void *data)
+{
+	unsigned int *id = data, subsys, ctrl, head;
+	char end;
+
+	/* A hidden path of a multipath namespace: nvmeXcYnZ. */
+	return dev->class && !strcmp(dev->class->name, "block") &&
+	       sscanf(dev_name(dev), "nvme%uc%un%u%c", &subsys, &ctrl, &head,
+		      &end) == 3 && subsys == id[0] && head == id[1];
+}
+
+/*
+ * Compares with the parent and does not look into it: a disk that is being
+ * deleted holds no reference to it any more.
+ */
+static bool disk_is_on(struct gendisk *disk, struct device *cdev)
+{
+	unsigned int id[2];
+	char end;
+
+	if (disk_to_dev(disk)->parent == cdev)
+		return true;
+	if (sscanf(disk->disk_name, "nvme%un%u%c", &id[0], &id[1], &end) != 2)
+		return false;
+	return device_for_each_child(cdev, id, match_path);
+}
+
+/**
+ * liov_host_nsid_of - the namespace behind a block device
+ * @h:    the host
+ * @bdev: a block device that the caller holds open
+ *
+ * Also finds the namespace of a multipath disk (nvmeXnZ under a subsystem), if
+ * one of its paths is this controller.
+ *
+ * Context: may sleep.
+ * Return: the NSID, or 0 if @bdev is a partition or no namespace of this
+ * controller.
+ */
+u32 liov_host_nsid_of(struct liov_host *h, struct block_device *bdev)
+{
+	struct gendisk *disk = bdev->bd_disk;
+	struct device *cdev;
+	int nsid = 0;
+
+	if (bdev_is_partition(bdev) || !disk->fops->ioctl)
+		return 0;
+	cdev = liov_ctrl_get(h->pdev);
+	if (cdev && disk_is_on(disk, cdev))
+		nsid = disk->fops->ioctl(bdev, BLK_OPEN_READ, NVME_IOCTL_ID, 0);
+	put_device(cdev);
+	return max(nsid, 0);
+}
+
+/* ---- coming up ---- */
+
+/*
+ * Opens a section for the work item.  A controller that was live before our
+ * hooks were there has no nvme_start_ctrl() to come: if nvme-core holds it
+ * live and the gate was not closed around that look, it counts as started.
+ */
+static bool host_work_enter(struct liov_hostp *p, struct device *cdev,
+			    unsigned int *seq)
+{
+	bool live, entered = false;
+
+	*seq = liov_host_seq(p);
+	live = liov_ctrl_is_live(cdev);
+
+	spin_lock(&p->lock);
+	if (!p->bound || p->unbinding || p->paused ||
+	    READ_ONCE(liov_pm_hold) || READ_ONCE(liov_exiting))
+		goto out;
+	if (p->seq != *seq)
+		goto out;
+	if (p->gate == LIOV_GATE_CLOSED && live)
+		p->gate = LIOV_GATE_INNER;
+	if (p->gate != LIOV_GATE_INNER)
+		goto out;
+	p->sections++;
+	entered = true;
+out:
+	spin_unlock(&p->lock);
+	return entered;
+}
+
+static int host_learn(struct liov_hostp *p, struct device *cdev)
+{
+	struct liov_host *h = &p->h;
+	u16 granted;
+	int rc, count;
+
+	if (!h->bar)
+		WRITE_ONCE(h->bar, ioremap(pci_resource_start(h->pdev, 0),
+					   pci_resource_len(h->pdev, 0)));
+	if (!h->bar)
+		return -ENOMEM;
+	rc = liov_ctrl_learn(dev_get_drvdata(cdev), &p->adminq, &granted);
+	if (rc)
+		return rc;
+	/*
+	 * The attribute counts the queues set up, which may be fewer than the
+	 * controller gave (vectors) but, after a reset, more than are in use;
+	 * what our hook answered bounds it.
+	 */
+	count = liov_ctrl_queue_count(cdev);
+	if (p->hooked)
+		count = count < 0 ? p->answer : min_t(int, count, p->answer);
+	if (count < 0)
+		return count;
+	if (!count)
+		return -ENXIO;
+	h->cap = lo_hi_readq(h->bar + NVME_REG_CAP);
+	h->vs = readl(h->bar + NVME_REG_VS);
+	h->cc = readl(h->bar + NVME_REG_CC);
+	h->db_stride = 4 << NVME_CAP_STRIDE(h->cap);
+	h->nr_host = count;
+	h->nr_granted = max(granted, h->nr_host);
+	return 0;
+}
+
+/*
+ * Loaded after nvme.ko had set its queues up: one reset lets the hooks take
+ * part, where that is needed.  True if one is on its way.
+ */
+static bool host_needs_reset(struct liov_hostp *p, struct device *cdev)
+{
+	struct nvme_command cmd = { };
+	struct nvme_id_ctrl *id;
+	const char *why = NULL;
+	int rc;
+
+	if (p->hooked || p->reset_tried)
+		return false;
+	p->reset_tried = true;
+
+	id = kzalloc(sizeof(*id), GFP_KERNEL);
+	if (!id)
+		return false;
+	cmd.identify.opcode = nvme_admin_identify;
+	cmd.identify.cns = NVME_ID_CNS_CTRL;
+	rc = liov_host_admin(&p->h, &cmd, id, sizeof(*id), NULL);
+	if (!rc && (le16_to_cpu(id->oacs) & NVME_CTRL_OACS_DBBUF_SUPP))
+		why = "to switch shadow doorbells off";
+	else if (p->h.nr_granted - p->h.nr_host < liov_reserve)
+		why = "to reserve queue pairs";
+	kfree(id);
+	if (rc)
+		pci_warn(p->h.pdev, "lightiov: Identify Controller failed (%d)\n",
+			 rc);
+	if (!why)
+		return false;
+	/* -EBUSY: a reset or removal is on its way already, as good as ours. */
+	rc = nvme_reset_ctrl(dev_get_drvdata(cdev));
+	pci_info(p->h.pdev, "lightiov: %s, since the module was loaded after nvme: %s\n",
+		 rc ? "a controller reset is under way already" :
+		 "resetting the controller once", why);
+	return true;
+}
+
+/**
+ * liov_host_live_work - learn about a controller that came up, tell @live
+ * @work: of a struct liov_hostp
+ *
+ * Context: work item.  Does nothing if the controller is not up, if @live was
+ * told already, or during eviction and suspend.
+ */
+void liov_host_live_work(struct work_struct *work)
+{
+	struct liov_hostp *p = container_of(work, struct liov_hostp, work);
+	bool tell = false, reset = false;
+	struct device *cdev;
+	unsigned int seq;
+	int rc;
+
+	cdev = liov_ctrl_get(p->h.pdev);
+	if (!cdev)
+		return;
+	if (!host_work_enter(p, cdev, &seq)) {
+		put_device(cdev);
+		return;
+	}
+	rc = host_learn(p, cdev);
+	if (!rc)
+		reset = host_needs_reset(p, cdev);
+	put_device(cdev);
+
+	/* Still in our section: a reset waits until this is decided. */
+	spin_lock(&p->lock);
+	if (!rc && !reset && p->seq == seq && !p->unbinding) {
+		p->gate = LIOV_GATE_OPEN;
+		p->told = LIOV_TOLD_LIVE;
+		p->announced = true;
+		tell = true;
+		wake_up_all(&p->wq);
+	}
+	spin_unlock(&p->lock);
+	liov_host_leave(&p->h);
+
+	if (tell)
+		liov_ops->live(&p->h);
+	else if (rc && liov_host_seq(p) == seq)
+		pci_err(p->h.pdev,
+			"lightiov: cannot use this controller (%d)%s; reset it to try again\n",
+			rc, rc == -ENXIO ? ": nvme has no I/O queues" : "");
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The host boundary: all that the rest of the module may know of nvme.ko.
+ * Implemented by host.c, host_bind.c and host_hooks.c.
+ */
+#ifndef _LIOV_HOST_H
+#define _LIOV_HOST_H
+
+#include <linux/nvme.h>
+#include <linux/pci.h>
+
+struct liov_host;
+
+/**
+ * struct liov_host_ops - what the boundary tells the module about a controller
+ * @live:     The controller is live (first probe, or after a reset).  Called
+ *            from a work item of the boundary, never from inside nvme.ko; the
+ *            gate is open and admin commands work.  May sleep.
+ * @stopping: The host driver begins to take the controller down (reset or
+ *            remove).  Called inside nvme.ko's reset path: the gate is closed
+ *            and drained.  Interrupts and vectors must be freed here and no
+ *            doorbell may be written any more.  May sleep; must not issue admin
+ *            commands, must not wait for a section of liov_host_enter() and so
+ *            must not take a lock that is held across one.
+ * @stopped:  The controller is disabled (CC.EN = 0, bus mastering off): it no
+ *            longer touches memory.  Same rules as @stopping.
+ * @gone:     The driver is about to be unbound (or this module is unloading):
+ *            evict every user, then return.  The controller still works while
+ *            this runs, and may still be reset: before it frees what @stopping
+ *            and @stopped use, it calls liov_host_silence().  May sleep.  Not
+ *            called if @live never was.
+ */
+struct liov_host_ops {
+	void (*live)(struct liov_host *h);
+	void (*stopping)(struct liov_host *h);
+	void (*stopped)(struct liov_host *h);
+	void (*gone)(struct liov_host *h);
+};
+
+/**
+ * struct liov_host - one NVMe PCI function bound to nvme.ko
+ * @pdev:       the function; a reference is held
+ * @bar:        own mapping of BAR0 (registers and all doorbells)
+ * @cap:        CAP as the hardware reports it
+ * @vs:         VS
+ * @cc:         CC as the host driver set it; valid while live
+ * @db_stride:  bytes between two doorbells
+ * @nr_granted: I/O queue pairs the controller granted (qids 1..nr_granted);
+ *              valid while live, may change over a reset
+ * @nr_host:    of these the host driver uses qids 1..nr_host
+ * @priv:       for the user of the boundary (set by @live, cleared by @gone)
+ *
+ * The rest is private to host.c (container_of).
+ */
+struct liov_host {
+	struct pci_dev	*pdev;
+	void __iomem	*bar;
+	u64		cap;
+	u32		vs;
+	u32		cc;
+	u32		db_stride;
+	u16		nr_granted;
+	u16		nr_host;
+	void		*priv;
+};
+
+int liov_host_init(const struct liov_host_ops *ops, unsigned int reserve);
+void liov_host_exit(void);
+
+int liov_host_enter(struct liov_host *h);
+void liov_host_leave(struct liov_host *h);
+int liov_host_wait_live(struct liov_host *h, unsigned int timeout_ms);
+int liov_host_admin(struct liov_host *h, struct nvme_command *cmd, void *buf,
+		    unsigned int len, u32 *result);
+int liov_host_reset(struct liov_host *h);
+u32 liov_host_nsid_of(struct liov_host *h, struct block_device *bdev);
+u16 liov_host_set_floor(struct liov_host *h, u16 lowest_qid);
+void liov_host_silence(struct liov_host *h);
+
+#endif /* _LIOV_HOST_H */

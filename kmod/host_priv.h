@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Shared by host.c (gate, commands, callbacks), host_bind.c (objects, binding)
+ * and host_hooks.c (what touches nvme-core); nobody else includes it.  Locks:
+ * see host.c.
+ */
+#ifndef _LIOV_HOST_PRIV_H
+#define _LIOV_HOST_PRIV_H
+
+#include <linux/blk-mq.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "compat.h"
+#include "host.h"
+
+struct nvme_ctrl;
+
+/*
+ * Exported by nvme-core but declared only in its private header, so declared
+ * again here.  The bitwise flags of __nvme_submit_sync_cmd() and the result
+ * pointer of nvme_get_features() (void * since 6.12) have plain types: the
+ * calling convention is the same and no flag is used.
+ */
+int __nvme_submit_sync_cmd(struct request_queue *q, struct nvme_command *cmd,
+			   union nvme_result *result, void *buffer,
+			   unsigned int bufflen, int qid, u32 flags);
+int nvme_submit_sync_cmd(struct request_queue *q, struct nvme_command *cmd,
+			 void *buffer, unsigned int bufflen);
+int nvme_get_features(struct nvme_ctrl *ctrl, unsigned int fid,
+		      unsigned int dword11, void *buffer, size_t buflen,
+		      u32 *result);
+int nvme_set_queue_count(struct nvme_ctrl *ctrl, int *count);
+int nvme_reset_ctrl(struct nvme_ctrl *ctrl);
+void nvme_quiesce_io_queues(struct nvme_ctrl *ctrl);
+void nvme_cancel_admin_tagset(struct nvme_ctrl *ctrl);
+void nvme_start_ctrl(struct nvme_ctrl *ctrl);
+
+/* NVME_QID_ANY of the private header: any hardware context will do. */
+#define LIOV_QID_ANY		(-1)
+
+/**
+ * enum liov_gate - who may open a section
+ * @LIOV_GATE_CLOSED: nobody: the controller is down or on its way
+ * @LIOV_GATE_INNER:  the boundary's own work item: the controller is up, but
+ *                    what a user needs to know is not learned yet
+ * @LIOV_GATE_OPEN:   everybody
+ */
+enum liov_gate {
+	LIOV_GATE_CLOSED,
+	LIOV_GATE_INNER,
+	LIOV_GATE_OPEN,
+};
+
+/**
+ * enum liov_told - the last of live, stopping, stopped that a user was told
+ * @LIOV_TOLD_NOTHING:  none, or @gone came since
+ * @LIOV_TOLD_LIVE:     @live (it may still be running)
+ * @LIOV_TOLD_STOPPING: @stopping
+ * @LIOV_TOLD_STOPPED:  @stopped
+ */
+enum liov_told {
+	LIOV_TOLD_NOTHING,
+	LIOV_TOLD_LIVE,
+	LIOV_TOLD_STOPPING,
+	LIOV_TOLD_STOPPED,
+};
+
+/**
+ * struct liov_hostp - a struct liov_host with its private part
+ * @h:         what the rest of the module sees
+ * @kref:      one for the list, one for each hook that works on it
+ * @node:      in the list of hosts (host.c)
+ * @work:      learns about a controller that came up, then calls @live
+ * @life:      serialises eviction and release
+ * @tell:      held while @stopping or @stopped runs
+ * @lock:      guards all fields below it
+ * @wq:        woken when @sections falls to 0 and when @gate or @bound changes
+ * @gate:      who may open a section
+ * @told:      what the user was told last
+ * @sections:  open sections
+ * @seq:       counts closings of the gate: what was learned before one is stale
+ * @bound:     nvme.ko is bound (or binding) and eviction has not finished
+ * @unbinding: eviction has begun: @live is not called any more
+ * @paused:    a system suspend is under way
+ * @announced: @live was called and @gone not since
+ * @hooked:    nvme.ko has set its queues up under our hooks since it bound
+ * @reset_tried: the one reset after a late load was asked for
+ * @owner_counted: this host counts in liov_hooks_bind()
+ * @floor:     lowest qid held by instances, 0 if none
+ * @answer:    number of I/O queues nvme.ko was told it has (if @hooked)
+ * @adminq:    admin request queue; same for as long as nvme.ko is bound
+ */
+struct liov_hostp {
+	struct liov_host	h;
+	struct kref		kref;
+	struct list_head	node;
+	struct work_struct	work;
+	struct mutex		life;	/* outermost, see host.c */
+	struct mutex		tell;	/* inside @life */
+	spinlock_t		lock;	/* innermost */
+	wait_queue_head_t	wq;
+	enum liov_gate		gate;
+	enum liov_told		told;
+	unsigned int		sections;
+	unsigned int		seq;
+	bool			bound;
+	bool			unbinding;
+	bool			paused;
+	bool			announced;
+	bool			hooked;
+	bool			reset_tried;
+	bool			owner_counted;
+	u16			floor;
+	u16			answer;
+	struct request_queue	*adminq;
+};
+
+static inline struct liov_hostp *to_hostp(struct liov_host *h)
+{
+	return container_of(h, struct liov_hostp, h);
+}
+
+/*
+ * How long a reset waits for open sections.  A healthy controller answers an
+ * admin command in far less; one that does not is being reset for that reason,
+ * and nvme.ko then cancels the command itself.  The values are arbitrary.
+ */
+#define LIOV_DRAIN_MS		10000
+#define LIOV_DRAIN_DEAD_MS	500
+
+/*
+ * host.c.  @liov_ops, @liov_reserve and the work queue are set by
+ * liov_host_init() before anything reads them; @liov_exiting is set once, before
+ * the last evictions: nothing comes up again; @liov_pm_hold is set while a
+ * system suspend is under way: @live has to wait.
+ */
+extern const struct liov_host_ops *liov_ops;
+extern struct workqueue_struct *liov_host_wq;
+extern unsigned int liov_reserve;
+extern bool liov_exiting;
+extern bool liov_pm_hold;
+
+bool liov_host_drain(struct liov_hostp *p, unsigned int ms);
+void liov_host_live_work(struct work_struct *work);
+unsigned int liov_host_seq(struct liov_hostp *p);
+void liov_host_up(struct liov_hostp *p, unsigned int seq);
+void liov_host_down(struct liov_hostp *p);
+void liov_host_disabled(struct liov_hostp *p);
+int liov_host_ask(struct liov_hostp *p, int want);
+int liov_host_answer(struct liov_hostp *p, int want, int granted);
+
+/* host_bind.c */
+struct liov_hostp *liov_host_of_ctrl(struct nvme_ctrl *ctrl);
+void liov_host_put(struct liov_hostp *p);
+
+/* host_hooks.c */
+int liov_hooks_register(void);
+void liov_hooks_unregister(void);
+void liov_hooks_bind(struct module *owner);
+void liov_hooks_unbind(void);
+struct device *liov_ctrl_get(struct pci_dev *pdev);
+bool liov_ctrl_is_live(struct device *cdev);
+int liov_ctrl_queue_count(struct device *cdev);
+int liov_ctrl_learn(struct nvme_ctrl *ctrl, struct request_queue **q,
+		    u16 *granted);
+
+#endif /* _LIOV_HOST_PRIV_H */

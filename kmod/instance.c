@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * An instance: one mdev, one virtual controller.
+ *
+ * Owns its life from creation (queue pairs are reserved) over open (backing
+ * checked, doorbells made) to the last close, and what a write to a controller
+ * register does.  liov_instance.lock covers all of it except creation and
+ * removal, which the driver core serialises.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/blkdev.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "lightiov.h"
+
+/* The newest version whose mandatory parts we have; older drives say so. */
+#define LIOV_VS_MAX	NVME_VS(1, 4, 0)
+
+/* ---- backing ---- */
+
+static void liov_backing_put(struct liov_instance *inst)
+{
+	if (inst->backing)
+		bdev_fput(inst->backing);
+	kfree(inst->backing_path);
+	inst->backing = NULL;
+	inst->backing_path = NULL;
+	inst->nsid = 0;
+}
+
+/**
+ * liov_instance_set_backing() - claim the block device an instance stores on
+ * @inst: instance, not open
+ * @path: block device path, or an empty string to release the present one
+ *
+ * Direct mode gives the guest the hardware's own namespace, so the device must
+ * be a whole namespace of this controller.  It is opened exclusively: mounted
+ * or otherwise held devices are refused, and so are two instances on one.
+ * May sleep.
+ *
+ * Return: 0, -EBUSY (open, or the device is held), -EINVAL (not a namespace of
+ * this controller), or what opening the device said.
+ */
+int liov_instance_set_backing(struct liov_instance *inst, const char *path)
+{
+	struct file *file;
+	char *name;
+	int rc = 0;
+	u32 nsid;
+
+	mutex_lock(&inst->lock);
+	if (inst->is_open) {
+		dev_err(liov_dev(inst), "lightiov: the backing cannot be changed while a VM uses this device\n");
+		rc = -EBUSY;
+		goto out;
+	}
+	if (!*path) {
+		liov_backing_put(inst);
+		goto out;
+	}
+	name = kstrdup(path, GFP_KERNEL);
+	if (!name) {
+		rc = -ENOMEM;
+		goto out;
+	}
+	file = bdev_file_open_by_path(path, BLK_OPEN_READ | BLK_OPEN_WRITE, inst, NULL);
+	if (IS_ERR(file)) {
+		rc = PTR_ERR(file);
+		dev_err(liov_dev(inst), "lightiov: cannot claim %s (%d)%s\n", path, rc,
+			rc == -EBUSY ? "; it is mounted or in use, release it first" :
+			rc == -ENOENT ? "; no such device" : "");
+		goto err_name;
+	}
+	nsid = liov_host_nsid_of(inst->parent->host, file_bdev(file));
+	if (!nsid) {
+		dev_err(liov_dev(inst), "lightiov: %s is not a whole namespace of %s; direct mode needs one\n",
+			path, pci_name(inst->parent->host->pdev));
+		rc = -EINVAL;
+		goto err_file;
+	}
+	liov_backing_put(inst);
+	inst->backing = file;
+	inst->backing_path = name;
+	inst->nsid = nsid;
+	goto out;
+
+err_file:
+	bdev_fput(file);
+err_name:
+	kfree(name);
+out:
+	mutex_unlock(&inst->lock);
+	return rc;
+}
+
+/* ---- controller state; all under liov_instance.lock ---- */
+
+/**
+ * liov_instance_state() - the instance's state in one word, for sysfs
+ * @inst: instance
+ *
+ * Return: "idle", "open", "enabled" or "lost".
+ */
+const char *liov_instance_state(struct liov_instance *inst)
+{
+	if (!READ_ONCE(inst->is_open))
+		return "idle";
+	if (READ_ONCE(inst->fatal))
+		return "lost";
+	return READ_ONCE(inst->regs.csts) & NVME_CSTS_RDY ? "enabled" : "open";
+}
+
+/*
+ * Takes everything from the hardware.  If a queue cannot be deleted, a reset
+ * of the controller is the only fence left.
+ */
+static int liov_instance_quiesce(struct liov_instance *inst)
+{
+	struct liov_parent *p = inst->parent;
+	u64 gen = READ_ONCE(p->gen);
+	int rc;
+
+	lockdep_assert_held(&inst->lock);
+	rc = liov_queues_stop(inst);
+	if (!rc || rc == -ENODEV)
+		return rc;
+	dev_warn(liov_dev(inst), "lightiov: resetting %s to get its queues back\n",
+		 pci_name(p->host->pdev));
+	liov_host_reset(p->host);
+	wait_event_timeout(p->wq, READ_ONCE(p->gen) != gen, msecs_to_jiffies(LIOV_ADMIN_WAIT_MS));
+	return liov_queues_stop(inst);
+}
+
+static int liov_instance_disable(struct liov_instance *inst)
+{
+	int rc = liov_instance_quiesce(inst);
+
+	liov_admin_start(inst);
+	liov_features_reset(&inst->features);
+	liov_regs_set_disabled(&inst->regs);
+	WRITE_ONCE(inst->fatal, false);
+	return rc;
+}
+
+/**
+ * liov_instance_function_reset() - FLR, or VFIO_DEVICE_RESET
+ * @inst: open instance; the caller holds its lock
+ *
+ * Windows stay: the guest's DMA offset lives in its device structure, which an
+ * FLR does not touch.  May sleep.
+ */
+void liov_instance_function_reset(struct liov_instance *inst)
+{
+	lockdep_assert_held(&inst->lock);
+	liov_instance_disable(inst);
+	liov_regs_function_reset(&inst->regs);
+	liov_pci_function_reset(&inst->pci);
+	memset(inst->msix_bar, 0, sizeof(inst->msix_bar));
+	liov_doorbell_decode_changed(inst);
+}
+
+/**
+ * liov_instance_hw_lost() - the host takes the controller down
+ * @inst: instance
+ *
+ * From the stopping hook, with pool_lock held; takes only the queues'
+ * spinlocks.  From here on no doorbell reaches the hardware.  The guest sees a
+ * fatal status and resets its controller.
+ */
+void liov_instance_hw_lost(struct liov_instance *inst)
+{
+	bool had_queues = false;
+	unsigned int i;
+
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		struct liov_sq *sq = &inst->sq[i];
+		struct liov_cq *cq = &inst->cq[i];
+
+		spin_lock(&sq->lock);
+		had_queues |= sq->live;
+		sq->live = false;
+		spin_unlock(&sq->lock);
+		spin_lock(&cq->lock);
+		had_queues |= cq->live;
+		cq->live = false;
+		spin_unlock(&cq->lock);
+	}
+	if (had_queues) {
+		WRITE_ONCE(inst->fatal, true);
+		/* Wakes a guest that waits for a completion. */
+		for (i = 0; i < inst->nr_vectors; i++)
+			liov_virq_signal(inst, i);
+	}
+}
+
+/**
+ * liov_instance_reg_read() - the guest reads a controller register
+ * @inst: open instance; the caller holds its lock
+ * @off:  offset in BAR0, below LIOV_DB_BASE
+ * @size: 1, 2, 4 or 8 bytes
+ *
+ * Return: the value.
+ */
+u64 liov_instance_reg_read(struct liov_instance *inst, u32 off, unsigned int size)
+{
+	if (READ_ONCE(inst->fatal))
+		liov_regs_set_fatal(&inst->regs);
+	return liov_regs_read(&inst->regs, off, size);
+}
+
+/**
+ * liov_instance_reg_write() - the guest writes a controller register
+ * @inst: open instance; the caller holds its lock
+ * @off:  offset in BAR0, below LIOV_DB_BASE
+ * @val:  value
+ * @size: 1, 2, 4 or 8 bytes
+ *
+ * May sleep: disabling deletes the hardware queues.
+ */
+void liov_instance_reg_write(struct liov_instance *inst, u32 off, u64 val,
+			     unsigned int size)
+{
+	lockdep_assert_held(&inst->lock);
+	switch (liov_regs_write(&inst->regs, off, val, size)) {
+	case LIOV_REGS_ENABLE:
+		liov_admin_start(inst);
+		liov_regs_set_ready(&inst->regs);
+		break;
+	case LIOV_REGS_DISABLE:
+		liov_instance_disable(inst);
+		break;
+	case LIOV_REGS_SHUTDOWN:
+		liov_instance_quiesce(inst);
+		liov_regs_set_shutdown_done(&inst->regs);
+		break;
+	case LIOV_REGS_NONE:
+		break;
+	}
+}
+
+/**
+ * liov_instance_dma_unmap() - VFIO takes guest memory away
+ * @inst: open instance
+ * @iova: guest-physical start
+ * @len: bytes
+ *
+ * If hardware may use any of it, its queues go first; the guest then finds a
+ * fatal status.  May sleep.
+ */
+void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len)
+{
+	if (!len)
+		return;
+	mutex_lock(&inst->lock);
+	if (liov_mem_overlaps(inst, iova, len)) {
+		if (inst->regs.csts & NVME_CSTS_RDY)
+			liov_regs_set_fatal(&inst->regs);
+		if (liov_instance_quiesce(inst))
+			liov_mem_leak(inst);
+		else
+			liov_mem_unmap_range(inst, iova, len);
+	}
+	mutex_unlock(&inst->lock);
+}
+
+/* ---- open and close ---- */
+
+static void liov_instance_model_init(struct liov_instance *inst)
+{
+	struct liov_host *h = inst->parent->host;
+	struct liov_regs_cfg cfg = {
+		.mqes	 = NVME_CAP_MQES(h->cap),
+		.mps	 = (h->cc >> NVME_CC_MPS_SHIFT) & 0xf,
+		.to	 = NVME_CAP_TIMEOUT(h->cap),
+		.vs	 = min_t(u32, h->vs, LIOV_VS_MAX),
+		.nvm_css = true,
+	};
+	struct liov_pci_ids ids = {
+		.vendor	   = h->pdev->vendor,
+		.device	   = h->pdev->device,
+		.subvendor = h->pdev->subsystem_vendor,
+		.subdevice = h->pdev->subsystem_device,
+		.revision  = h->pdev->revision,
+	};
+
+	liov_regs_init(&inst->regs, &cfg);
+	liov_pci_init(&inst->pci, &ids, inst->nr_vectors, LIGHTIOV_FLAG_DIRECT);
+
+	memset(&inst->queues, 0, sizeof(inst->queues));
+	inst->queues.nr_pairs = inst->nr_pairs;
+	inst->queues.nr_vectors = inst->nr_vectors;
+	inst->queues.mqes = cfg.mqes;
+	inst->queues.page_size = 1U << (12 + cfg.mps);
+
+	inst->ident.nsid = inst->nsid;
+	inst->ident.nr_pairs = inst->nr_pairs;
+	inst->ident.vs = cfg.vs;
+	inst->ident.cntlid = 1;
+
+	memset(&inst->log, 0, sizeof(inst->log));
+	memset(inst->msix_bar, 0, sizeof(inst->msix_bar));
+	liov_features_init(&inst->features, inst->nr_pairs, inst->nsid, inst->parent->vwc,
+			   inst->parent->id);
+	liov_admin_start(inst);
+	inst->fatal = false;
+}
+
+/**
+ * liov_instance_open() - first open of the VFIO device
+ * @inst: instance
+ *
+ * Return: 0, or a negative errno after a line that says what is missing.
+ */
+int liov_instance_open(struct liov_instance *inst)
+{
+	int rc;
+
+	mutex_lock(&inst->lock);
+	if (!liov_allow_direct) {
+		dev_err(liov_dev(inst), "lightiov: direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
+		rc = -EPERM;
+		goto out;
+	}
+	if (!inst->backing) {
+		dev_err(liov_dev(inst), "lightiov: no backing; write a namespace's path (/dev/nvme0n1) to lightiov/backing\n");
+		rc = -ENODEV;
+		goto out;
+	}
+	rc = liov_mem_check_iommu(inst->parent, liov_dev(inst));
+	if (rc)
+		goto out;
+	liov_instance_model_init(inst);
+	rc = liov_doorbell_open(inst);
+	if (rc)
+		goto out;
+	inst->is_open = true;
+out:
+	mutex_unlock(&inst->lock);
+	return rc;
+}
+
+/**
+ * liov_instance_close() - last close of the VFIO device, also by kill -9
+ * @inst: instance
+ *
+ * Order: no more work can start, the hardware lets go, then memory.
+ * May sleep as long as deleting the queues takes.
+ */
+void liov_instance_close(struct liov_instance *inst)
+{
+	int rc;
+
+	mutex_lock(&inst->lock);
+	WRITE_ONCE(inst->is_open, false);
+	rc = liov_instance_disable(inst);
+	mutex_unlock(&inst->lock);
+
+	liov_admin_stop(inst);
+	liov_doorbell_close(inst);
+	if (rc)
+		liov_mem_leak(inst);
+	liov_mem_release(inst);
+	liov_irq_clear_triggers(inst);
+	if (inst->req_trigger)
+		eventfd_ctx_put(inst->req_trigger);
+	if (inst->err_trigger)
+		eventfd_ctx_put(inst->err_trigger);
+	inst->req_trigger = NULL;
+	inst->err_trigger = NULL;
+}
+
+/* ---- mdev ---- */
+
+static int liov_mdev_probe(struct mdev_device *mdev)
+{
+	struct liov_parent *p = container_of(mdev->type->parent, struct liov_parent, mdev);
+	struct liov_type *type = container_of(mdev->type, struct liov_type, type);
+	struct liov_instance *inst;
+	int rc;
+
+	inst = vfio_alloc_device(liov_instance, vdev, &mdev->dev, &liov_vfio_ops);
+	if (IS_ERR(inst))
+		return PTR_ERR(inst);
+	inst->mdev = mdev;
+	inst->parent = p;
+	inst->nr_pairs = type->nr_pairs;
+	inst->nr_vectors = type->nr_pairs + 1;
+	mutex_init(&inst->lock);
+	liov_irq_init(inst);
+	liov_doorbell_init(inst);
+	liov_mem_init(inst);
+	liov_admin_init(inst);
+	rc = uuid_parse(dev_name(&mdev->dev), &inst->ident.uuid);
+	if (rc)
+		goto err_put;
+
+	rc = liov_parent_take_qids(p, inst);
+	if (rc) {
+		pci_err(p->host->pdev, "lightiov: %u queue pairs wanted, %u free; remove an instance or load lightiov with reserve=N\n",
+			inst->nr_pairs, liov_parent_free_pairs(p));
+		goto err_put;
+	}
+	rc = vfio_register_emulated_iommu_dev(&inst->vdev);
+	if (rc) {
+		dev_err(&mdev->dev, "lightiov: cannot register with VFIO (%d)\n", rc);
+		goto err_qids;
+	}
+	rc = liov_sysfs_add_instance(inst);
+	if (rc) {
+		dev_err(&mdev->dev, "lightiov: cannot make sysfs files (%d)\n", rc);
+		goto err_vfio;
+	}
+	dev_set_drvdata(&mdev->dev, inst);
+	return 0;
+
+err_vfio:
+	vfio_unregister_group_dev(&inst->vdev);
+err_qids:
+	liov_parent_put_qids(p, inst);
+err_put:
+	vfio_put_device(&inst->vdev);
+	return rc;
+}
+
+static void liov_mdev_remove(struct mdev_device *mdev)
+{
+	struct liov_instance *inst = dev_get_drvdata(&mdev->dev);
+
+	liov_sysfs_del_instance(inst);
+	/* Waits for user space to close the device, after asking it to. */
+	vfio_unregister_group_dev(&inst->vdev);
+	liov_backing_put(inst);
+	liov_parent_put_qids(inst->parent, inst);
+	vfio_put_device(&inst->vdev);
+}
+
+static unsigned int liov_mdev_get_available(struct mdev_type *mtype)
+{
+	struct liov_parent *p = container_of(mtype->parent, struct liov_parent, mdev);
+	struct liov_type *type = container_of(mtype, struct liov_type, type);
+
+	return liov_parent_free_pairs(p) / type->nr_pairs;
+}
+
+static ssize_t liov_mdev_show_description(struct mdev_type *mtype, char *buf)
+{
+	struct liov_type *type = container_of(mtype, struct liov_type, type);
+
+	return sysfs_emit(buf, "NVMe controller with %u hardware queue pair%s and %u interrupt vectors\n",
+			  type->nr_pairs, type->nr_pairs == 1 ? "" : "s", type->nr_pairs + 1);
+}
+
+struct mdev_driver liov_mdev_driver = {
+	.device_api	  = VFIO_DEVICE_API_PCI_STRING,
+	.max_instances	  = 65535,
+	.driver = {
+		.name	  = "lightiov",
+		.owner	  = THIS_MODULE,
+		.mod_name = KBUILD_MODNAME,
+	},
+	.probe		  = liov_mdev_probe,
+	.remove		  = liov_mdev_remove,
+	.get_available	  = liov_mdev_get_available,
+	.show_description = liov_mdev_show_description,
+};

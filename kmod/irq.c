@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Interrupts: from a hardware MSI-X vector of the controller to the eventfd
+ * that user space (KVM's irqfd) has given for the guest's vector.
+ *
+ * Each completion queue gets a hardware vector of its own while there are
+ * some; when they run short it joins the least loaded one of this controller.
+ * On a shared vector only queues with a new entry are signalled, or a guest
+ * that idles beside a busy one would see its interrupt disabled as spurious.
+ *
+ * Locks: liov_parent.irq_lock for what is attached to what (slow path).  The
+ * handler takes liov_vector.lock and the liov_virq.lock of the queue it
+ * serves: both private to one vector, uncontended except while being changed.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/interrupt.h>
+#include <linux/slab.h>
+
+#include "compat.h"
+#include "lightiov.h"
+
+/**
+ * liov_virq_signal() - deliver one interrupt to user space
+ * @inst:   instance
+ * @vector: the guest's MSI-X vector
+ *
+ * Any context.
+ */
+void liov_virq_signal(struct liov_instance *inst, unsigned int vector)
+{
+	struct liov_virq *v = &inst->virq[vector];
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	if (v->trigger) {
+		eventfd_signal(v->trigger);
+		v->signals++;
+	} else {
+		v->pending = true;
+	}
+	spin_unlock_irqrestore(&v->lock, flags);
+}
+
+/*
+ * Finds where the hardware will post next: entries written in the current lap
+ * have one phase, those after them the other.  Exact for any history, because
+ * the ring is zero when the queue is made (NVMe Base 2.0 section 3.3.1.2).
+ */
+static void liov_cq_resync(struct liov_cq *cq)
+{
+	u8 first = le16_to_cpu(READ_ONCE(cq->ring[0].status)) & 1;
+	u32 i;
+
+	for (i = 1; i < cq->depth; i++) {
+		if ((le16_to_cpu(READ_ONCE(cq->ring[i].status)) & 1) != first)
+			break;
+	}
+	cq->peek = i == cq->depth ? 0 : i;
+	cq->peek_phase = i == cq->depth ? !first : first;
+}
+
+static bool liov_cq_has_new(struct liov_cq *cq)
+{
+	u32 budget = cq->depth;
+	bool found = false;
+
+	while (budget--) {
+		u16 status = le16_to_cpu(READ_ONCE(cq->ring[cq->peek].status));
+
+		if ((status & 1) != cq->peek_phase)
+			break;
+		found = true;
+		if (++cq->peek == cq->depth) {
+			cq->peek = 0;
+			cq->peek_phase ^= 1;
+		}
+	}
+	return found;
+}
+
+static irqreturn_t liov_vector_irq(int irq, void *data)
+{
+	struct liov_vector *vec = data;
+	struct liov_cq *cq;
+
+	spin_lock(&vec->lock);
+	if (vec->nr_cqs == 1) {
+		cq = list_first_entry(&vec->cqs, struct liov_cq, vec_node);
+		liov_virq_signal(cq->inst, cq->vector);
+	} else {
+		list_for_each_entry(cq, &vec->cqs, vec_node) {
+			if (liov_cq_has_new(cq))
+				liov_virq_signal(cq->inst, cq->vector);
+		}
+	}
+	spin_unlock(&vec->lock);
+	return IRQ_HANDLED;
+}
+
+/*
+ * Posted interrupts: where the CPU has them, KVM lets the device's interrupt
+ * go straight to the vCPU.  Only for a vector that serves one queue.  Failure
+ * (no consumer support, two queues on one guest vector) costs speed only.
+ */
+static void liov_bypass_start(struct liov_cq *cq)
+{
+	struct eventfd_ctx *trigger = cq->inst->virq[cq->vector].trigger;
+
+	lockdep_assert_held(&cq->inst->parent->irq_lock);
+	if (cq->bypass || !cq->vec || cq->vec->nr_cqs != 1 || !trigger)
+		return;
+	memset(&cq->producer, 0, sizeof(cq->producer));
+	cq->bypass = !liov_irq_bypass_register(&cq->producer, trigger,
+					       cq->vec->map.virq);
+}
+
+static void liov_bypass_stop(struct liov_cq *cq)
+{
+	lockdep_assert_held(&cq->inst->parent->irq_lock);
+	if (!cq->bypass)
+		return;
+	irq_bypass_unregister_producer(&cq->producer);
+	cq->bypass = false;
+}
+
+static void liov_vector_free(struct liov_parent *p, struct liov_vector *vec)
+{
+	lockdep_assert_held(&p->irq_lock);
+	irq_set_affinity_hint(vec->map.virq, NULL);
+	free_irq(vec->map.virq, vec);
+	pci_msix_free_irq(p->host->pdev, vec->map);
+	list_del(&vec->node);
+	kfree(vec);
+}
+
+/* A vector of our own, or an errno: -ENOSPC when the controller has no more. */
+static struct liov_vector *liov_vector_new(struct liov_parent *p, struct liov_cq *cq)
+{
+	struct pci_dev *pdev = p->host->pdev;
+	struct liov_vector *vec;
+	int rc;
+
+	lockdep_assert_held(&p->irq_lock);
+	if (!pci_msix_can_alloc_dyn(pdev))
+		return ERR_PTR(-EOPNOTSUPP);
+	vec = kzalloc(sizeof(*vec), GFP_KERNEL);
+	if (!vec)
+		return ERR_PTR(-ENOMEM);
+	spin_lock_init(&vec->lock);
+	INIT_LIST_HEAD(&vec->cqs);
+	vec->map = pci_msix_alloc_irq_at(pdev, MSI_ANY_INDEX, NULL);
+	if (vec->map.index < 0) {
+		rc = vec->map.index == -EBUSY ? -ENOSPC : vec->map.index;
+		goto err_free;
+	}
+	snprintf(vec->name, sizeof(vec->name), "lightiov-%s-q%u", pci_name(pdev),
+		 cq->hwqid);
+	rc = request_irq(vec->map.virq, liov_vector_irq, 0, vec->name, vec);
+	if (rc) {
+		pci_msix_free_irq(pdev, vec->map);
+		goto err_free;
+	}
+	/* A start for irqbalance; the vector is not managed. */
+	irq_set_affinity_and_hint(vec->map.virq,
+				  cpumask_of(cpumask_local_spread(p->next_cpu++,
+								  dev_to_node(&pdev->dev))));
+	list_add_tail(&vec->node, &p->vectors);
+	return vec;
+
+err_free:
+	kfree(vec);
+	return ERR_PTR(rc);
+}
+
+/**
+ * liov_irq_attach() - give a completion queue a hardware vector
+ * @cq: queue with inst, hwqid, vector, depth and ring set; its hardware queue
+ *      is not made yet
+ *
+ * Must be called in a section of the gate: a vector allocated while the
+ * controller resets would take one of the host driver's own.  May sleep.
+ *
+ * Return: the index of the hardware vector, or a negative errno.
+ */
+int liov_irq_attach(struct liov_cq *cq)
+{
+	struct liov_parent *p = cq->inst->parent;
+	struct liov_vector *vec, *v;
+	struct liov_cq *other;
+	int rc;
+
+	mutex_lock(&p->irq_lock);
+	vec = liov_vector_new(p, cq);
+	if (IS_ERR(vec)) {
+		rc = PTR_ERR(vec);
+		vec = NULL;
+		list_for_each_entry(v, &p->vectors, node) {
+			if (!vec || v->nr_cqs < vec->nr_cqs)
+				vec = v;
+		}
+		if (!vec) {
+			mutex_unlock(&p->irq_lock);
+			return rc;
+		}
+		list_for_each_entry(other, &vec->cqs, vec_node)
+			liov_bypass_stop(other);
+	}
+
+	spin_lock_irq(&vec->lock);
+	if (vec->nr_cqs == 1) {
+		/* Becomes shared: from here on its queue is looked at. */
+		other = list_first_entry(&vec->cqs, struct liov_cq, vec_node);
+		liov_cq_resync(other);
+		liov_virq_signal(other->inst, other->vector);
+	}
+	liov_cq_resync(cq);
+	list_add_tail(&cq->vec_node, &vec->cqs);
+	vec->nr_cqs++;
+	spin_unlock_irq(&vec->lock);
+
+	cq->vec = vec;
+	liov_bypass_start(cq);
+	rc = vec->map.index;
+	mutex_unlock(&p->irq_lock);
+	return rc;
+}
+
+static void liov_irq_detach_locked(struct liov_parent *p, struct liov_cq *cq)
+{
+	struct liov_vector *vec = cq->vec;
+
+	lockdep_assert_held(&p->irq_lock);
+	if (!vec)
+		return;
+	liov_bypass_stop(cq);
+	spin_lock_irq(&vec->lock);
+	list_del(&cq->vec_node);
+	vec->nr_cqs--;
+	spin_unlock_irq(&vec->lock);
+	cq->vec = NULL;
+	if (!vec->nr_cqs)
+		liov_vector_free(p, vec);
+}
+
+/**
+ * liov_irq_detach() - take a completion queue off its vector
+ * @cq: queue; its hardware queue is deleted or was never made
+ *
+ * The last queue frees the vector.  Nothing to do if the reset hooks did it
+ * already.  May sleep.
+ */
+void liov_irq_detach(struct liov_cq *cq)
+{
+	struct liov_parent *p = cq->inst->parent;
+
+	mutex_lock(&p->irq_lock);
+	liov_irq_detach_locked(p, cq);
+	mutex_unlock(&p->irq_lock);
+}
+
+/**
+ * liov_irq_stop() - free every vector of a controller
+ * @p: parent
+ *
+ * From the stopping hook: with an action left on a vector, nvme.ko's
+ * pci_free_irq_vectors() would leak it.  May sleep.
+ */
+void liov_irq_stop(struct liov_parent *p)
+{
+	struct liov_vector *vec, *tmp;
+
+	mutex_lock(&p->irq_lock);
+	list_for_each_entry_safe(vec, tmp, &p->vectors, node) {
+		unsigned int n = vec->nr_cqs;
+
+		/* The last detach frees @vec. */
+		while (n--)
+			liov_irq_detach_locked(p, list_first_entry(&vec->cqs, struct liov_cq,
+								   vec_node));
+	}
+	mutex_unlock(&p->irq_lock);
+}
+
+/**
+ * liov_irq_set_trigger() - VFIO sets or clears a vector's eventfd
+ * @inst:   instance
+ * @vector: the guest's vector, < nr_vectors
+ * @fd:     eventfd, or -1 for none
+ *
+ * An interrupt that came while there was no eventfd is delivered now.
+ * May sleep.  Return: 0 or what eventfd_ctx_fdget() said.
+ */
+int liov_irq_set_trigger(struct liov_instance *inst, unsigned int vector, int fd)
+{
+	struct liov_virq *v = &inst->virq[vector];
+	struct eventfd_ctx *ctx = NULL, *old;
+	unsigned int i;
+
+	if (fd >= 0) {
+		ctx = eventfd_ctx_fdget(fd);
+		if (IS_ERR(ctx))
+			return PTR_ERR(ctx);
+	}
+
+	mutex_lock(&inst->parent->irq_lock);
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		if (inst->cq[i].vector == vector)
+			liov_bypass_stop(&inst->cq[i]);
+	}
+	spin_lock_irq(&v->lock);
+	old = v->trigger;
+	v->trigger = ctx;
+	if (ctx && v->pending) {
+		v->pending = false;
+		eventfd_signal(ctx);
+		v->signals++;
+	}
+	spin_unlock_irq(&v->lock);
+	for (i = 1; ctx && i <= inst->nr_pairs; i++) {
+		if (inst->cq[i].vector == vector)
+			liov_bypass_start(&inst->cq[i]);
+	}
+	mutex_unlock(&inst->parent->irq_lock);
+	if (old)
+		eventfd_ctx_put(old);
+	return 0;
+}
+
+/**
+ * liov_irq_clear_triggers() - drop all eventfds and pending interrupts
+ * @inst: instance
+ *
+ * May sleep.
+ */
+void liov_irq_clear_triggers(struct liov_instance *inst)
+{
+	unsigned int i;
+
+	for (i = 0; i < inst->nr_vectors; i++) {
+		liov_irq_set_trigger(inst, i, -1);
+		inst->virq[i].pending = false;
+	}
+}
+
+/**
+ * liov_irq_init() - prepare an instance's vectors; once, at creation
+ * @inst: instance
+ */
+void liov_irq_init(struct liov_instance *inst)
+{
+	unsigned int i;
+
+	for (i = 0; i < LIOV_MAX_VECTORS; i++)
+		spin_lock_init(&inst->virq[i].lock);
+}

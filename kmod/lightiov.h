@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Structures and calls shared by the parts of lightiov.ko that touch the
+ * kernel.  Who may hold which lock is written down in
+ * Documentation/concurrency.rst; in short, outermost first:
+ *
+ *   liov_instance.lock      one instance's slow path (registers, admin, queues)
+ *   liov_mem.lock           its windows
+ *   section of the gate     liov_host_enter() .. liov_host_leave()
+ *   liov_parent.pool_lock   qids, list of instances
+ *   liov_parent.irq_lock    hardware vectors and eventfds
+ *   liov_vector.lock, liov_virq.lock, liov_sq.lock: spinlocks of the fast path
+ *
+ * The reset hooks (liov_parent_stopping) take pool_lock and below only, so
+ * nothing may wait for the gate while holding those.
+ */
+#ifndef _LIGHTIOV_H
+#define _LIGHTIOV_H
+
+#include <linux/completion.h>
+#include <linux/eventfd.h>
+#include <linux/irqbypass.h>
+#include <linux/kobject.h>
+#include <linux/list.h>
+#include <linux/mdev.h>
+#include <linux/msi.h>
+#include <linux/mutex.h>
+#include <linux/scatterlist.h>
+#include <linux/spinlock.h>
+#include <linux/vfio.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <asm/kvm_page_track.h>
+
+#include "host.h"
+#include "model.h"
+
+#define LIOV_NR_TYPES		5	/* 1, 2, 4, 8, 16 queue pairs */
+#define LIOV_AERL		3	/* 0's based, as in Identify Controller */
+#define LIOV_ADMIN_WAIT_MS	60000	/* as long as nvme's own admin timeout */
+
+/* VFIO regions: index in the upper bits of the file offset, as vfio-pci does. */
+#define LIOV_REGION_SHIFT	40
+#define LIOV_REGION_OFFSET(i)	((u64)(i) << LIOV_REGION_SHIFT)
+#define LIOV_REGION_MASK	(LIOV_REGION_OFFSET(1) - 1)
+
+struct liov_instance;
+struct liov_parent;
+
+/**
+ * struct liov_virq - one MSI-X vector of an instance
+ * @lock:    orders a signal (hard interrupt) against a change of @trigger
+ * @trigger: what user space wants signalled; NULL when it has none
+ * @pending: an interrupt came while there was no @trigger
+ * @signals: interrupts delivered
+ */
+struct liov_virq {
+	spinlock_t		lock;
+	struct eventfd_ctx	*trigger;
+	bool			pending;
+	u64			signals;
+};
+
+/**
+ * struct liov_vector - one MSI-X vector of the controller
+ * @node:   liov_parent.vectors, under irq_lock
+ * @lock:   @cqs and the peek position of each CQ on it
+ * @cqs:    completion queues it serves; more than one when vectors ran short
+ * @nr_cqs: their number
+ * @map:    index and Linux interrupt number
+ */
+struct liov_vector {
+	struct list_head	node;
+	spinlock_t		lock;
+	struct list_head	cqs;
+	unsigned int		nr_cqs;
+	struct msi_map		map;
+	char			name[40];
+};
+
+/**
+ * struct liov_doorbell - the page behind one I/O doorbell register
+ * @page:    zeroed RAM; the guest maps it under KVM
+ * @val:     its first word, where the guest stores
+ * @tracked: KVM reports stores to it; under liov_track.lock
+ */
+struct liov_doorbell {
+	struct page	*page;
+	u32		*val;
+	bool		tracked;
+};
+
+/**
+ * struct liov_cq - an I/O completion queue of an instance
+ * @inst:      owner
+ * @qid:       the guest's ID
+ * @hwqid:     the hardware's ID
+ * @gen:       liov_parent.gen when the hardware made it
+ * @made:      the hardware has it (as of @gen); under liov_instance.lock
+ * @depth:     entries
+ * @vector:    the guest's vector
+ * @vec:       hardware vector; under irq_lock
+ * @vec_node:  liov_vector.cqs
+ * @producer:  IRQ bypass, valid while @bypass
+ * @lazy:      CQ head is copied with the next SQ ring, not forwarded at once
+ * @db:        the guest's doorbell page
+ * @hw_db:     the hardware's doorbell
+ * @head:      last value written to @hw_db
+ * @live:      doorbells may be forwarded; under @lock
+ * @ring:      kernel mapping of the guest's ring, to look for new entries
+ * @peek:      next entry to look at, @peek_phase the phase it will have;
+ *             under liov_vector.lock, valid while the vector is shared
+ */
+struct liov_cq {
+	spinlock_t		lock;
+	bool			live;
+	bool			lazy;
+	u32			depth;
+	u32			head;
+	void __iomem		*hw_db;
+	struct liov_doorbell	db;
+	struct liov_instance	*inst;
+	u64			rings;
+	u16			qid;
+	u16			hwqid;
+	u16			vector;
+	bool			made;
+	bool			ien;
+	bool			bypass;
+	u64			gen;
+
+	struct liov_vector	*vec;
+	struct list_head	vec_node;
+	struct irq_bypass_producer producer;
+	struct nvme_completion	*ring;
+	u64			ring_gpa;
+	u32			ring_pages;
+	u32			peek;
+	u8			peek_phase;
+} ____cacheline_aligned_in_smp;
+
+/**
+ * struct liov_sq - an I/O submission queue of an instance
+ * @lock:  two vCPUs on one doorbell, a rescan, the stop of the queue
+ * @live:  doorbells may be forwarded
+ * @tail:  last value written to the hardware
+ * @cq:    where its completions go
+ * @rings: doorbell writes to the hardware
+ * @bad_doorbells: values refused
+ * For the rest see struct liov_cq.
+ */
+struct liov_sq {
+	spinlock_t		lock;
+	bool			live;
+	u32			depth;
+	u32			tail;
+	void __iomem		*hw_db;
+	struct liov_doorbell	db;
+	struct liov_cq		*cq;
+	struct liov_instance	*inst;
+	u64			rings;
+	u64			bad_doorbells;
+	u16			qid;
+	u16			hwqid;
+	bool			made;
+	u64			gen;
+} ____cacheline_aligned_in_smp;
+
+/**
+ * struct liov_track - KVM write tracking of the doorbell pages
+ * @node:       our notifier
+ * @registered: it is registered with vdev.kvm
+ * @lock:       liov_doorbell.tracked and @base_gfn; KVM's slots_lock may be
+ *              held outside it, never taken inside
+ * @base_gfn:   guest frame of the first I/O doorbell while tracked
+ * @mapped:     user space has mapped doorbell pages
+ * @closing:    no more adding
+ * @work:       adds what is not tracked, then rescans
+ * @delay_ms:   until its next try
+ * @adds:       pages added so far
+ */
+struct liov_track {
+	struct kvm_page_track_notifier_node node;
+	bool			registered;
+	bool			mapped;
+	bool			closing;
+	struct mutex		lock;
+	gfn_t			base_gfn;
+	struct delayed_work	work;
+	unsigned int		delay_ms;
+	u64			adds;
+};
+
+/**
+ * struct liov_window - guest RAM at a linear bus address
+ * @node: liov_mem.windows
+ * @gpa:  first guest-physical address, @size bytes, @bus where @gpa is mapped
+ * @sgt:  the mapping; its scatterlist is kept for unmapping
+ */
+struct liov_window {
+	struct list_head	node;
+	u64			gpa;
+	u64			size;
+	dma_addr_t		bus;
+	struct sg_table		sgt;
+};
+
+/**
+ * struct liov_mem - guest memory of one instance
+ * @lock:    @windows
+ * @windows: struct liov_window
+ * @pinned:  bytes pinned by windows
+ * @work:    runs the mailbox command (LIGHTIOV_CMD_*)
+ * @req:     that command, valid while @busy
+ */
+struct liov_mem {
+	struct mutex		lock;
+	struct list_head	windows;
+	u64			pinned;
+	struct work_struct	work;
+	bool			busy;
+	struct {
+		u32 cmd;
+		u64 gpa, size;
+	} req;
+};
+
+/* Events waiting to become asynchronous event completions. */
+enum liov_event {
+	LIOV_EVENT_DB_REGISTER,	/* write to a doorbell of no queue */
+	LIOV_EVENT_DB_VALUE,	/* value out of range */
+	LIOV_EVENT_NS_ATTR,
+	LIOV_EVENT_INTERNAL,	/* persistent internal error */
+	LIOV_NR_EVENTS
+};
+
+/**
+ * struct liov_admin - the virtual admin queue
+ * @work:    reads the ASQ and answers
+ * @tail:    ASQ tail as the guest rang it (written without a lock)
+ * @cq_head: ACQ head likewise
+ * @head, @cq_tail, @phase: ours, under liov_instance.lock
+ * @aer:     CIDs of the held Asynchronous Event Requests, @nr_aer of them
+ * @events:  bit per enum liov_event, atomic
+ * @masked:  events reported and not yet cleared by reading their log page
+ */
+struct liov_admin {
+	struct work_struct	work;
+	u32			tail;
+	u32			cq_head;
+	u32			head;
+	u32			cq_tail;
+	u8			phase;
+	u16			aer[LIOV_AERL + 1];
+	unsigned int		nr_aer;
+	unsigned long		events;
+	unsigned long		masked;
+	u64			commands;
+	u64			refused;
+};
+
+/**
+ * struct liov_instance - one mdev: a virtual controller
+ * @lock:   everything of the slow path below it
+ * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
+ *          the guest resets.  Set by the reset hooks without @lock.
+ */
+struct liov_instance {
+	struct vfio_device	vdev;
+	struct mdev_device	*mdev;
+	struct liov_parent	*parent;
+	struct list_head	node;		/* liov_parent.instances */
+	struct kobject		*kobj;		/* UUID/lightiov */
+	struct kobject		*stats_kobj;	/* UUID/lightiov/stats */
+
+	struct mutex		lock;
+	bool			is_open;
+	bool			fatal;
+	u16			nr_pairs;
+	u16			nr_vectors;
+	u16			hwqid[LIOV_MAX_PAIRS + 1];
+	struct file		*backing;	/* claimed block device */
+	char			*backing_path;
+	u32			nsid;
+
+	struct liov_pci		pci;
+	struct liov_regs	regs;
+	struct liov_queues	queues;
+	struct liov_features	features;
+	struct liov_ident	ident;
+	struct liov_log_state	log;
+	struct liov_admin	admin;
+	struct liov_mem		mem;
+	struct liov_track	track;
+	u8			msix_bar[LIOV_MSIX_BAR_SIZE];
+
+	struct eventfd_ctx	*req_trigger;
+	struct eventfd_ctx	*err_trigger;
+	struct liov_virq	virq[LIOV_MAX_VECTORS];
+	struct liov_cq		cq[LIOV_MAX_PAIRS + 1];
+	struct liov_sq		sq[LIOV_MAX_PAIRS + 1];
+};
+
+struct liov_type {
+	struct mdev_type	type;
+	u16			nr_pairs;
+};
+
+enum liov_cq_head_mode {
+	LIOV_CQ_HEAD_AUTO,
+	LIOV_CQ_HEAD_TRACKED,
+	LIOV_CQ_HEAD_LAZY,
+};
+
+/**
+ * struct liov_parent - a controller's mdev parent and its pool of spare pairs
+ * @host:      the boundary
+ * @gen:       counts controller disables: a queue made in an older generation
+ *             no longer exists
+ * @wq:        woken when @gen changes
+ * @pool_lock: @qids and @instances
+ * @qids:      hardware qids taken, bit per qid
+ * @irq_lock:  @vectors, liov_cq.vec, liov_virq.trigger
+ * @cq_head:   how this drive wants its CQ head (never AUTO once live)
+ */
+struct liov_parent {
+	struct liov_host	*host;
+	struct mdev_parent	mdev;
+	struct liov_type	types[LIOV_NR_TYPES];
+	struct mdev_type	*type_ptrs[LIOV_NR_TYPES];
+	bool			registered;
+	struct kobject		*kobj;		/* BDF/lightiov */
+
+	u64			gen;
+	wait_queue_head_t	wq;
+
+	struct mutex		pool_lock;
+	unsigned long		*qids;
+	struct list_head	instances;
+
+	struct mutex		irq_lock;
+	struct list_head	vectors;
+	unsigned int		next_cpu;
+
+	enum liov_cq_head_mode	cq_head;
+	bool			vwc;
+	struct nvme_id_ctrl	*id;
+};
+
+static inline struct liov_instance *liov_from_vdev(struct vfio_device *vdev)
+{
+	return container_of(vdev, struct liov_instance, vdev);
+}
+
+static inline struct device *liov_dev(const struct liov_instance *inst)
+{
+	return mdev_dev(inst->mdev);
+}
+
+/* main.c */
+extern bool liov_allow_direct;
+extern struct workqueue_struct *liov_wq;
+
+/* parent.c */
+extern const struct liov_host_ops liov_parent_ops;
+int liov_parent_take_qids(struct liov_parent *p, struct liov_instance *inst);
+void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst);
+unsigned int liov_parent_free_pairs(struct liov_parent *p);
+int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
+		      unsigned int len, u32 *result);
+void __iomem *liov_parent_doorbell(struct liov_parent *p, u16 hwqid, bool cq);
+int liov_parent_parse_cq_head(const char *val, enum liov_cq_head_mode *mode);
+const char *liov_cq_head_name(enum liov_cq_head_mode mode);
+
+/* cqprobe.c */
+enum liov_cq_head_mode liov_probe_cq_head(struct liov_parent *p);
+
+/* instance.c */
+extern struct mdev_driver liov_mdev_driver;
+int liov_instance_set_backing(struct liov_instance *inst, const char *path);
+int liov_instance_open(struct liov_instance *inst);
+void liov_instance_close(struct liov_instance *inst);
+void liov_instance_function_reset(struct liov_instance *inst);
+void liov_instance_reg_write(struct liov_instance *inst, u32 off, u64 val, unsigned int size);
+u64 liov_instance_reg_read(struct liov_instance *inst, u32 off, unsigned int size);
+void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len);
+void liov_instance_hw_lost(struct liov_instance *inst);
+const char *liov_instance_state(struct liov_instance *inst);
+
+/* vfio.c */
+extern const struct vfio_device_ops liov_vfio_ops;
+
+/* sysfs.c */
+int liov_sysfs_add_parent(struct liov_parent *p);
+void liov_sysfs_del_parent(struct liov_parent *p);
+int liov_sysfs_add_instance(struct liov_instance *inst);
+void liov_sysfs_del_instance(struct liov_instance *inst);
+
+/* admin.c */
+void liov_admin_init(struct liov_instance *inst);
+void liov_admin_start(struct liov_instance *inst);
+void liov_admin_stop(struct liov_instance *inst);
+void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val);
+void liov_admin_event(struct liov_instance *inst, enum liov_event ev);
+
+/* qpair.c */
+int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c);
+int liov_cq_delete(struct liov_cq *cq);
+int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c);
+int liov_sq_delete(struct liov_sq *sq);
+int liov_queues_stop(struct liov_instance *inst);
+
+/* doorbell.c */
+void liov_doorbell_init(struct liov_instance *inst);
+int liov_doorbell_open(struct liov_instance *inst);
+void liov_doorbell_close(struct liov_instance *inst);
+bool liov_doorbell_mappable(const struct liov_instance *inst);
+void liov_doorbell_decode_changed(struct liov_instance *inst);
+void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val);
+int liov_doorbell_mmap(struct liov_instance *inst, struct vm_area_struct *vma);
+void liov_sq_kick(struct liov_sq *sq);
+void liov_cq_kick(struct liov_cq *cq);
+
+/* memory.c */
+void liov_mem_init(struct liov_instance *inst);
+int liov_mem_rw(struct liov_instance *inst, u64 addr, void *buf, u32 len, bool write);
+int liov_mem_to_gpa(struct liov_instance *inst, u64 addr, u64 len, u64 *gpa);
+bool liov_mem_has_window(struct liov_instance *inst);
+void liov_mem_mailbox(struct liov_instance *inst);
+void liov_mem_release(struct liov_instance *inst);
+void liov_mem_leak(struct liov_instance *inst);
+bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len);
+void liov_mem_unmap_range(struct liov_instance *inst, u64 iova, u64 len);
+int liov_mem_check_iommu(struct liov_parent *p, struct device *dev);
+
+/* irq.c */
+void liov_irq_init(struct liov_instance *inst);
+int liov_irq_attach(struct liov_cq *cq);
+void liov_irq_detach(struct liov_cq *cq);
+void liov_irq_stop(struct liov_parent *p);
+void liov_virq_signal(struct liov_instance *inst, unsigned int vector);
+int liov_irq_set_trigger(struct liov_instance *inst, unsigned int vector, int fd);
+void liov_irq_clear_triggers(struct liov_instance *inst);
+
+#endif /* _LIGHTIOV_H */

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * LightIOV: hardware NVMe queue pairs for virtual machines.
+ *
+ * Owns the module's parameters and the order of loading and unloading: the
+ * mdev driver first, so that a parent has something to register with, the host
+ * boundary last, because it brings the controllers.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/module.h>
+
+#include "lightiov.h"
+
+bool liov_allow_direct;
+module_param_named(allow_direct, liov_allow_direct, bool, 0444);
+MODULE_PARM_DESC(allow_direct,
+		 "allow direct mode: guests drive hardware queues themselves and must be trusted (default: off)");
+
+static unsigned int reserve;
+module_param(reserve, uint, 0444);
+MODULE_PARM_DESC(reserve,
+		 "queue pairs to ask each controller for beyond those the host uses (default: 0)");
+
+/* Admin work and window mapping of all instances; both may sleep for long. */
+struct workqueue_struct *liov_wq;
+
+static int __init liov_init(void)
+{
+	int rc;
+
+	liov_wq = alloc_workqueue("lightiov", WQ_UNBOUND, 0);
+	if (!liov_wq)
+		return -ENOMEM;
+
+	rc = mdev_register_driver(&liov_mdev_driver);
+	if (rc) {
+		pr_err("cannot register the mdev driver (%d)\n", rc);
+		goto err_wq;
+	}
+
+	rc = liov_host_init(&liov_parent_ops, reserve);
+	if (rc)
+		goto err_mdev;
+
+	if (liov_allow_direct)
+		pr_notice("direct mode is allowed: a guest in it can reach every namespace of its drive and all memory the drive is mapped for; give it to trusted guests only\n");
+	return 0;
+
+err_mdev:
+	mdev_unregister_driver(&liov_mdev_driver);
+err_wq:
+	destroy_workqueue(liov_wq);
+	return rc;
+}
+
+/*
+ * Unloading is refused while an mdev is open: VFIO holds a reference to the
+ * module.  What is left here are idle instances and parents.
+ */
+static void __exit liov_exit(void)
+{
+	liov_host_exit();
+	mdev_unregister_driver(&liov_mdev_driver);
+	destroy_workqueue(liov_wq);
+}
+
+module_init(liov_init);
+module_exit(liov_exit);
+MODULE_DESCRIPTION("NVMe queue pairs for virtual machines (mdev)");
+MODULE_AUTHOR("The LightIOV authors");
+MODULE_LICENSE("GPL");

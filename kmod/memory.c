@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guest memory of an instance in direct mode.
+ *
+ * Owns the windows: ranges of guest RAM that are pinned through VFIO and mapped
+ * for the drive at one linear run of bus addresses, so that the guest's DMA
+ * addresses are its own physical addresses plus a constant.  They are made by
+ * the mailbox in configuration space (uapi/lightiov.h) and dropped when VFIO
+ * unmaps the range, at VFIO reset and at close.
+ *
+ * Also the access to guest memory that admin commands need.  Until the first
+ * window exists the guest's addresses are guest-physical; from then on they are
+ * bus addresses and must lie in a window.
+ *
+ * liov_mem.lock covers the list.  The mailbox's worker holds it for as long as
+ * pinning takes (seconds for a large guest); register accesses do not need it.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/dma-mapping.h>
+#include <linux/iommu.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+
+#include "lightiov.h"
+
+/* vfio_pin_pages() takes at most VFIO_PIN_PAGES_MAX_ENTRIES at a time. */
+#define LIOV_PIN_BATCH	512
+
+/*
+ * A scatterlist entry must not straddle a segment boundary (4 GiB by default),
+ * or iommu_dma_map_sg() pads in front of it and the mapping is not linear.
+ * Entries that never cross a multiple of this size, counted from the window's
+ * start, cannot.
+ */
+#define LIOV_SG_STEP	SZ_2M
+
+static void liov_mem_work(struct work_struct *work);
+
+/**
+ * liov_mem_init() - prepare an instance's memory; once, at creation
+ * @inst: instance
+ */
+void liov_mem_init(struct liov_instance *inst)
+{
+	mutex_init(&inst->mem.lock);
+	INIT_LIST_HEAD(&inst->mem.windows);
+	INIT_WORK(&inst->mem.work, liov_mem_work);
+}
+
+/**
+ * liov_mem_check_iommu() - can windows be made for this controller?
+ * @p:   parent
+ * @dev: the mdev, for the message
+ *
+ * A window is linear because the IOMMU's DMA domain makes it so; with the
+ * IOMMU absent or in passthrough a bus address is a host-physical address and
+ * scattered pages stay scattered.
+ *
+ * Return: 0, or -EOPNOTSUPP after saying what to change.
+ */
+int liov_mem_check_iommu(struct liov_parent *p, struct device *dev)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(&p->host->pdev->dev);
+
+	if (domain && iommu_is_dma_domain(domain))
+		return 0;
+	dev_err(dev, "lightiov: direct mode needs the host IOMMU to translate for %s, which is %s; boot the host with %siommu.passthrough=0\n",
+		pci_name(p->host->pdev),
+		domain ? "in passthrough mode" : "without an IOMMU",
+		domain ? "" : "the IOMMU on (intel_iommu=on or amd_iommu=on) and ");
+	return -EOPNOTSUPP;
+}
+
+/* Does [addr, addr + len) touch one of this instance's own BARs? */
+static bool liov_mem_hits_bar(struct liov_instance *inst, u64 addr, u64 len)
+{
+	static const struct { int bar; u64 size; } bars[] = {
+		{ 0, LIOV_BAR0_SIZE }, { LIOV_BAR_MSIX, LIOV_MSIX_BAR_SIZE },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bars); i++) {
+		u64 start = liov_pci_bar_addr(&inst->pci, bars[i].bar);
+
+		if (start != ~0ULL && addr < start + bars[i].size &&
+		    start < addr + len)
+			return true;
+	}
+	return false;
+}
+
+static struct liov_window *liov_window_of_bus(struct liov_mem *mem, u64 addr, u64 len)
+{
+	struct liov_window *w;
+
+	lockdep_assert_held(&mem->lock);
+	list_for_each_entry(w, &mem->windows, node) {
+		if (addr >= w->bus && addr - w->bus < w->size &&
+		    len <= w->size - (addr - w->bus))
+			return w;
+	}
+	return NULL;
+}
+
+/**
+ * liov_mem_has_window() - has the guest asked for a window?
+ * @inst: instance
+ *
+ * Return: whether guest addresses are bus addresses.
+ */
+bool liov_mem_has_window(struct liov_instance *inst)
+{
+	return !list_empty_careful(&inst->mem.windows);
+}
+
+/**
+ * liov_mem_to_gpa() - a guest's DMA address as guest-physical address
+ * @inst: instance
+ * @addr: DMA address from the guest
+ * @len:  bytes
+ * @gpa:  result
+ *
+ * May sleep.  Return: 0, or -EFAULT if the range is not inside one window.
+ */
+int liov_mem_to_gpa(struct liov_instance *inst, u64 addr, u64 len, u64 *gpa)
+{
+	struct liov_window *w;
+	int rc = -EFAULT;
+
+	mutex_lock(&inst->mem.lock);
+	w = liov_window_of_bus(&inst->mem, addr, len);
+	if (w) {
+		*gpa = w->gpa + (addr - w->bus);
+		rc = 0;
+	}
+	mutex_unlock(&inst->mem.lock);
+	return rc;
+}
+
+/**
+ * liov_mem_rw() - copy from or to guest memory
+ * @inst:  open instance
+ * @addr:  the guest's DMA address (see the head of this file)
+ * @buf:   kernel buffer
+ * @len:   bytes
+ * @write: to the guest
+ *
+ * For admin commands; not for the fast path.  May sleep; liov_mem.lock must
+ * not be held.
+ *
+ * Return: 0 or -EFAULT.
+ */
+int liov_mem_rw(struct liov_instance *inst, u64 addr, void *buf, u32 len, bool write)
+{
+	u64 end;
+	int rc;
+
+	if (liov_mem_has_window(inst)) {
+		rc = liov_mem_to_gpa(inst, addr, len, &addr);
+		if (rc)
+			return rc;
+	}
+	if (check_add_overflow(addr, (u64)len, &end) ||
+	    liov_mem_hits_bar(inst, addr, len))
+		return -EFAULT;
+	return vfio_dma_rw(&inst->vdev, addr, buf, len, write) ? -EFAULT : 0;
+}
+
+static void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages)
+{
+	while (npages) {
+		int n = min_t(unsigned long, npages, LIOV_PIN_BATCH);
+
+		vfio_unpin_pages(&inst->vdev, gpa, n);
+		gpa += (u64)n << PAGE_SHIFT;
+		npages -= n;
+		cond_resched();
+	}
+}
+
+/* Pins [gpa, gpa + npages) into @pages; all or nothing. */
+static int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages,
+		    unsigned long npages)
+{
+	unsigned long done = 0;
+	int rc;
+
+	while (done < npages) {
+		int want = min_t(unsigned long, npages - done, LIOV_PIN_BATCH);
+		u64 at = gpa + ((u64)done << PAGE_SHIFT);
+		int i;
+
+		rc = vfio_pin_pages(&inst->vdev, at, want,
+				    IOMMU_READ | IOMMU_WRITE, pages + done);
+		if (rc > 0 && rc < want) {
+			vfio_unpin_pages(&inst->vdev, at, rc);
+			rc = -EFAULT;
+		}
+		if (rc < 0)
+			goto err;
+		done += want;
+		/* Only RAM: another device's BAR has no page or a reserved one. */
+		for (i = 0; i < want; i++) {
+			if (PageReserved(pages[done - want + i])) {
+				rc = -EFAULT;
+				goto err;
+			}
+		}
+		cond_resched();
+	}
+	return 0;
+err:
+	liov_unpin(inst, gpa, done);
+	return rc;
+}
+
+/* Whether page @i of the window continues the scatterlist entry before it. */
+static bool liov_sg_continues(struct page **pages, unsigned long i)
+{
+	return i && page_to_pfn(pages[i]) == page_to_pfn(pages[i - 1]) + 1 &&
+	       ((i << PAGE_SHIFT) & (LIOV_SG_STEP - 1));
+}
+
+static int liov_window_sgt(struct liov_window *w, struct page **pages,
+			   unsigned long npages)
+{
+	struct scatterlist *sg = NULL;
+	unsigned long i;
+	u32 nents = 0;
+	int rc;
+
+	for (i = 0; i < npages; i++)
+		nents += !liov_sg_continues(pages, i);
+	rc = sg_alloc_table(&w->sgt, nents, GFP_KERNEL_ACCOUNT);
+	if (rc)
+		return rc;
+	for (i = 0; i < npages; i++) {
+		if (liov_sg_continues(pages, i)) {
+			sg->length += PAGE_SIZE;
+			continue;
+		}
+		sg = sg ? sg_next(sg) : w->sgt.sgl;
+		sg_set_page(sg, pages[i], PAGE_SIZE, 0);
+	}
+	return 0;
+}
+
+static bool liov_window_linear(struct liov_window *w)
+{
+	struct scatterlist *sg;
+	dma_addr_t next = sg_dma_address(w->sgt.sgl);
+	unsigned int i;
+
+	for_each_sgtable_dma_sg(&w->sgt, sg, i) {
+		if (sg_dma_address(sg) != next)
+			return false;
+		next += sg_dma_len(sg);
+	}
+	return next - sg_dma_address(w->sgt.sgl) == w->size;
+}
+
+static void liov_window_free(struct liov_instance *inst, struct liov_window *w)
+{
+	struct device *dma_dev = &inst->parent->host->pdev->dev;
+
+	dma_unmap_sgtable(dma_dev, &w->sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+	sg_free_table(&w->sgt);
+	liov_unpin(inst, w->gpa, w->size >> PAGE_SHIFT);
+	inst->mem.pinned -= w->size;
+	list_del(&w->node);
+	kfree(w);
+}
+
+static int liov_window_make(struct liov_instance *inst, u64 gpa, u64 size,
+			    struct liov_window **out)
+{
+	struct device *dma_dev = &inst->parent->host->pdev->dev;
+	unsigned long npages = size >> PAGE_SHIFT;
+	struct liov_window *w;
+	struct page **pages;
+	int rc;
+
+	w = kzalloc(sizeof(*w), GFP_KERNEL);
+	pages = kvmalloc_array(npages, sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	if (!w || !pages) {
+		rc = -ENOMEM;
+		goto err_free;
+	}
+	w->gpa = gpa;
+	w->size = size;
+
+	rc = liov_pin(inst, gpa, pages, npages);
+	if (rc)
+		goto err_free;
+	rc = liov_window_sgt(w, pages, npages);
+	if (rc)
+		goto err_unpin;
+	rc = dma_map_sgtable(dma_dev, &w->sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+	if (rc)
+		goto err_sgt;
+	if (!liov_window_linear(w)) {
+		dev_err(liov_dev(inst), "lightiov: the host's DMA mapping of %#llx bytes is not linear; direct mode cannot work on %s\n",
+			size, pci_name(inst->parent->host->pdev));
+		rc = -EOPNOTSUPP;
+		goto err_map;
+	}
+	w->bus = sg_dma_address(w->sgt.sgl);
+	list_add_tail(&w->node, &inst->mem.windows);
+	inst->mem.pinned += size;
+	kvfree(pages);
+	*out = w;
+	return 0;
+
+err_map:
+	dma_unmap_sgtable(dma_dev, &w->sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+err_sgt:
+	sg_free_table(&w->sgt);
+err_unpin:
+	liov_unpin(inst, gpa, npages);
+err_free:
+	kvfree(pages);
+	kfree(w);
+	return rc;
+}
+
+static int liov_mem_map(struct liov_instance *inst, u64 gpa, u64 size, u64 *bus)
+{
+	struct liov_window *w;
+	u64 end;
+	int rc;
+
+	if (!size || !PAGE_ALIGNED(gpa) || !PAGE_ALIGNED(size) ||
+	    check_add_overflow(gpa, size, &end) ||
+	    size >> PAGE_SHIFT > U32_MAX || liov_mem_hits_bar(inst, gpa, size))
+		return -EINVAL;
+
+	mutex_lock(&inst->mem.lock);
+	list_for_each_entry(w, &inst->mem.windows, node) {
+		if (gpa >= w->gpa && end <= w->gpa + w->size)
+			goto found;
+		if (gpa < w->gpa + w->size && w->gpa < end) {
+			rc = -EEXIST;
+			goto out;
+		}
+	}
+	rc = liov_mem_check_iommu(inst->parent, liov_dev(inst));
+	if (!rc)
+		rc = liov_window_make(inst, gpa, size, &w);
+	if (rc) {
+		dev_warn_ratelimited(liov_dev(inst), "lightiov: cannot map guest memory %#llx + %#llx (%d)%s\n",
+				     gpa, size, rc,
+				     rc == -ENOMEM ? "; raise the locked-memory limit of the VM's process" : "");
+		goto out;
+	}
+found:
+	*bus = w->bus + (gpa - w->gpa);
+	rc = 0;
+out:
+	mutex_unlock(&inst->mem.lock);
+	return rc;
+}
+
+/* All windows that touch [iova, iova + len). */
+static void liov_mem_drop(struct liov_instance *inst, u64 iova, u64 len)
+{
+	struct liov_window *w, *tmp;
+
+	mutex_lock(&inst->mem.lock);
+	list_for_each_entry_safe(w, tmp, &inst->mem.windows, node) {
+		if (w->gpa <= iova + (len - 1) && iova <= w->gpa + (w->size - 1))
+			liov_window_free(inst, w);
+	}
+	mutex_unlock(&inst->mem.lock);
+}
+
+static void liov_mem_work(struct work_struct *work)
+{
+	struct liov_instance *inst = container_of(work, struct liov_instance, mem.work);
+	u64 bus = 0;
+	int rc = -EINVAL;
+
+	switch (inst->mem.req.cmd) {
+	case LIGHTIOV_CMD_MAP:
+		rc = liov_mem_map(inst, inst->mem.req.gpa, inst->mem.req.size, &bus);
+		break;
+	case LIGHTIOV_CMD_UNMAP_ALL:
+		mutex_lock(&inst->lock);
+		rc = -EBUSY;
+		if (!(inst->regs.cc & NVME_CC_ENABLE)) {
+			liov_mem_drop(inst, 0, U64_MAX);
+			rc = 0;
+		}
+		mutex_unlock(&inst->lock);
+		break;
+	}
+
+	mutex_lock(&inst->lock);
+	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_BUS_LO, lower_32_bits(bus));
+	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_BUS_HI, upper_32_bits(bus));
+	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_ERRNO, -rc);
+	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS,
+			  rc ? LIGHTIOV_STATUS_ERROR : LIGHTIOV_STATUS_DONE);
+	inst->mem.busy = false;
+	mutex_unlock(&inst->lock);
+}
+
+/**
+ * liov_mem_mailbox() - the guest wrote LIGHTIOV_CAP_CMD
+ * @inst: open instance; the caller holds its lock
+ *
+ * Starts the command in the background.  One that comes while another runs is
+ * ignored, as the interface says.
+ */
+void liov_mem_mailbox(struct liov_instance *inst)
+{
+	u32 cmd = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_CMD);
+	struct liov_mem *mem = &inst->mem;
+
+	lockdep_assert_held(&inst->lock);
+	if (mem->busy || cmd == LIGHTIOV_CMD_NONE)
+		return;
+	mem->busy = true;
+	mem->req.cmd = cmd;
+	mem->req.gpa = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_GPA_LO) |
+		       (u64)liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_GPA_HI) << 32;
+	mem->req.size = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_SIZE_LO) |
+			(u64)liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_SIZE_HI) << 32;
+	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_BUSY);
+	queue_work(liov_wq, &mem->work);
+}
+
+/**
+ * liov_mem_overlaps() - is any of this range in a window?
+ * @inst: instance
+ * @iova: guest-physical start
+ * @len: bytes, not 0
+ *
+ * May sleep.  Return: whether it is.
+ */
+bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
+{
+	struct liov_window *w;
+	bool hit = false;
+
+	mutex_lock(&inst->mem.lock);
+	list_for_each_entry(w, &inst->mem.windows, node)
+		hit |= w->gpa <= iova + (len - 1) && iova <= w->gpa + (w->size - 1);
+	mutex_unlock(&inst->mem.lock);
+	return hit;
+}
+
+/**
+ * liov_mem_unmap_range() - drop the windows of a range of guest memory
+ * @inst: instance; the caller holds its lock and has stopped its queues
+ * @iova: guest-physical start
+ * @len: bytes, not 0
+ *
+ * May sleep.
+ */
+void liov_mem_unmap_range(struct liov_instance *inst, u64 iova, u64 len)
+{
+	lockdep_assert_held(&inst->lock);
+	liov_mem_drop(inst, iova, len);
+}
+
+/**
+ * liov_mem_release() - drop all windows
+ * @inst: instance whose queues are stopped; its lock must NOT be held, since
+ *        the mailbox's worker takes it
+ *
+ * May sleep.
+ */
+void liov_mem_release(struct liov_instance *inst)
+{
+	cancel_work_sync(&inst->mem.work);
+	mutex_lock(&inst->lock);
+	inst->mem.busy = false;
+	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_IDLE);
+	mutex_unlock(&inst->lock);
+	liov_mem_drop(inst, 0, U64_MAX);
+}
+
+/**
+ * liov_mem_leak() - give up all windows without unmapping them
+ * @inst: instance whose hardware queues could not be deleted
+ *
+ * The last resort when no fence can be had: the hardware may still write
+ * there, so the pages must never be used for anything else.
+ */
+void liov_mem_leak(struct liov_instance *inst)
+{
+	struct liov_window *w, *tmp;
+
+	mutex_lock(&inst->mem.lock);
+	list_for_each_entry_safe(w, tmp, &inst->mem.windows, node) {
+		struct sg_page_iter it;
+
+		for_each_sgtable_page(&w->sgt, &it, 0)
+			get_page(sg_page_iter_page(&it));
+		dev_crit(liov_dev(inst), "lightiov: %#llx bytes of guest memory leaked: %s may still write to them; reboot the host\n",
+			 w->size, pci_name(inst->parent->host->pdev));
+		liov_unpin(inst, w->gpa, w->size >> PAGE_SHIFT);
+		inst->mem.pinned -= w->size;
+		list_del(&w->node);
+		/* @w and its table stay allocated with the mapping. */
+	}
+	mutex_unlock(&inst->mem.lock);
+}

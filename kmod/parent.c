@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The parent: what the module hangs on a controller.  Owns the pool of spare
+ * hardware queue pairs, the mdev parent with its types, and what happens to
+ * all instances of a controller when the host driver takes it down or lets it
+ * go.  Called by the host boundary (liov_parent_ops) and by instances.
+ *
+ * liov_host_ops.live and .gone are serialised by the boundary.  .stopping and
+ * .stopped run inside nvme.ko's reset and may come at any time, also while
+ * .live runs or an instance is being created: they take pool_lock and irq_lock
+ * and the queues' spinlocks, nothing that is held across a section of the gate.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/bitmap.h>
+#include <linux/io.h>
+#include <linux/slab.h>
+
+#include "lightiov.h"
+
+static const u16 liov_type_pairs[LIOV_NR_TYPES] = { 1, 2, 4, 8, 16 };
+static const char * const liov_type_names[LIOV_NR_TYPES] = {
+	"lightiov-1q", "lightiov-2q", "lightiov-4q", "lightiov-8q", "lightiov-16q",
+};
+
+static const char * const liov_type_pretty[LIOV_NR_TYPES] = {
+	"NVMe controller, 1 queue pair", "NVMe controller, 2 queue pairs",
+	"NVMe controller, 4 queue pairs", "NVMe controller, 8 queue pairs",
+	"NVMe controller, 16 queue pairs",
+};
+
+/* qids are 16 bit; the bitmap covers all of them, a reset may grant more. */
+#define LIOV_QID_BITS	65536
+
+/**
+ * liov_parent_admin() - send one admin command to the hardware
+ * @p:      parent
+ * @cmd:    the command, with the hardware's IDs
+ * @buf:    data buffer or NULL
+ * @len: its length
+ * @result: dword 0 of the completion, or NULL
+ *
+ * Opens its own section of the gate; waits while the host resets the
+ * controller.  May sleep; must not be called with pool_lock or irq_lock held
+ * nor inside a section.
+ *
+ * Return: 0, a positive NVMe status, -EAGAIN if the controller did not come
+ * back in time, -ENODEV if it is gone, or another negative errno.
+ */
+int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
+		      unsigned int len, u32 *result)
+{
+	int rc;
+
+	rc = liov_host_enter(p->host);
+	if (rc == -EAGAIN) {
+		rc = liov_host_wait_live(p->host, LIOV_ADMIN_WAIT_MS);
+		if (!rc)
+			rc = liov_host_enter(p->host);
+	}
+	if (rc)
+		return rc == -ETIMEDOUT ? -EAGAIN : rc;
+	rc = liov_host_admin(p->host, cmd, buf, len, result);
+	liov_host_leave(p->host);
+	return rc;
+}
+
+/**
+ * liov_parent_doorbell() - the hardware's doorbell register of a queue
+ * @p:     parent
+ * @hwqid: the hardware's queue ID
+ * @cq:    completion queue head rather than submission queue tail
+ *
+ * NVMe PCIe Transport 1.0 section 3.1.2.  Return: its mapped address.
+ */
+void __iomem *liov_parent_doorbell(struct liov_parent *p, u16 hwqid, bool cq)
+{
+	return p->host->bar + LIOV_DB_BASE +
+	       (size_t)(2 * hwqid + cq) * p->host->db_stride;
+}
+
+static unsigned int liov_free_pairs_locked(struct liov_parent *p)
+{
+	unsigned int qid, n = 0;
+
+	lockdep_assert_held(&p->pool_lock);
+	for (qid = p->host->nr_host + 1; qid <= p->host->nr_granted; qid++)
+		n += !test_bit(qid, p->qids);
+	return n;
+}
+
+/**
+ * liov_parent_free_pairs() - spare queue pairs no instance holds
+ * @p: parent
+ *
+ * May sleep.  Return: their number.
+ */
+unsigned int liov_parent_free_pairs(struct liov_parent *p)
+{
+	unsigned int n;
+
+	mutex_lock(&p->pool_lock);
+	n = liov_free_pairs_locked(p);
+	mutex_unlock(&p->pool_lock);
+	return n;
+}
+
+static void liov_update_floor(struct liov_parent *p)
+{
+	unsigned long lowest = find_first_bit(p->qids, LIOV_QID_BITS);
+
+	lockdep_assert_held(&p->pool_lock);
+	liov_host_set_floor(p->host, lowest < LIOV_QID_BITS ? lowest : 0);
+}
+
+/**
+ * liov_parent_take_qids() - give an instance its hardware queue pairs
+ * @p:    parent
+ * @inst: instance with nr_pairs set; fills hwqid[1..nr_pairs]
+ *
+ * Takes from the top, so that a host driver which wants more queues after a
+ * reset finds the low IDs free.  May sleep.
+ *
+ * Return: 0, or -ENOSPC.
+ */
+int liov_parent_take_qids(struct liov_parent *p, struct liov_instance *inst)
+{
+	unsigned int qid, n = 0;
+
+	mutex_lock(&p->pool_lock);
+	if (liov_free_pairs_locked(p) < inst->nr_pairs) {
+		mutex_unlock(&p->pool_lock);
+		return -ENOSPC;
+	}
+	for (qid = p->host->nr_granted; n < inst->nr_pairs; qid--) {
+		if (test_and_set_bit(qid, p->qids))
+			continue;
+		inst->hwqid[++n] = qid;
+	}
+	list_add_tail(&inst->node, &p->instances);
+	liov_update_floor(p);
+	mutex_unlock(&p->pool_lock);
+	return 0;
+}
+
+/**
+ * liov_parent_put_qids() - return an instance's queue pairs to the pool
+ * @p:    parent
+ * @inst: instance whose hardware queues are deleted
+ *
+ * May sleep.
+ */
+void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst)
+{
+	unsigned int i;
+
+	mutex_lock(&p->pool_lock);
+	list_del(&inst->node);
+	for (i = 1; i <= inst->nr_pairs; i++)
+		clear_bit(inst->hwqid[i], p->qids);
+	liov_update_floor(p);
+	mutex_unlock(&p->pool_lock);
+}
+
+static const char * const liov_cq_head_names[] = {
+	[LIOV_CQ_HEAD_AUTO]	= "auto",
+	[LIOV_CQ_HEAD_TRACKED]	= "tracked",
+	[LIOV_CQ_HEAD_LAZY]	= "lazy",
+};
+
+/**
+ * liov_cq_head_name() - how a CQ head mode is written in sysfs
+ * @mode: the mode
+ *
+ * Return: a constant string.
+ */
+const char *liov_cq_head_name(enum liov_cq_head_mode mode)
+{
+	return liov_cq_head_names[mode];
+}
+
+/**
+ * liov_parent_parse_cq_head() - read a CQ head mode
+ * @val:  text, a trailing newline is allowed
+ * @mode: where it goes
+ *
+ * Return: 0 or -EINVAL.
+ */
+int liov_parent_parse_cq_head(const char *val, enum liov_cq_head_mode *mode)
+{
+	int i = sysfs_match_string(liov_cq_head_names, val);
+
+	if (i < 0)
+		return i;
+	*mode = i;
+	return 0;
+}
+
+static struct liov_parent *liov_parent_alloc(struct liov_host *h)
+{
+	struct liov_parent *p;
+	int i;
+
+	p = kzalloc(sizeof(*p), GFP_KERNEL);
+	if (!p)
+		return NULL;
+	p->qids = bitmap_zalloc(LIOV_QID_BITS, GFP_KERNEL);
+	p->id = kzalloc(sizeof(*p->id), GFP_KERNEL);
+	if (!p->qids || !p->id) {
+		bitmap_free(p->qids);
+		kfree(p->id);
+		kfree(p);
+		return NULL;
+	}
+	p->host = h;
+	mutex_init(&p->pool_lock);
+	mutex_init(&p->irq_lock);
+	INIT_LIST_HEAD(&p->instances);
+	INIT_LIST_HEAD(&p->vectors);
+	init_waitqueue_head(&p->wq);
+	for (i = 0; i < LIOV_NR_TYPES; i++) {
+		p->types[i].nr_pairs = liov_type_pairs[i];
+		p->types[i].type.sysfs_name = liov_type_names[i];
+		p->types[i].type.pretty_name = liov_type_pretty[i];
+		p->type_ptrs[i] = &p->types[i].type;
+	}
+	return p;
+}
+
+static void liov_parent_free(struct liov_parent *p)
+{
+	bitmap_free(p->qids);
+	kfree(p->id);
+	kfree(p);
+}
+
+static int liov_parent_identify(struct liov_parent *p)
+{
+	struct nvme_command c = {};
+	int rc;
+
+	c.identify.opcode = nvme_admin_identify;
+	c.identify.cns = NVME_ID_CNS_CTRL;
+	rc = liov_parent_admin(p, &c, p->id, sizeof(*p->id), NULL);
+	if (rc > 0)
+		rc = -EIO;
+	p->vwc = p->id->vwc & 1;
+	return rc;
+}
+
+static int liov_parent_register(struct liov_parent *p)
+{
+	struct pci_dev *pdev = p->host->pdev;
+	int rc;
+
+	rc = liov_parent_identify(p);
+	if (rc) {
+		pci_err(pdev, "lightiov: Identify Controller failed (%d); not offered to guests\n",
+			rc);
+		return rc;
+	}
+	p->cq_head = liov_probe_cq_head(p);
+
+	rc = liov_sysfs_add_parent(p);
+	if (rc) {
+		pci_err(pdev, "lightiov: cannot make sysfs files (%d); not offered to guests\n",
+			rc);
+		return rc;
+	}
+	rc = mdev_register_parent(&p->mdev, &pdev->dev, &liov_mdev_driver,
+				  p->type_ptrs, LIOV_NR_TYPES);
+	if (rc) {
+		pci_err(pdev, "lightiov: cannot register as mdev parent (%d); not offered to guests\n",
+			rc);
+		liov_sysfs_del_parent(p);
+		return rc;
+	}
+	p->registered = true;
+	return 0;
+}
+
+static void liov_parent_live(struct liov_host *h)
+{
+	struct liov_parent *p = h->priv;
+
+	if (!p) {
+		p = liov_parent_alloc(h);
+		if (!p) {
+			pci_err(h->pdev, "lightiov: out of memory; not offered to guests\n");
+			return;
+		}
+		h->priv = p;
+	}
+	if (!p->registered && liov_parent_register(p))
+		return;
+	pci_info(h->pdev,
+		 "lightiov: %u queue pairs granted, %u used by the host, %u free; CQ head %s\n",
+		 h->nr_granted, h->nr_host, liov_parent_free_pairs(p),
+		 liov_cq_head_name(p->cq_head));
+	if (h->nr_granted <= h->nr_host)
+		pci_warn(h->pdev,
+			 "lightiov: no spare queue pair; load lightiov with reserve=N before nvme binds\n");
+}
+
+static void liov_parent_stopping(struct liov_host *h)
+{
+	struct liov_parent *p = h->priv;
+	struct liov_instance *inst;
+
+	if (!p)
+		return;
+	mutex_lock(&p->pool_lock);
+	list_for_each_entry(inst, &p->instances, node)
+		liov_instance_hw_lost(inst);
+	mutex_unlock(&p->pool_lock);
+	liov_irq_stop(p);
+}
+
+static void liov_parent_stopped(struct liov_host *h)
+{
+	struct liov_parent *p = h->priv;
+
+	if (!p)
+		return;
+	WRITE_ONCE(p->gen, p->gen + 1);
+	wake_up_all(&p->wq);
+}
+
+static void liov_parent_gone(struct liov_host *h)
+{
+	struct liov_parent *p = h->priv;
+
+	if (!p)
+		return;
+	if (p->registered) {
+		/* Removes every instance; waits until user space let go. */
+		mdev_unregister_parent(&p->mdev);
+		liov_sysfs_del_parent(p);
+		pci_info(h->pdev, "lightiov: no longer offered to guests\n");
+	}
+	liov_host_silence(h);
+	h->priv = NULL;
+	liov_parent_free(p);
+}
+
+const struct liov_host_ops liov_parent_ops = {
+	.live		= liov_parent_live,
+	.stopping	= liov_parent_stopping,
+	.stopped	= liov_parent_stopped,
+	.gone		= liov_parent_gone,
+};

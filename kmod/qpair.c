@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hardware queue pairs of an instance in direct mode: creating them on the
+ * guest's own rings, deleting them, and the hardware fence that deletion is.
+ *
+ * All functions run under liov_instance.lock, except liov_instance_hw_lost()'s
+ * part in the reset hooks, which only clears @live under the queues' spinlocks.
+ *
+ * A queue exists on the hardware from its creation until Delete completed or
+ * the controller was disabled; the latter shows as a newer liov_parent.gen.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/io.h>
+#include <linux/vmalloc.h>
+
+#include "lightiov.h"
+
+/* How often a Delete that failed without an NVMe status is tried again. */
+#define LIOV_DELETE_TRIES	3
+
+static bool liov_queue_lost(struct liov_parent *p, u64 gen)
+{
+	return READ_ONCE(p->gen) != gen;
+}
+
+/*
+ * Deletes a queue and so makes sure that the hardware no longer touches its
+ * ring or the data of its commands.  Returns 0 when that is certain.
+ */
+static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 gen)
+{
+	struct liov_parent *p = inst->parent;
+	struct nvme_command c = {};
+	int tries, rc = -EIO;
+
+	c.delete_queue.opcode = opcode;
+	c.delete_queue.qid = cpu_to_le16(hwqid);
+
+	for (tries = 0; tries < LIOV_DELETE_TRIES; tries++) {
+		if (liov_queue_lost(p, gen))
+			return 0;
+		rc = liov_host_enter(p->host);
+		if (!rc) {
+			/* No reset can begin here: the queue is still of this generation. */
+			if (!liov_queue_lost(p, gen))
+				rc = liov_host_admin(p->host, &c, NULL, 0, NULL);
+			liov_host_leave(p->host);
+			if (!rc || liov_queue_lost(p, gen))
+				return 0;
+			if (rc > 0)
+				break;
+		} else if (rc == -ENODEV) {
+			break;
+		}
+		/* The controller is being reset, which is a fence as well. */
+		if (wait_event_timeout(p->wq, liov_queue_lost(p, gen),
+				       msecs_to_jiffies(LIOV_ADMIN_WAIT_MS)))
+			return 0;
+	}
+	if (rc > 0 && (rc & 0x7ff) == NVME_SC_QID_INVALID)
+		return 0;
+	dev_err(liov_dev(inst), "lightiov: deleting hardware queue %u of %s failed (%d); reset the controller (nvme reset)\n",
+		hwqid, pci_name(p->host->pdev), rc);
+	return rc > 0 ? -EIO : rc;
+}
+
+/*
+ * Maps the guest's completion ring, so that a shared vector can tell whose
+ * interrupt it was.  The pages are pinned by their window already; this pin is
+ * the mapping's own.
+ */
+static int liov_cq_map_ring(struct liov_cq *cq, u64 bus)
+{
+	u32 bytes = cq->depth * sizeof(struct nvme_completion);
+	struct liov_instance *inst = cq->inst;
+	struct page **pages;
+	void *va;
+	int rc;
+
+	rc = liov_mem_to_gpa(inst, bus, bytes, &cq->ring_gpa);
+	if (rc)
+		return rc;
+	cq->ring_pages = DIV_ROUND_UP(bytes, PAGE_SIZE);
+	pages = kcalloc(cq->ring_pages, sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	if (!pages)
+		return -ENOMEM;
+	rc = vfio_pin_pages(&inst->vdev, cq->ring_gpa, cq->ring_pages,
+			    IOMMU_READ | IOMMU_WRITE, pages);
+	if (rc != cq->ring_pages) {
+		if (rc > 0)
+			vfio_unpin_pages(&inst->vdev, cq->ring_gpa, rc);
+		rc = rc < 0 ? rc : -EFAULT;
+		goto out;
+	}
+	va = vmap(pages, cq->ring_pages, VM_MAP, PAGE_KERNEL);
+	if (!va) {
+		vfio_unpin_pages(&inst->vdev, cq->ring_gpa, cq->ring_pages);
+		rc = -ENOMEM;
+		goto out;
+	}
+	cq->ring = va;
+	rc = 0;
+out:
+	kfree(pages);
+	return rc;
+}
+
+static void liov_cq_unmap_ring(struct liov_cq *cq)
+{
+	if (!cq->ring)
+		return;
+	vunmap(cq->ring);
+	cq->ring = NULL;
+	vfio_unpin_pages(&cq->inst->vdev, cq->ring_gpa, cq->ring_pages);
+}
+
+/* Negative errno or hardware status to what the guest is told. */
+static int liov_guest_status(int rc)
+{
+	if (rc >= 0)
+		return rc;
+	if (rc == -EFAULT)
+		return NVME_SC_DATA_XFER_ERROR;
+	return NVME_SC_INTERNAL;
+}
+
+/**
+ * liov_cq_create() - make a completion queue on the hardware
+ * @cq: the guest's queue, not made
+ * @c:  the guest's command, checked by liov_check_create_cq()
+ *
+ * The ring is where the guest says, in its own memory: PRP1 is a bus address
+ * and must lie in a window.  Caller holds liov_instance.lock.  May sleep.
+ *
+ * Return: 0 or an NVMe status for the guest.
+ */
+int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
+{
+	u64 bus = le64_to_cpu(c->create_cq.prp1);
+	struct liov_instance *inst = cq->inst;
+	struct liov_parent *p = inst->parent;
+	struct nvme_command hw = {};
+	int rc, index = 0;
+
+	lockdep_assert_held(&inst->lock);
+	if (cq->made)
+		return NVME_SC_INTERNAL;	/* its deletion failed, see there */
+	cq->depth = le16_to_cpu(c->create_cq.qsize) + 1;
+	cq->ien = le16_to_cpu(c->create_cq.cq_flags) & NVME_CQ_IRQ_ENABLED;
+	cq->vector = le16_to_cpu(c->create_cq.irq_vector);
+	cq->hwqid = inst->hwqid[cq->qid];
+	cq->hw_db = liov_parent_doorbell(p, cq->hwqid, true);
+	cq->head = 0;
+	cq->lazy = p->cq_head == LIOV_CQ_HEAD_LAZY;
+	WRITE_ONCE(*cq->db.val, 0);
+
+	rc = liov_cq_map_ring(cq, bus);
+	if (rc)
+		return liov_guest_status(rc);
+
+	rc = liov_host_enter(p->host);
+	if (rc)
+		goto err_ring;
+	if (cq->hwqid > p->host->nr_granted || cq->hwqid <= p->host->nr_host) {
+		dev_err(liov_dev(inst), "lightiov: %s no longer grants queue %u after its reset; remove this device\n",
+			pci_name(p->host->pdev), cq->hwqid);
+		rc = -ENOSPC;
+		goto err_leave;
+	}
+	if (cq->ien) {
+		index = liov_irq_attach(cq);
+		if (index < 0) {
+			rc = index;
+			dev_err(liov_dev(inst), "lightiov: no interrupt vector left on %s (%d); remove an instance\n",
+				pci_name(p->host->pdev), rc);
+			goto err_leave;
+		}
+	}
+	hw.create_cq.opcode = nvme_admin_create_cq;
+	hw.create_cq.prp1 = cpu_to_le64(bus);
+	hw.create_cq.cqid = cpu_to_le16(cq->hwqid);
+	hw.create_cq.qsize = c->create_cq.qsize;
+	hw.create_cq.cq_flags = c->create_cq.cq_flags &
+				cpu_to_le16(NVME_QUEUE_PHYS_CONTIG | NVME_CQ_IRQ_ENABLED);
+	hw.create_cq.irq_vector = cpu_to_le16(index);
+	rc = liov_host_admin(p->host, &hw, NULL, 0, NULL);
+	if (rc)
+		goto err_irq;
+	cq->gen = READ_ONCE(p->gen);
+	cq->made = true;
+	spin_lock(&cq->lock);
+	cq->live = true;
+	spin_unlock(&cq->lock);
+	liov_host_leave(p->host);
+	return 0;
+
+err_irq:
+	if (cq->ien)
+		liov_irq_detach(cq);
+err_leave:
+	liov_host_leave(p->host);
+err_ring:
+	liov_cq_unmap_ring(cq);
+	return liov_guest_status(rc);
+}
+
+/**
+ * liov_cq_delete() - delete a completion queue
+ * @cq: a made queue without submission queues
+ *
+ * Caller holds liov_instance.lock.  May sleep.
+ *
+ * Return: 0, or a negative errno if the hardware may still use the ring.
+ */
+int liov_cq_delete(struct liov_cq *cq)
+{
+	int rc;
+
+	lockdep_assert_held(&cq->inst->lock);
+	if (!cq->made)
+		return 0;
+	spin_lock(&cq->lock);
+	cq->live = false;
+	spin_unlock(&cq->lock);
+
+	rc = liov_hw_delete(cq->inst, nvme_admin_delete_cq, cq->hwqid, cq->gen);
+	if (rc)
+		return rc;
+	liov_irq_detach(cq);
+	liov_cq_unmap_ring(cq);
+	cq->made = false;
+	return 0;
+}
+
+/**
+ * liov_sq_create() - make a submission queue on the hardware
+ * @sq: the guest's queue, not made
+ * @c:  the guest's command, checked by liov_check_create_sq()
+ *
+ * Caller holds liov_instance.lock.  May sleep.
+ *
+ * Return: 0 or an NVMe status for the guest.
+ */
+int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
+{
+	u64 gpa, bus = le64_to_cpu(c->create_sq.prp1);
+	struct liov_instance *inst = sq->inst;
+	struct liov_parent *p = inst->parent;
+	struct nvme_command hw = {};
+	int rc;
+
+	lockdep_assert_held(&inst->lock);
+	if (sq->made)
+		return NVME_SC_INTERNAL;
+	sq->depth = le16_to_cpu(c->create_sq.qsize) + 1;
+	sq->cq = &inst->cq[le16_to_cpu(c->create_sq.cqid)];
+	sq->hwqid = inst->hwqid[sq->qid];
+	sq->hw_db = liov_parent_doorbell(p, sq->hwqid, false);
+	sq->tail = 0;
+	WRITE_ONCE(*sq->db.val, 0);
+
+	rc = liov_mem_to_gpa(inst, bus, (u64)sq->depth * sizeof(struct nvme_command), &gpa);
+	if (rc)
+		return liov_guest_status(rc);
+
+	rc = liov_host_enter(p->host);
+	if (rc)
+		return liov_guest_status(rc);
+	hw.create_sq.opcode = nvme_admin_create_sq;
+	hw.create_sq.prp1 = cpu_to_le64(bus);
+	hw.create_sq.sqid = cpu_to_le16(sq->hwqid);
+	hw.create_sq.qsize = c->create_sq.qsize;
+	hw.create_sq.sq_flags = c->create_sq.sq_flags;
+	hw.create_sq.cqid = cpu_to_le16(sq->cq->hwqid);
+	if (liov_queue_lost(p, sq->cq->gen))
+		rc = -EAGAIN;	/* the reset took the completion queue away */
+	else
+		rc = liov_host_admin(p->host, &hw, NULL, 0, NULL);
+	if (!rc) {
+		sq->gen = READ_ONCE(p->gen);
+		sq->made = true;
+		spin_lock(&sq->lock);
+		sq->live = true;
+		spin_unlock(&sq->lock);
+		/*
+		 * Lazy CQ heads are safe only while every completion that can
+		 * be outstanding has a place (see liov_sq_kick()).
+		 */
+		spin_lock(&sq->cq->lock);
+		if (sq->depth > sq->cq->depth || inst->queues.cq[sq->cq->qid].nr_sqs)
+			sq->cq->lazy = false;
+		spin_unlock(&sq->cq->lock);
+	}
+	liov_host_leave(p->host);
+	return liov_guest_status(rc);
+}
+
+/**
+ * liov_sq_delete() - delete a submission queue; a fence for its commands
+ * @sq: a made queue
+ *
+ * Caller holds liov_instance.lock.  May sleep.
+ *
+ * Return: 0, or a negative errno if the hardware may still use guest memory.
+ */
+int liov_sq_delete(struct liov_sq *sq)
+{
+	int rc;
+
+	lockdep_assert_held(&sq->inst->lock);
+	if (!sq->made)
+		return 0;
+	spin_lock(&sq->lock);
+	sq->live = false;
+	spin_unlock(&sq->lock);
+
+	rc = liov_hw_delete(sq->inst, nvme_admin_delete_sq, sq->hwqid, sq->gen);
+	if (rc)
+		return rc;
+	sq->made = false;
+	return 0;
+}
+
+/**
+ * liov_queues_stop() - delete all hardware queues of an instance
+ * @inst: instance; the caller holds its lock
+ *
+ * May sleep.  Return: 0, or the first error: then the hardware may still use
+ * guest memory, which must stay pinned.
+ */
+int liov_queues_stop(struct liov_instance *inst)
+{
+	unsigned int i;
+	int rc, err = 0;
+
+	lockdep_assert_held(&inst->lock);
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		rc = liov_sq_delete(&inst->sq[i]);
+		err = err ?: rc;
+	}
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		rc = liov_cq_delete(&inst->cq[i]);
+		err = err ?: rc;
+	}
+	liov_queues_clear(&inst->queues);
+	return err;
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which I/O queues a guest has, and whether it may create or delete one (NVM
+ * Express Base 2.0 sections 5.4 to 5.7).
+ *
+ * Owns struct liov_queues.  Called by admin.c: a check before the hardware is
+ * asked, the bookkeeping after the hardware has done it.
+ *
+ * Context: the caller holds the instance lock around every call.
+ */
+#include "model.h"
+
+static bool liov_qid_in_range(const struct liov_queues *q, u16 qid)
+{
+	return qid && qid <= q->nr_pairs && qid <= LIOV_MAX_PAIRS;
+}
+
+/*
+ * Size, contiguity and place of a ring, the same for both kinds: QSIZE (0's based,
+ * at least two entries), PC (must be 1, for CAP.CQR is) and PRP1, which is then the
+ * page aligned base address.
+ */
+static u16 liov_check_ring(const struct liov_queues *q, u16 qsize, u16 flags, u64 prp1,
+			   u32 entry_size)
+{
+	u64 end;
+
+	if (!qsize || qsize > q->mqes)
+		return NVME_SC_QUEUE_SIZE | NVME_STATUS_DNR;
+	if (!(flags & NVME_QUEUE_PHYS_CONTIG))
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	if (prp1 & (q->page_size - 1))
+		return NVME_SC_PRP_INVALID_OFFSET | NVME_STATUS_DNR;
+	if (check_add_overflow(prp1, (u64)(qsize + 1U) * entry_size, &end))
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	return NVME_SC_SUCCESS;
+}
+
+/**
+ * liov_check_create_cq() - may this Create I/O Completion Queue go ahead?
+ * @q: queues of the instance
+ * @c: the guest's command; PSDT and FUSE are checked by the caller
+ *
+ * The vector is checked even if interrupts are not enabled for the queue, as
+ * section 5.4 words it; a guest that polls sends vector 0.
+ *
+ * Return: 0, or with DNR: Invalid Queue Identifier (0, out of range, in use),
+ * Invalid Queue Size, Invalid Field (not contiguous, ring beyond 2^64), Invalid PRP
+ * Offset, Invalid Interrupt Vector.
+ *
+ * Context: caller holds the instance lock.
+ */
+u16 liov_check_create_cq(const struct liov_queues *q, const struct nvme_command *c)
+{
+	u16 cqid = le16_to_cpu(c->create_cq.cqid);
+	u16 status;
+
+	if (!liov_qid_in_range(q, cqid) || q->cq[cqid].valid)
+		return NVME_SC_QID_INVALID | NVME_STATUS_DNR;
+	status = liov_check_ring(q, le16_to_cpu(c->create_cq.qsize),
+				 le16_to_cpu(c->create_cq.cq_flags),
+				 le64_to_cpu(c->create_cq.prp1),
+				 sizeof(struct nvme_completion));
+	if (status)
+		return status;
+	if (le16_to_cpu(c->create_cq.irq_vector) >= q->nr_vectors)
+		return NVME_SC_INVALID_VECTOR | NVME_STATUS_DNR;
+	return NVME_SC_SUCCESS;
+}
+
+/**
+ * liov_check_create_sq() - may this Create I/O Submission Queue go ahead?
+ * @q: queues of the instance
+ * @c: the guest's command; PSDT and FUSE are checked by the caller
+ *
+ * QPRIO is ignored, for CAP.AMS offers round robin only.
+ *
+ * Return: 0, or with DNR: Invalid Queue Identifier (SQID 0, out of range or in use;
+ * CQID 0 or out of range), Completion Queue Invalid (no such CQ), Invalid Queue
+ * Size, Invalid Field (not contiguous, ring beyond 2^64), Invalid PRP Offset.
+ *
+ * Context: caller holds the instance lock.
+ */
+u16 liov_check_create_sq(const struct liov_queues *q, const struct nvme_command *c)
+{
+	u16 sqid = le16_to_cpu(c->create_sq.sqid);
+	u16 cqid = le16_to_cpu(c->create_sq.cqid);
+
+	if (!liov_qid_in_range(q, sqid) || q->sq[sqid].valid)
+		return NVME_SC_QID_INVALID | NVME_STATUS_DNR;
+	if (!liov_qid_in_range(q, cqid))
+		return NVME_SC_QID_INVALID | NVME_STATUS_DNR;
+	if (!q->cq[cqid].valid)
+		return NVME_SC_CQ_INVALID | NVME_STATUS_DNR;
+	return liov_check_ring(q, le16_to_cpu(c->create_sq.qsize),
+			       le16_to_cpu(c->create_sq.sq_flags),
+			       le64_to_cpu(c->create_sq.prp1),
+			       sizeof(struct nvme_command));
+}
+
+/**
+ * liov_check_delete_cq() - may this Delete I/O Completion Queue go ahead?
+ * @q: queues of the instance
+ * @c: the guest's command
+ *
+ * Return: 0, or with DNR: Invalid Queue Identifier (no such queue), Invalid Queue
+ * Deletion (a submission queue still posts to it).
+ *
+ * Context: caller holds the instance lock.
+ */
+u16 liov_check_delete_cq(const struct liov_queues *q, const struct nvme_command *c)
+{
+	u16 cqid = le16_to_cpu(c->delete_queue.qid);
+
+	if (!liov_qid_in_range(q, cqid) || !q->cq[cqid].valid)
+		return NVME_SC_QID_INVALID | NVME_STATUS_DNR;
+	if (q->cq[cqid].nr_sqs)
+		return NVME_SC_INVALID_QUEUE | NVME_STATUS_DNR;
+	return NVME_SC_SUCCESS;
+}
+
+/**
+ * liov_check_delete_sq() - may this Delete I/O Submission Queue go ahead?
+ * @q: queues of the instance
+ * @c: the guest's command
+ *
+ * Return: 0, or Invalid Queue Identifier with DNR (no such queue).
+ *
+ * Context: caller holds the instance lock.
+ */
+u16 liov_check_delete_sq(const struct liov_queues *q, const struct nvme_command *c)
+{
+	u16 sqid = le16_to_cpu(c->delete_queue.qid);
+
+	if (!liov_qid_in_range(q, sqid) || !q->sq[sqid].valid)
+		return NVME_SC_QID_INVALID | NVME_STATUS_DNR;
+	return NVME_SC_SUCCESS;
+}
+
+/**
+ * liov_queues_add_cq() - a completion queue now exists
+ * @q: queues of the instance
+ * @c: the command, which liov_check_create_cq() has passed
+ *
+ * Context: caller holds the instance lock, without a break since the check.
+ */
+void liov_queues_add_cq(struct liov_queues *q, const struct nvme_command *c)
+{
+	u16 cqid = le16_to_cpu(c->create_cq.cqid);
+
+	if (!liov_qid_in_range(q, cqid))
+		return;
+	q->cq[cqid].valid = true;
+	q->cq[cqid].ien = le16_to_cpu(c->create_cq.cq_flags) & NVME_CQ_IRQ_ENABLED;
+	q->cq[cqid].vector = le16_to_cpu(c->create_cq.irq_vector);
+	q->cq[cqid].nr_sqs = 0;
+	q->cq_depth[cqid] = le16_to_cpu(c->create_cq.qsize) + 1U;
+}
+
+/**
+ * liov_queues_add_sq() - a submission queue now exists
+ * @q: queues of the instance
+ * @c: the command, which liov_check_create_sq() has passed
+ *
+ * Context: caller holds the instance lock, without a break since the check.
+ */
+void liov_queues_add_sq(struct liov_queues *q, const struct nvme_command *c)
+{
+	u16 sqid = le16_to_cpu(c->create_sq.sqid);
+	u16 cqid = le16_to_cpu(c->create_sq.cqid);
+
+	if (!liov_qid_in_range(q, sqid) || !liov_qid_in_range(q, cqid))
+		return;
+	q->sq[sqid].valid = true;
+	q->sq[sqid].cqid = cqid;
+	q->sq_depth[sqid] = le16_to_cpu(c->create_sq.qsize) + 1U;
+	q->cq[cqid].nr_sqs++;
+}
+
+/**
+ * liov_queues_del_cq() - a completion queue no longer exists
+ * @q:    queues of the instance
+ * @cqid: its identifier; nothing happens if there is no such queue
+ *
+ * Context: caller holds the instance lock.
+ */
+void liov_queues_del_cq(struct liov_queues *q, u16 cqid)
+{
+	if (!liov_qid_in_range(q, cqid))
+		return;
+	memset(&q->cq[cqid], 0, sizeof(q->cq[cqid]));
+	q->cq_depth[cqid] = 0;
+}
+
+/**
+ * liov_queues_del_sq() - a submission queue no longer exists
+ * @q:    queues of the instance
+ * @sqid: its identifier; nothing happens if there is no such queue
+ *
+ * Context: caller holds the instance lock.
+ */
+void liov_queues_del_sq(struct liov_queues *q, u16 sqid)
+{
+	u16 cqid;
+
+	if (!liov_qid_in_range(q, sqid) || !q->sq[sqid].valid)
+		return;
+	cqid = q->sq[sqid].cqid;
+	if (q->cq[cqid].nr_sqs)
+		q->cq[cqid].nr_sqs--;
+	memset(&q->sq[sqid], 0, sizeof(q->sq[sqid]));
+	q->sq_depth[sqid] = 0;
+}
+
+/**
+ * liov_queues_clear() - a controller reset has deleted all I/O queues
+ * @q: queues of the instance; the limits in it stay
+ *
+ * Context: caller holds the instance lock.
+ */
+void liov_queues_clear(struct liov_queues *q)
+{
+	memset(q->cq_depth, 0, sizeof(q->cq_depth));
+	memset(q->sq_depth, 0, sizeof(q->sq_depth));
+	memset(q->cq, 0, sizeof(q->cq));
+	memset(q->sq, 0, sizeof(q->sq));
+}

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The VFIO face of an instance: regions, interrupts, reset, as vfio-pci shows
+ * them.  Owns nothing; checks what user space says and calls instance.c,
+ * doorbell.c, irq.c and the register and configuration-space models under
+ * liov_instance.lock.  I/O doorbell writes do without that lock.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/iommufd.h>
+#include <linux/mm.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "compat.h"
+#include "lightiov.h"
+
+static u64 liov_region_size(unsigned int index)
+{
+	switch (index) {
+	case VFIO_PCI_BAR0_REGION_INDEX:
+		return LIOV_BAR0_SIZE;
+	case VFIO_PCI_BAR0_REGION_INDEX + LIOV_BAR_MSIX:
+		return LIOV_MSIX_BAR_SIZE;
+	case VFIO_PCI_CONFIG_REGION_INDEX:
+		return PCI_CFG_SPACE_SIZE;
+	default:
+		return 0;
+	}
+}
+
+/* ---- region accesses of 1, 2, 4 or 8 bytes, not crossing their size ---- */
+
+static void liov_bar0_read(struct liov_instance *inst, u64 off, void *buf, unsigned int n)
+{
+	u64 val = 0;
+
+	if (off < LIOV_DB_BASE) {
+		mutex_lock(&inst->lock);
+		val = liov_instance_reg_read(inst, off, n);
+		mutex_unlock(&inst->lock);
+	}
+	/* Doorbells are write-only; they read as zero. */
+	val = cpu_to_le64(val);
+	memcpy(buf, &val, n);
+}
+
+static void liov_bar0_write(struct liov_instance *inst, u64 off, const void *buf,
+			    unsigned int n)
+{
+	__le64 val = 0;
+
+	memcpy(&val, buf, n);
+	if (off >= LIOV_DB_BASE) {
+		if (n == sizeof(u32))
+			liov_doorbell_write(inst, off, le64_to_cpu(val));
+		return;
+	}
+	mutex_lock(&inst->lock);
+	liov_instance_reg_write(inst, off, le64_to_cpu(val), n);
+	mutex_unlock(&inst->lock);
+}
+
+static void liov_config_write(struct liov_instance *inst, u64 off, const void *buf,
+			      unsigned int n)
+{
+	unsigned int action;
+
+	mutex_lock(&inst->lock);
+	action = liov_pci_write(&inst->pci, off, buf, n);
+	if (action & (LIOV_PCI_FLR | LIOV_PCI_PM_RESET))
+		liov_instance_function_reset(inst);
+	if (action & LIOV_PCI_VSEC)
+		liov_mem_mailbox(inst);
+	mutex_unlock(&inst->lock);
+	if (action & LIOV_PCI_DECODE)
+		liov_doorbell_decode_changed(inst);
+}
+
+static void liov_region_access(struct liov_instance *inst, unsigned int index, u64 off,
+			       void *buf, unsigned int n, bool write)
+{
+	switch (index) {
+	case VFIO_PCI_BAR0_REGION_INDEX:
+		if (write)
+			liov_bar0_write(inst, off, buf, n);
+		else
+			liov_bar0_read(inst, off, buf, n);
+		break;
+	case VFIO_PCI_BAR0_REGION_INDEX + LIOV_BAR_MSIX:
+		/* User space emulates MSI-X; what it stores here is kept for it. */
+		mutex_lock(&inst->lock);
+		if (!write)
+			memcpy(buf, inst->msix_bar + off, n);
+		else if (off < LIOV_MSIX_PBA_OFF)
+			memcpy(inst->msix_bar + off, buf, n);
+		mutex_unlock(&inst->lock);
+		break;
+	case VFIO_PCI_CONFIG_REGION_INDEX:
+		if (write) {
+			liov_config_write(inst, off, buf, n);
+		} else {
+			mutex_lock(&inst->lock);
+			liov_pci_read(&inst->pci, off, buf, n);
+			mutex_unlock(&inst->lock);
+		}
+		break;
+	}
+}
+
+static ssize_t liov_vfio_rw(struct liov_instance *inst, char __user *ubuf, size_t count,
+			    loff_t *ppos, bool write)
+{
+	unsigned int index = *ppos >> LIOV_REGION_SHIFT;
+	u64 off = *ppos & LIOV_REGION_MASK;
+	u64 size = liov_region_size(index);
+	size_t done = 0;
+
+	if (*ppos < 0 || !size || off >= size)
+		return -EINVAL;
+	count = min_t(u64, count, size - off);
+	while (done < count) {
+		unsigned int n = 8;
+		u8 buf[8];
+
+		while (n > count - done || off % n)
+			n /= 2;
+		if (write && copy_from_user(buf, ubuf + done, n))
+			return -EFAULT;
+		liov_region_access(inst, index, off, buf, n, write);
+		if (!write && copy_to_user(ubuf + done, buf, n))
+			return -EFAULT;
+		done += n;
+		off += n;
+	}
+	*ppos += done;
+	return done;
+}
+
+static ssize_t liov_vfio_read(struct vfio_device *vdev, char __user *buf, size_t count,
+			      loff_t *ppos)
+{
+	return liov_vfio_rw(liov_from_vdev(vdev), buf, count, ppos, false);
+}
+
+static ssize_t liov_vfio_write(struct vfio_device *vdev, const char __user *buf, size_t count,
+			       loff_t *ppos)
+{
+	return liov_vfio_rw(liov_from_vdev(vdev), (char __user *)buf, count, ppos, true);
+}
+
+static int liov_vfio_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
+{
+	u64 off = (u64)vma->vm_pgoff << PAGE_SHIFT;
+
+	if (off >> LIOV_REGION_SHIFT != VFIO_PCI_BAR0_REGION_INDEX)
+		return -EINVAL;
+	return liov_doorbell_mmap(liov_from_vdev(vdev), vma);
+}
+
+/* ---- ioctls ---- */
+
+static int liov_get_info(unsigned long arg)
+{
+	unsigned long minsz = offsetofend(struct vfio_device_info, num_irqs);
+	struct vfio_device_info info = {};
+
+	if (copy_from_user(&info, (void __user *)arg, minsz))
+		return -EFAULT;
+	if (info.argsz < minsz)
+		return -EINVAL;
+	info.flags = VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET;
+	info.num_regions = VFIO_PCI_NUM_REGIONS;
+	info.num_irqs = VFIO_PCI_NUM_IRQS;
+	return copy_to_user((void __user *)arg, &info, minsz) ? -EFAULT : 0;
+}
+
+/* Which part of BAR0 can be mapped: the I/O doorbell pages. */
+static int liov_sparse_cap(struct liov_instance *inst, struct vfio_info_cap *caps)
+{
+	struct vfio_region_info_cap_sparse_mmap *sparse;
+	size_t size = struct_size(sparse, areas, 1);
+	int rc;
+
+	sparse = kzalloc(size, GFP_KERNEL);
+	if (!sparse)
+		return -ENOMEM;
+	sparse->header.id = VFIO_REGION_INFO_CAP_SPARSE_MMAP;
+	sparse->header.version = 1;
+	sparse->nr_areas = 1;
+	sparse->areas[0].offset = LIOV_DB_BASE + 2 * LIGHTIOV_DB_STRIDE;
+	sparse->areas[0].size = 2ULL * inst->nr_pairs * LIGHTIOV_DB_STRIDE;
+	rc = vfio_info_add_capability(caps, &sparse->header, size);
+	kfree(sparse);
+	return rc;
+}
+
+static int liov_fill_region_info(struct liov_instance *inst, struct vfio_region_info *info,
+				 struct vfio_info_cap *caps)
+{
+	if (info->index >= VFIO_PCI_NUM_REGIONS)
+		return -EINVAL;
+	info->offset = LIOV_REGION_OFFSET(info->index);
+	info->size = liov_region_size(info->index);
+	info->flags = info->size ? VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE : 0;
+	if (info->index == VFIO_PCI_BAR0_REGION_INDEX && liov_doorbell_mappable(inst)) {
+		info->flags |= VFIO_REGION_INFO_FLAG_MMAP;
+		return liov_sparse_cap(inst, caps);
+	}
+	return 0;
+}
+
+#ifdef LIOV_HAVE_GET_REGION_INFO_CAPS
+static int liov_vfio_get_region_info_caps(struct vfio_device *vdev,
+					  struct vfio_region_info *info,
+					  struct vfio_info_cap *caps)
+{
+	return liov_fill_region_info(liov_from_vdev(vdev), info, caps);
+}
+#else
+static int liov_get_region_info(struct liov_instance *inst, unsigned long arg)
+{
+	unsigned long minsz = offsetofend(struct vfio_region_info, offset);
+	struct vfio_info_cap caps = {};
+	struct vfio_region_info info = {};
+	int rc;
+
+	if (copy_from_user(&info, (void __user *)arg, minsz))
+		return -EFAULT;
+	if (info.argsz < minsz)
+		return -EINVAL;
+	rc = liov_fill_region_info(inst, &info, &caps);
+	if (rc)
+		return rc;
+	info.cap_offset = 0;
+	if (caps.size) {
+		info.flags |= VFIO_REGION_INFO_FLAG_CAPS;
+		if (info.argsz < sizeof(info) + caps.size) {
+			info.argsz = sizeof(info) + caps.size;
+		} else {
+			vfio_info_cap_shift(&caps, sizeof(info));
+			if (copy_to_user((void __user *)arg + sizeof(info), caps.buf, caps.size))
+				rc = -EFAULT;
+			info.cap_offset = sizeof(info);
+		}
+		kfree(caps.buf);
+	}
+	if (!rc && copy_to_user((void __user *)arg, &info, minsz))
+		rc = -EFAULT;
+	return rc;
+}
+#endif
+
+static unsigned int liov_irq_count(struct liov_instance *inst, unsigned int index)
+{
+	switch (index) {
+	case VFIO_PCI_MSIX_IRQ_INDEX:
+		return inst->nr_vectors;
+	case VFIO_PCI_ERR_IRQ_INDEX:
+	case VFIO_PCI_REQ_IRQ_INDEX:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+static int liov_get_irq_info(struct liov_instance *inst, unsigned long arg)
+{
+	unsigned long minsz = offsetofend(struct vfio_irq_info, count);
+	struct vfio_irq_info info = {};
+
+	if (copy_from_user(&info, (void __user *)arg, minsz))
+		return -EFAULT;
+	if (info.argsz < minsz || info.index >= VFIO_PCI_NUM_IRQS)
+		return -EINVAL;
+	info.flags = VFIO_IRQ_INFO_EVENTFD;
+	info.count = liov_irq_count(inst, info.index);
+	return copy_to_user((void __user *)arg, &info, minsz) ? -EFAULT : 0;
+}
+
+/* ERR and REQ: one eventfd each. */
+static int liov_set_single(struct eventfd_ctx **ctx, const struct vfio_irq_set *hdr,
+			   const void *data)
+{
+	struct eventfd_ctx *new = NULL;
+
+	switch (hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
+	case VFIO_IRQ_SET_DATA_NONE:
+		if (hdr->count) {
+			if (*ctx)
+				eventfd_signal(*ctx);
+			return 0;
+		}
+		break;
+	case VFIO_IRQ_SET_DATA_BOOL:
+		if (hdr->count && *(u8 *)data && *ctx)
+			eventfd_signal(*ctx);
+		return 0;
+	case VFIO_IRQ_SET_DATA_EVENTFD:
+		if (*(s32 *)data >= 0) {
+			new = eventfd_ctx_fdget(*(s32 *)data);
+			if (IS_ERR(new))
+				return PTR_ERR(new);
+		}
+		break;
+	}
+	if (*ctx)
+		eventfd_ctx_put(*ctx);
+	*ctx = new;
+	return 0;
+}
+
+static int liov_set_msix(struct liov_instance *inst, const struct vfio_irq_set *hdr,
+			 const void *data)
+{
+	unsigned int i;
+	int rc;
+
+	switch (hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
+	case VFIO_IRQ_SET_DATA_NONE:
+		if (!hdr->count)
+			liov_irq_clear_triggers(inst);
+		for (i = 0; i < hdr->count; i++)
+			liov_virq_signal(inst, hdr->start + i);
+		return 0;
+	case VFIO_IRQ_SET_DATA_BOOL:
+		for (i = 0; i < hdr->count; i++) {
+			if (((u8 *)data)[i])
+				liov_virq_signal(inst, hdr->start + i);
+		}
+		return 0;
+	case VFIO_IRQ_SET_DATA_EVENTFD:
+		for (i = 0; i < hdr->count; i++) {
+			rc = liov_irq_set_trigger(inst, hdr->start + i, ((s32 *)data)[i]);
+			if (!rc)
+				continue;
+			/* All or nothing, as vfio-pci. */
+			while (i--)
+				liov_irq_set_trigger(inst, hdr->start + i, -1);
+			return rc;
+		}
+		return 0;
+	}
+	return -ENOTTY;
+}
+
+static int liov_set_irqs(struct liov_instance *inst, unsigned long arg)
+{
+	unsigned long minsz = offsetofend(struct vfio_irq_set, count);
+	struct vfio_irq_set hdr;
+	size_t data_size = 0;
+	void *data = NULL;
+	int rc;
+
+	if (copy_from_user(&hdr, (void __user *)arg, minsz))
+		return -EFAULT;
+	if (hdr.index >= VFIO_PCI_NUM_IRQS)
+		return -EINVAL;
+	rc = vfio_set_irqs_validate_and_prepare(&hdr, liov_irq_count(inst, hdr.index),
+						VFIO_PCI_NUM_IRQS, &data_size);
+	if (rc)
+		return rc;
+	/* Masking is user space's: it replaces the eventfd. */
+	if ((hdr.flags & VFIO_IRQ_SET_ACTION_TYPE_MASK) != VFIO_IRQ_SET_ACTION_TRIGGER)
+		return -ENOTTY;
+	if (data_size) {
+		data = memdup_user((u8 __user *)arg + minsz, data_size);
+		if (IS_ERR(data))
+			return PTR_ERR(data);
+	}
+
+	mutex_lock(&inst->lock);
+	switch (hdr.index) {
+	case VFIO_PCI_MSIX_IRQ_INDEX:
+		rc = liov_set_msix(inst, &hdr, data);
+		break;
+	case VFIO_PCI_ERR_IRQ_INDEX:
+		rc = liov_set_single(&inst->err_trigger, &hdr, data);
+		break;
+	case VFIO_PCI_REQ_IRQ_INDEX:
+		rc = liov_set_single(&inst->req_trigger, &hdr, data);
+		break;
+	default:
+		rc = -ENOTTY;
+		break;
+	}
+	mutex_unlock(&inst->lock);
+	kfree(data);
+	return rc;
+}
+
+static long liov_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long arg)
+{
+	struct liov_instance *inst = liov_from_vdev(vdev);
+
+	switch (cmd) {
+	case VFIO_DEVICE_GET_INFO:
+		return liov_get_info(arg);
+#ifndef LIOV_HAVE_GET_REGION_INFO_CAPS
+	case VFIO_DEVICE_GET_REGION_INFO:
+		return liov_get_region_info(inst, arg);
+#endif
+	case VFIO_DEVICE_GET_IRQ_INFO:
+		return liov_get_irq_info(inst, arg);
+	case VFIO_DEVICE_SET_IRQS:
+		return liov_set_irqs(inst, arg);
+	case VFIO_DEVICE_RESET:
+		mutex_lock(&inst->lock);
+		liov_instance_function_reset(inst);
+		mutex_unlock(&inst->lock);
+		/* A new guest asks for its own windows. */
+		liov_mem_release(inst);
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* ---- the rest ---- */
+
+static int liov_vfio_open(struct vfio_device *vdev)
+{
+	return liov_instance_open(liov_from_vdev(vdev));
+}
+
+static void liov_vfio_close(struct vfio_device *vdev)
+{
+	liov_instance_close(liov_from_vdev(vdev));
+}
+
+static void liov_vfio_dma_unmap(struct vfio_device *vdev, u64 iova, u64 len)
+{
+	liov_instance_dma_unmap(liov_from_vdev(vdev), iova, len);
+}
+
+/* The device is being removed: ask user space to let go, again and again. */
+static void liov_vfio_request(struct vfio_device *vdev, unsigned int count)
+{
+	struct liov_instance *inst = liov_from_vdev(vdev);
+
+	mutex_lock(&inst->lock);
+	if (inst->req_trigger)
+		eventfd_signal(inst->req_trigger);
+	mutex_unlock(&inst->lock);
+	if (!(count % 10))
+		dev_notice(liov_dev(inst), "lightiov: waiting for the VM to release this device%s\n",
+			   inst->req_trigger ? "" : "; stop it");
+}
+
+const struct vfio_device_ops liov_vfio_ops = {
+	.name		= "lightiov",
+	.open_device	= liov_vfio_open,
+	.close_device	= liov_vfio_close,
+	.read		= liov_vfio_read,
+	.write		= liov_vfio_write,
+	.ioctl		= liov_vfio_ioctl,
+#ifdef LIOV_HAVE_GET_REGION_INFO_CAPS
+	.get_region_info_caps = liov_vfio_get_region_info_caps,
+#endif
+	.mmap		= liov_vfio_mmap,
+	.request	= liov_vfio_request,
+	.dma_unmap	= liov_vfio_dma_unmap,
+	.bind_iommufd	= vfio_iommufd_emulated_bind,
+	.unbind_iommufd	= vfio_iommufd_emulated_unbind,
+	.attach_ioas	= vfio_iommufd_emulated_attach_ioas,
+	.detach_ioas	= vfio_iommufd_emulated_detach_ioas,
+};
