@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Abuse of the mailbox in the LightIOV capability (uapi/lightiov.h).
+ */
+#include <string.h>
+
+#include "abuse.h"
+
+/* Where a part of our memory lies that the window tests use. */
+#define PART_OFF	(8 * SZ_1M)
+#define PART_LEN	(2 * SZ_1M)
+
+static bool has_cap(struct test *t, struct nvme *n)
+{
+	if (!n->vsec)
+		t->skipped = "no LightIOV capability";
+	return n->vsec;
+}
+
+static u32 vsec_get(struct nvme *n, u32 field)
+{
+	return vfio_get(&n->v, CFG, n->vsec + field, 4);
+}
+
+static void fields_are_read_only(struct test *t, struct nvme *n)
+{
+	const u8 fields[] = { LIGHTIOV_CAP_MAGIC, LIGHTIOV_CAP_FLAGS, LIGHTIOV_CAP_STATUS,
+			      LIGHTIOV_CAP_BUS_LO, LIGHTIOV_CAP_BUS_HI, LIGHTIOV_CAP_ERRNO };
+	unsigned int i;
+
+	if (!has_cap(t, n))
+		return;
+	for (i = 0; i < sizeof(fields); i++) {
+		u32 before = vsec_get(n, fields[i]);
+
+		vfio_put(&n->v, CFG, n->vsec + fields[i], 4, ~before);
+		EXPECT(t, vsec_get(n, fields[i]) == before, "+%#x: %#x became %#x", fields[i],
+		       before, vsec_get(n, fields[i]));
+	}
+	EXPECT(t, !vsec_get(n, LIGHTIOV_CAP_CMD), "CMD reads %#x",
+	       vsec_get(n, LIGHTIOV_CAP_CMD));
+}
+
+static void unknown_command_is_an_error(struct test *t, struct nvme *n)
+{
+	if (!has_cap(t, n))
+		return;
+	EXPECT(t, nvme_mailbox(n, 0xdead, n->v.iova, SZ_4K, NULL) > 0, "0xdead is taken");
+	EXPECT(t, nvme_mailbox(n, 3, n->v.iova, SZ_4K, NULL) > 0, "3 is taken");
+	EXPECT(t, nvme_mailbox(n, 0x80000001, n->v.iova, SZ_4K, NULL) > 0, "0x80000001 is taken");
+}
+
+static void map_in_guarded_mode_is_an_error(struct test *t, struct nvme *n)
+{
+	if (!has_cap(t, n))
+		return;
+	EXPECT(t, nvme_mailbox(n, LIGHTIOV_CMD_MAP, n->v.iova, n->v.mem_len, NULL) > 0,
+	       "a window was made");
+}
+
+enum { ZERO_SIZE, ODD_GPA, ODD_SIZE, UNMAPPED, HALF_MAPPED, OVERFLOW, HUGE_SIZE };
+
+static void bad_range_is_refused(struct test *t, struct nvme *n)
+{
+	u64 gpa = n->v.iova, size = SZ_4K;
+
+	switch (t->arg) {
+	case ZERO_SIZE:
+		size = 0;
+		break;
+	case ODD_GPA:
+		gpa += 0x200;
+		break;
+	case ODD_SIZE:
+		size += 0x200;
+		break;
+	case UNMAPPED:
+		gpa = NOWHERE;
+		break;
+	case HALF_MAPPED:
+		gpa += n->v.mem_len;
+		size = SZ_1M;
+		break;
+	case OVERFLOW:
+		gpa = NOWHERE_HIGH;
+		size = 2 * SZ_4K;
+		break;
+	case HUGE_SIZE:
+		gpa = 0;
+		size = 0xfffffffffffff000ULL;
+		break;
+	}
+	EXPECT(t, nvme_mailbox(n, LIGHTIOV_CMD_MAP, gpa, size, NULL) > 0,
+	       "%#llx + %#llx is mapped", gpa, size);
+}
+
+static void map_is_idempotent(struct test *t, struct nvme *n)
+{
+	u64 bus = 0;
+
+	EXPECT(t, !nvme_mailbox(n, LIGHTIOV_CMD_MAP, n->v.iova, n->v.mem_len, &bus), "refused");
+	EXPECT(t, bus == n->dma_base, "%#llx, was %#llx", bus, n->dma_base);
+	EXPECT(t, !nvme_mailbox(n, LIGHTIOV_CMD_MAP, n->v.iova + PART_OFF, PART_LEN, &bus),
+	       "a part of it is refused");
+	EXPECT(t, bus == n->dma_base + PART_OFF, "a part is at %#llx", bus);
+}
+
+/* Drops the window; the controller is disabled then. */
+static bool drop_windows(struct test *t, struct nvme *n)
+{
+	return EXPECT(t, !nvme_disable(n), "cannot be disabled") &&
+	       EXPECT(t, !nvme_mailbox(n, LIGHTIOV_CMD_UNMAP_ALL, 0, 0, NULL), "UNMAP_ALL");
+}
+
+static void partly_overlapping_map_is_refused(struct test *t, struct nvme *n)
+{
+	u64 gpa = n->v.iova + PART_OFF;
+
+	if (!drop_windows(t, n))
+		return;
+	EXPECT(t, !nvme_mailbox(n, LIGHTIOV_CMD_MAP, gpa, PART_LEN, NULL), "the first");
+	EXPECT(t, nvme_mailbox(n, LIGHTIOV_CMD_MAP, gpa + PART_LEN / 2, PART_LEN, NULL) == EEXIST,
+	       "its upper half and more");
+	EXPECT(t, nvme_mailbox(n, LIGHTIOV_CMD_MAP, gpa - SZ_4K, 2 * SZ_4K, NULL) == EEXIST,
+	       "its first page and one before");
+	EXPECT(t, !nvme_mailbox(n, LIGHTIOV_CMD_MAP, gpa + PART_LEN, PART_LEN, NULL),
+	       "its neighbour");
+}
+
+static void map_over_bar_is_refused(struct test *t, struct nvme *n)
+{
+	u64 gpa = n->v.iova + PART_OFF;
+
+	if (!drop_windows(t, n))
+		return;
+	vfio_put(&n->v, CFG, PCI_BASE_ADDRESS_0, 4, (u32)gpa);
+	vfio_put(&n->v, CFG, PCI_BASE_ADDRESS_1, 4, gpa >> 32);
+	EXPECT(t, nvme_mailbox(n, LIGHTIOV_CMD_MAP, n->v.iova, n->v.mem_len, NULL) > 0,
+	       "a window over BAR0");
+	EXPECT(t, nvme_mailbox(n, LIGHTIOV_CMD_MAP, gpa, SZ_4K, NULL) > 0, "a page of BAR0");
+}
+
+static void unmap_while_enabled_is_busy(struct test *t, struct nvme *n)
+{
+	EXPECT(t, nvme_mailbox(n, LIGHTIOV_CMD_UNMAP_ALL, 0, 0, NULL) == EBUSY, "not EBUSY");
+}
+
+static void command_while_busy_is_ignored(struct test *t, struct nvme *n)
+{
+	unsigned int i;
+	u64 bus = 0;
+
+	if (!drop_windows(t, n))
+		return;
+	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_LO, 4, (u32)n->v.iova);
+	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_HI, 4, n->v.iova >> 32);
+	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_LO, 4, n->v.mem_len);
+	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_HI, 4, 0);
+	for (i = 0; i < 100; i++) {
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_CMD, 4, LIGHTIOV_CMD_MAP);
+		/* The running command has the old values. */
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_HI, 4, i);
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_CMD, 1, LIGHTIOV_CMD_UNMAP_ALL);
+	}
+	while (vsec_get(n, LIGHTIOV_CAP_STATUS) == LIGHTIOV_STATUS_BUSY)
+		sleep_us(1000);
+	EXPECT(t, !nvme_mailbox(n, LIGHTIOV_CMD_MAP, n->v.iova, n->v.mem_len, &bus) && bus,
+	       "no window can be made afterwards");
+}
+
+static void reset_during_map(struct test *t, struct nvme *n)
+{
+	unsigned int i;
+
+	for (i = 0; i < 10; i++) {
+		if (!drop_windows(t, n))
+			return;
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_LO, 4, (u32)n->v.iova);
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_HI, 4, n->v.iova >> 32);
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_LO, 4, n->v.mem_len);
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_HI, 4, 0);
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_CMD, 4, LIGHTIOV_CMD_MAP);
+		if (!EXPECT(t, !nvme_restart(n), "round %u", i))
+			return;
+	}
+}
+
+static void unmap_by_vfio_during_map(struct test *t, struct nvme *n)
+{
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < 10; i++) {
+		if (!drop_windows(t, n))
+			return;
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_LO, 4, (u32)n->v.iova);
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_HI, 4, n->v.iova >> 32);
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_LO, 4, n->v.mem_len);
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_HI, 4, 0);
+		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_CMD, 4, LIGHTIOV_CMD_MAP);
+		rc = vfio_dma_unmap(&n->v, n->v.iova, n->v.mem_len);
+		EXPECT(t, !rc, "VFIO_IOMMU_UNMAP_DMA (%d)", rc);
+		rc = vfio_dma_map(&n->v, n->v.mem, n->v.iova, n->v.mem_len);
+		if (!EXPECT(t, !rc, "VFIO_IOMMU_MAP_DMA (%d)", rc) ||
+		    !EXPECT(t, !nvme_restart(n), "round %u", i))
+			return;
+	}
+}
+
+static struct test tests[] = {
+	{ "mailbox_fields_are_read_only", fields_are_read_only },
+	{ "unknown_mailbox_command_is_an_error", unknown_command_is_an_error },
+	{ "map_in_guarded_mode_is_an_error", map_in_guarded_mode_is_an_error, TEST_GUARDED },
+	{ "map_of_zero_bytes_is_refused", bad_range_is_refused, TEST_DIRECT, ZERO_SIZE },
+	{ "map_of_unaligned_address_is_refused", bad_range_is_refused, TEST_DIRECT, ODD_GPA },
+	{ "map_of_unaligned_size_is_refused", bad_range_is_refused, TEST_DIRECT, ODD_SIZE },
+	{ "map_of_no_memory_is_refused", bad_range_is_refused, TEST_DIRECT, UNMAPPED },
+	{ "map_past_the_end_of_memory_is_refused", bad_range_is_refused, TEST_DIRECT,
+	  HALF_MAPPED },
+	{ "map_that_overflows_is_refused", bad_range_is_refused, TEST_DIRECT, OVERFLOW },
+	{ "map_of_everything_is_refused", bad_range_is_refused, TEST_DIRECT, HUGE_SIZE },
+	{ "map_is_idempotent", map_is_idempotent, TEST_DIRECT },
+	{ "map_that_overlaps_partly_is_refused", partly_overlapping_map_is_refused,
+	  TEST_DIRECT | TEST_RESETS },
+	{ "map_over_a_bar_is_refused", map_over_bar_is_refused, TEST_DIRECT | TEST_RESETS },
+	{ "unmap_all_while_enabled_is_busy", unmap_while_enabled_is_busy, TEST_DIRECT },
+	{ "mailbox_command_while_busy_is_ignored", command_while_busy_is_ignored,
+	  TEST_DIRECT | TEST_RESETS },
+	{ "vfio_reset_while_a_window_is_made", reset_during_map, TEST_DIRECT | TEST_RESETS },
+	{ "vfio_unmap_while_a_window_is_made", unmap_by_vfio_during_map,
+	  TEST_DIRECT | TEST_RESETS },
+};
+
+const struct suite suite_mailbox = { "mailbox", tests, ARRAY_SIZE(tests) };

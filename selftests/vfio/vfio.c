@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The VFIO side: mdev by UUID, group, type1 container, regions, eventfds.
+ * Single-threaded; the caller owns the struct vfio.
+ */
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "vfio.h"
+
+static int sys_err(const char *what)
+{
+	int err = errno;
+
+	diag("%s: %s", what, strerror(err));
+	return -err;
+}
+
+static int find_group(const char *uuid, unsigned int *nr)
+{
+	char path[PATH_MAX], target[PATH_MAX];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/sys/bus/mdev/devices/%s/iommu_group", uuid);
+	len = readlink(path, target, sizeof(target) - 1);
+	if (len < 0)
+		return sys_err(path);
+	target[len] = '\0';
+	*nr = strtoul(basename(target), NULL, 10);
+	return 0;
+}
+
+static int get_regions(struct vfio *v)
+{
+	unsigned int i;
+
+	v->info.argsz = sizeof(v->info);
+	if (ioctl(v->device, VFIO_DEVICE_GET_INFO, &v->info))
+		return sys_err("VFIO_DEVICE_GET_INFO");
+	for (i = 0; i < VFIO_PCI_NUM_REGIONS && i < v->info.num_regions; i++) {
+		struct vfio_region_info *r = &v->region[i];
+
+		memset(r, 0, sizeof(*r));
+		r->argsz = sizeof(*r);
+		r->index = i;
+		/* The VGA region need not exist. */
+		if (ioctl(v->device, VFIO_DEVICE_GET_REGION_INFO, r) &&
+		    i != VFIO_PCI_VGA_REGION_INDEX)
+			return sys_err("VFIO_DEVICE_GET_REGION_INFO");
+	}
+	return 0;
+}
+
+static int get_irqs(struct vfio *v)
+{
+	struct vfio_irq_info irq = {
+		.argsz = sizeof(irq),
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+	};
+	unsigned int i;
+
+	if (ioctl(v->device, VFIO_DEVICE_GET_IRQ_INFO, &irq))
+		return sys_err("VFIO_DEVICE_GET_IRQ_INFO");
+	v->nr_vectors = irq.count < VFIO_MAX_VECTORS ? irq.count : VFIO_MAX_VECTORS;
+	for (i = 0; i < v->nr_vectors; i++) {
+		if (v->efd[i] >= 0)
+			continue;
+		v->efd[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (v->efd[i] < 0)
+			return sys_err("eventfd");
+	}
+	return 0;
+}
+
+int vfio_open_device(struct vfio *v, const char *uuid)
+{
+	int rc;
+
+	v->device = ioctl(v->group, VFIO_GROUP_GET_DEVICE_FD, uuid);
+	if (v->device < 0)
+		return sys_err("VFIO_GROUP_GET_DEVICE_FD");
+	rc = get_regions(v);
+	return rc ? rc : get_irqs(v);
+}
+
+void vfio_close_device(struct vfio *v)
+{
+	if (v->device >= 0)
+		close(v->device);
+	v->device = -1;
+}
+
+static int open_group(struct vfio *v)
+{
+	struct vfio_group_status st = { .argsz = sizeof(st) };
+	char path[64];
+
+	v->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	if (v->container < 0)
+		return sys_err("/dev/vfio/vfio");
+	snprintf(path, sizeof(path), "/dev/vfio/%u", v->group_nr);
+	v->group = open(path, O_RDWR | O_CLOEXEC);
+	if (v->group < 0)
+		return sys_err(path);
+	if (ioctl(v->group, VFIO_GROUP_GET_STATUS, &st))
+		return sys_err("VFIO_GROUP_GET_STATUS");
+	if (!(st.flags & VFIO_GROUP_FLAGS_VIABLE)) {
+		diag("group %u is not viable", v->group_nr);
+		return -EPERM;
+	}
+	if (ioctl(v->group, VFIO_GROUP_SET_CONTAINER, &v->container))
+		return sys_err("VFIO_GROUP_SET_CONTAINER");
+	if (ioctl(v->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
+		return sys_err("VFIO_SET_IOMMU");
+	return 0;
+}
+
+int vfio_open(struct vfio *v, const char *uuid)
+{
+	unsigned int i;
+	int rc;
+
+	memset(v, 0, sizeof(*v));
+	v->container = -1;
+	v->group = -1;
+	v->device = -1;
+	for (i = 0; i < VFIO_MAX_VECTORS; i++)
+		v->efd[i] = -1;
+
+	rc = find_group(uuid, &v->group_nr);
+	if (!rc)
+		rc = open_group(v);
+	if (!rc)
+		rc = vfio_open_device(v, uuid);
+	if (rc)
+		vfio_close(v);
+	return rc;
+}
+
+void vfio_close(struct vfio *v)
+{
+	unsigned int i;
+
+	vfio_close_device(v);
+	if (v->group >= 0)
+		close(v->group);
+	if (v->container >= 0)
+		close(v->container);
+	v->group = -1;
+	v->container = -1;
+	for (i = 0; i < VFIO_MAX_VECTORS; i++) {
+		if (v->efd[i] >= 0)
+			close(v->efd[i]);
+		v->efd[i] = -1;
+	}
+	if (v->mem)
+		munmap(v->mem, v->mem_len);
+	v->mem = NULL;
+}
+
+int vfio_dma_map(struct vfio *v, void *va, u64 iova, u64 len)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (unsigned long)va,
+		.iova = iova,
+		.size = len,
+	};
+
+	return ioctl(v->container, VFIO_IOMMU_MAP_DMA, &map) ? -errno : 0;
+}
+
+int vfio_dma_unmap(struct vfio *v, u64 iova, u64 len)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.iova = iova,
+		.size = len,
+	};
+
+	return ioctl(v->container, VFIO_IOMMU_UNMAP_DMA, &unmap) ? -errno : 0;
+}
+
+int vfio_map_mem(struct vfio *v, size_t len, u64 iova)
+{
+	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	int rc;
+
+	/* Pinned pages count as locked; root may, others see the map fail. */
+	setrlimit(RLIMIT_MEMLOCK, &all);
+
+	v->mem = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (v->mem == MAP_FAILED) {
+		v->mem = NULL;
+		return sys_err("mmap");
+	}
+	v->mem_len = len;
+	v->iova = iova;
+	rc = vfio_dma_map(v, v->mem, iova, len);
+	if (rc)
+		diag("VFIO_IOMMU_MAP_DMA: %s", strerror(-rc));
+	return rc;
+}
+
+int vfio_reset(struct vfio *v)
+{
+	return ioctl(v->device, VFIO_DEVICE_RESET) ? -errno : 0;
+}
+
+ssize_t vfio_read(struct vfio *v, unsigned int region, u64 off, void *buf, size_t len)
+{
+	ssize_t rc = pread(v->device, buf, len, v->region[region].offset + off);
+
+	return rc < 0 ? -errno : rc;
+}
+
+ssize_t vfio_write(struct vfio *v, unsigned int region, u64 off, const void *buf, size_t len)
+{
+	ssize_t rc = pwrite(v->device, buf, len, v->region[region].offset + off);
+
+	return rc < 0 ? -errno : rc;
+}
+
+u64 vfio_get(struct vfio *v, unsigned int region, u64 off, unsigned int len)
+{
+	u64 val = 0;
+
+	if (vfio_read(v, region, off, &val, len) != (ssize_t)len)
+		return ~0ULL;
+	return val;
+}
+
+int vfio_put(struct vfio *v, unsigned int region, u64 off, unsigned int len, u64 val)
+{
+	ssize_t rc = vfio_write(v, region, off, &val, len);
+
+	if (rc < 0)
+		return rc;
+	return rc == (ssize_t)len ? 0 : -EIO;
+}
+
+u8 vfio_find_cap(struct vfio *v, u8 id, u8 after)
+{
+	unsigned int left = 48;	/* more cannot fit into 192 bytes */
+	u8 pos;
+
+	if (after)
+		pos = vfio_get(v, CFG, after + PCI_CAP_LIST_NEXT, 1);
+	else
+		pos = vfio_get(v, CFG, PCI_CAPABILITY_LIST, 1);
+	while (pos >= PCI_STD_HEADER_SIZEOF && left--) {
+		if ((u8)vfio_get(v, CFG, pos + PCI_CAP_LIST_ID, 1) == id)
+			return pos;
+		pos = vfio_get(v, CFG, pos + PCI_CAP_LIST_NEXT, 1);
+	}
+	return 0;
+}
+
+int vfio_irqs_on(struct vfio *v)
+{
+	__aligned_u64 buf[(sizeof(struct vfio_irq_set) + sizeof(v->efd)) / 8 + 1] = { 0 };
+	struct vfio_irq_set *set = (struct vfio_irq_set *)buf;
+
+	set->argsz = sizeof(*set) + v->nr_vectors * sizeof(int);
+	set->flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+	set->index = VFIO_PCI_MSIX_IRQ_INDEX;
+	set->start = 0;
+	set->count = v->nr_vectors;
+	memcpy(set->data, v->efd, v->nr_vectors * sizeof(int));
+	return ioctl(v->device, VFIO_DEVICE_SET_IRQS, set) ? -errno : 0;
+}
+
+int vfio_irqs_off(struct vfio *v)
+{
+	struct vfio_irq_set set = {
+		.argsz = sizeof(set),
+		.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+	};
+
+	return ioctl(v->device, VFIO_DEVICE_SET_IRQS, &set) ? -errno : 0;
+}
+
+u64 vfio_irq_wait(struct vfio *v, unsigned int vector, int ms)
+{
+	struct pollfd pfd = { .fd = v->efd[vector], .events = POLLIN };
+	u64 count = 0;
+
+	if (poll(&pfd, 1, ms) <= 0)
+		return 0;
+	if (read(v->efd[vector], &count, sizeof(count)) != sizeof(count))
+		return 0;
+	return count;
+}
