@@ -46,9 +46,11 @@ static u32 liov_page_size(const struct liov_instance *inst)
 	return 1U << (12 + ((inst->regs.cc >> NVME_CC_MPS_SHIFT) & 0xf));
 }
 
+/* Without bus mastering a function reads no queue. */
 static bool liov_admin_ready(const struct liov_instance *inst)
 {
-	return (inst->regs.csts & (NVME_CSTS_RDY | NVME_CSTS_CFS)) == NVME_CSTS_RDY &&
+	return (inst->pci.cfg[PCI_COMMAND] & PCI_COMMAND_MASTER) &&
+	       (inst->regs.csts & (NVME_CSTS_RDY | NVME_CSTS_CFS)) == NVME_CSTS_RDY &&
 	       !READ_ONCE(inst->fatal);
 }
 
@@ -114,6 +116,7 @@ static u16 liov_admin_identify(struct liov_instance *inst, const struct nvme_com
 		hw.identify.cns = NVME_ID_CNS_CTRL;
 		break;
 	case LIOV_IDENTIFY_NS:
+	case LIOV_IDENTIFY_NS_INDEP:
 		hw.identify.cns = NVME_ID_CNS_NS;
 		hw.identify.nsid = cpu_to_le32(inst->nsid);
 		break;
@@ -125,7 +128,8 @@ static u16 liov_admin_identify(struct liov_instance *inst, const struct nvme_com
 	default:
 		break;
 	}
-	if (src == LIOV_IDENTIFY_CTRL || src == LIOV_IDENTIFY_NS || src == LIOV_IDENTIFY_PASS) {
+	if (src == LIOV_IDENTIFY_CTRL || src == LIOV_IDENTIFY_NS ||
+	    src == LIOV_IDENTIFY_NS_INDEP || src == LIOV_IDENTIFY_PASS) {
 		status = liov_hw_status(liov_parent_admin(inst->parent, &hw, buf,
 							  NVME_IDENTIFY_DATA_SIZE, NULL));
 		if (status)
@@ -139,11 +143,15 @@ static u16 liov_admin_identify(struct liov_instance *inst, const struct nvme_com
 	case LIOV_IDENTIFY_NS:
 		liov_identify_ns(buf, &inst->ident);
 		break;
+	case LIOV_IDENTIFY_NS_INDEP:
+		liov_identify_ns_indep(buf);
+		break;
 	case LIOV_IDENTIFY_NS_LIST:
 		liov_identify_ns_list(buf, &inst->ident, le32_to_cpu(c->identify.nsid));
 		break;
 	case LIOV_IDENTIFY_NS_DESC:
-		liov_identify_ns_desc(buf, &inst->ident, false);
+		liov_identify_ns_desc(buf, &inst->ident,
+				      inst->ident.vs >= NVME_VS(2, 0, 0));
 		break;
 	default:
 		break;
@@ -249,6 +257,8 @@ static u16 liov_admin_create_cq(struct liov_instance *inst, const struct nvme_co
 {
 	u16 status = liov_check_create_cq(&inst->queues, c);
 
+	if (!status && !liov_regs_entry_sizes_ok(&inst->regs))
+		status = NVME_SC_QUEUE_SIZE | NVME_STATUS_DNR;
 	if (status)
 		return status;
 	status = liov_cq_create(&inst->cq[le16_to_cpu(c->create_cq.cqid)], c);
@@ -261,6 +271,8 @@ static u16 liov_admin_create_sq(struct liov_instance *inst, const struct nvme_co
 {
 	u16 status = liov_check_create_sq(&inst->queues, c);
 
+	if (!status && !liov_regs_entry_sizes_ok(&inst->regs))
+		status = NVME_SC_QUEUE_SIZE | NVME_STATUS_DNR;
 	if (status)
 		return status;
 	status = liov_sq_create(&inst->sq[le16_to_cpu(c->create_sq.sqid)], c);
@@ -482,8 +494,8 @@ static bool liov_admin_one(struct liov_instance *inst)
 		return true;
 	if (status) {
 		a->refused++;
-		liov_log_record_error(&inst->log, 0, le16_to_cpu((__force __le16)c.common.command_id),
-				      status, le32_to_cpu(c.common.nsid));
+		liov_log_record_error(&inst->log, 0, c.common.command_id, status,
+				      le32_to_cpu(c.common.nsid));
 		status |= NVME_STATUS_MORE;	/* see the error log */
 	}
 	liov_admin_complete(inst, c.common.command_id, status, result);
@@ -521,6 +533,17 @@ void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val)
 		WRITE_ONCE(inst->admin.cq_head, val);
 	else
 		WRITE_ONCE(inst->admin.tail, val);
+	liov_admin_kick(inst);
+}
+
+/**
+ * liov_admin_kick() - what held the admin queue up may be over
+ * @inst: open instance
+ *
+ * Any context.
+ */
+void liov_admin_kick(struct liov_instance *inst)
+{
 	queue_work(liov_wq, &inst->admin.work);
 }
 
@@ -534,14 +557,32 @@ void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val)
 void liov_admin_event(struct liov_instance *inst, enum liov_event ev)
 {
 	if (!test_and_set_bit(ev, &inst->admin.events))
-		queue_work(liov_wq, &inst->admin.work);
+		liov_admin_kick(inst);
 }
 
 /**
- * liov_admin_start() - CC.EN became 1: the admin queues are empty
+ * liov_admin_reachable() - can the admin queues of CC.EN = 1 be used?
+ * @inst: instance; the caller holds its lock
+ *
+ * Looks at the first entry of each, so that a guest with a wrong ASQ or ACQ
+ * finds a fatal status at once.  May sleep.
+ *
+ * Return: whether both lie in guest memory.
+ */
+bool liov_admin_reachable(struct liov_instance *inst)
+{
+	struct nvme_completion cqe;
+	struct nvme_command c;
+
+	return !liov_mem_rw(inst, inst->regs.asq, &c, sizeof(c), false) &&
+	       !liov_mem_rw(inst, inst->regs.acq, &cqe, sizeof(cqe), false);
+}
+
+/**
+ * liov_admin_reset() - the admin queues are empty
  * @inst: instance; the caller holds its lock
  */
-void liov_admin_start(struct liov_instance *inst)
+void liov_admin_reset(struct liov_instance *inst)
 {
 	struct liov_admin *a = &inst->admin;
 

@@ -13,6 +13,7 @@
 #include "model.h"
 
 #define LIOV_FEAT_FID_MASK	0xffU
+#define LIOV_FEAT_SEL_MASK	0x700U
 #define LIOV_FEAT_SAVE		BIT(31)
 
 /* Bits that are defined in the values we keep; the rest is reserved and not kept. */
@@ -330,7 +331,7 @@ static void liov_get_timestamp(const struct liov_features *f, void *data, u64 no
  * @now_ms: the host's clock, milliseconds; Timestamp shows it until the guest sets it
  * @result: out: dword 0 of the completion
  *
- * SEL is ignored, as ONCS bit 4 (Save and Select) is 0: the current value.
+ * ONCS bit 4 (Save and Select) is 0: SEL can only ask for the current value.
  *
  * Return: 0, or with DNR: Invalid Field (unknown feature or value), Invalid Namespace
  * or Format.
@@ -347,7 +348,7 @@ u16 liov_get_features(const struct liov_features *f, const struct nvme_command *
 	int i;
 
 	*result = 0;
-	if (!liov_feature_known(f, fid))
+	if (!liov_feature_known(f, fid) || (le32_to_cpu(c->features.fid) & LIOV_FEAT_SEL_MASK))
 		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
 	status = liov_feature_check_nsid(f, fid, le32_to_cpu(c->features.nsid), false);
 	if (status)

@@ -315,6 +315,7 @@ static int host_pm_notify(struct notifier_block *nb, unsigned long action,
 	switch (action) {
 	case PM_SUSPEND_PREPARE:
 	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
 		WRITE_ONCE(liov_pm_hold, true);
 		while ((p = host_first(is_running))) {
 			host_pause(p);
@@ -323,6 +324,7 @@ static int host_pm_notify(struct notifier_block *nb, unsigned long action,
 		break;
 	case PM_POST_SUSPEND:
 	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
 		WRITE_ONCE(liov_pm_hold, false);
 		while ((p = host_first(is_paused))) {
 			host_resume(p);
@@ -398,6 +400,16 @@ err_wq:
 	return rc;
 }
 
+static void host_evict_all(void)
+{
+	struct liov_hostp *p;
+
+	while ((p = host_first(is_bound))) {
+		host_evict(p);
+		liov_host_put(p);
+	}
+}
+
 /**
  * liov_host_exit - evict all users and let go of nvme.ko
  *
@@ -411,14 +423,12 @@ void liov_host_exit(void)
 	struct liov_hostp *p;
 
 	unregister_pm_notifier(&host_pm_nb);
-	/* No host is bound from here on ... */
 	WRITE_ONCE(liov_exiting, true);
-	while ((p = host_first(is_bound))) {
-		host_evict(p);
-		liov_host_put(p);
-	}
-	/* ... so neither the notifier nor a hook finds anything to do. */
+	host_evict_all();
 	bus_unregister_notifier(&pci_bus_type, &host_bus_nb);
+	/* A bind may have missed the flag by a hair; it has not got to @live. */
+	host_evict_all();
+	/* With no host bound the hooks have nothing to do any more. */
 	liov_hooks_unregister();
 	while ((p = host_first(is_any))) {
 		host_unlist(p);

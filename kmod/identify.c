@@ -50,62 +50,36 @@
 #define LIOV_NSFEAT_MASK	(NVME_NS_FEAT_THIN | NVME_NS_FEAT_ATOMICS | \
 				 NVME_NS_FEAT_IO_OPT)
 
+/* Bytes [@from, @to) of a structure. */
 struct liov_keep {
-	u16 off, len;
+	u16 from, to;
 };
 
-#define LIOV_KEEP_FIELD(type, field) \
-	{ offsetof(struct type, field), sizeof_field(struct type, field) }
+#define LIOV_KEEP(type, first, last) \
+	{ offsetof(struct type, first), offsetofend(struct type, last) }
 
 /* Ascending offsets. */
 static const struct liov_keep liov_keep_ctrl[] = {
-	LIOV_KEEP_FIELD(nvme_id_ctrl, vid),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, ssvid),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, mn),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, fr),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, rab),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, ieee),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, mdts),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, rtd3r),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, rtd3e),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, lpa),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, wctemp),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, cctemp),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, oncs),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, vwc),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, awun),
-	LIOV_KEEP_FIELD(nvme_id_ctrl, awupf),
-	{ LIOV_ID_CTRL_OCFS, 2 },
-	LIOV_KEEP_FIELD(nvme_id_ctrl, psd[0]),
+	LIOV_KEEP(nvme_id_ctrl, vid, ssvid),
+	LIOV_KEEP(nvme_id_ctrl, mn, ieee),		/* MN, FR, RAB, IEEE */
+	LIOV_KEEP(nvme_id_ctrl, mdts, mdts),
+	LIOV_KEEP(nvme_id_ctrl, rtd3r, rtd3e),
+	LIOV_KEEP(nvme_id_ctrl, lpa, lpa),
+	LIOV_KEEP(nvme_id_ctrl, wctemp, cctemp),
+	LIOV_KEEP(nvme_id_ctrl, oncs, oncs),
+	LIOV_KEEP(nvme_id_ctrl, vwc, awupf),		/* VWC, AWUN, AWUPF */
+	{ LIOV_ID_CTRL_OCFS, LIOV_ID_CTRL_OCFS + 2 },
+	LIOV_KEEP(nvme_id_ctrl, psd[0], psd[0]),
 };
 
 static const struct liov_keep liov_keep_ns[] = {
-	LIOV_KEEP_FIELD(nvme_id_ns, nsze),
-	LIOV_KEEP_FIELD(nvme_id_ns, ncap),
-	LIOV_KEEP_FIELD(nvme_id_ns, nuse),
-	LIOV_KEEP_FIELD(nvme_id_ns, nsfeat),
-	LIOV_KEEP_FIELD(nvme_id_ns, nlbaf),
-	LIOV_KEEP_FIELD(nvme_id_ns, flbas),
-	LIOV_KEEP_FIELD(nvme_id_ns, mc),
-	LIOV_KEEP_FIELD(nvme_id_ns, dpc),
-	LIOV_KEEP_FIELD(nvme_id_ns, dps),
-	LIOV_KEEP_FIELD(nvme_id_ns, dlfeat),
-	LIOV_KEEP_FIELD(nvme_id_ns, nawun),
-	LIOV_KEEP_FIELD(nvme_id_ns, nawupf),
-	LIOV_KEEP_FIELD(nvme_id_ns, nabsn),
-	LIOV_KEEP_FIELD(nvme_id_ns, nabo),
-	LIOV_KEEP_FIELD(nvme_id_ns, nabspf),
-	LIOV_KEEP_FIELD(nvme_id_ns, noiob),
-	LIOV_KEEP_FIELD(nvme_id_ns, nvmcap),
-	LIOV_KEEP_FIELD(nvme_id_ns, npwg),
-	LIOV_KEEP_FIELD(nvme_id_ns, npwa),
-	LIOV_KEEP_FIELD(nvme_id_ns, npdg),
-	LIOV_KEEP_FIELD(nvme_id_ns, npda),
-	LIOV_KEEP_FIELD(nvme_id_ns, nows),
-	{ LIOV_ID_NS_COPY, 7 },
-	{ LIOV_ID_NS_NULBAF, 1 },
-	LIOV_KEEP_FIELD(nvme_id_ns, nsattr),
-	LIOV_KEEP_FIELD(nvme_id_ns, lbaf),
+	LIOV_KEEP(nvme_id_ns, nsze, dps),		/* sizes, NSFEAT, formats, MC, PI */
+	LIOV_KEEP(nvme_id_ns, dlfeat, nawupf),		/* DLFEAT, NAWUN, NAWUPF */
+	LIOV_KEEP(nvme_id_ns, nabsn, nows),		/* boundaries, NVMCAP, preferred sizes */
+	{ LIOV_ID_NS_COPY, LIOV_ID_NS_COPY + 7 },
+	{ LIOV_ID_NS_NULBAF, LIOV_ID_NS_NULBAF + 1 },
+	LIOV_KEEP(nvme_id_ns, nsattr, nsattr),
+	LIOV_KEEP(nvme_id_ns, lbaf, lbaf),
 };
 
 static void liov_keep_only(void *data, const struct liov_keep *keep, unsigned int n)
@@ -114,8 +88,8 @@ static void liov_keep_only(void *data, const struct liov_keep *keep, unsigned in
 	u8 *p = data;
 
 	for (i = 0; i < n; i++) {
-		memset(p + end, 0, keep[i].off - end);
-		end = keep[i].off + keep[i].len;
+		memset(p + end, 0, keep[i].from - end);
+		end = keep[i].to;
 	}
 	memset(p + end, 0, NVME_IDENTIFY_DATA_SIZE - end);
 }

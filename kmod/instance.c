@@ -138,7 +138,7 @@ static int liov_instance_disable(struct liov_instance *inst)
 {
 	int rc = liov_instance_quiesce(inst);
 
-	liov_admin_start(inst);
+	liov_admin_reset(inst);
 	liov_features_reset(&inst->features);
 	liov_regs_set_disabled(&inst->regs);
 	WRITE_ONCE(inst->fatal, false);
@@ -160,6 +160,25 @@ void liov_instance_function_reset(struct liov_instance *inst)
 	liov_pci_function_reset(&inst->pci);
 	memset(inst->msix_bar, 0, sizeof(inst->msix_bar));
 	liov_doorbell_decode_changed(inst);
+}
+
+/**
+ * liov_instance_master_changed() - the guest wrote Bus Master Enable
+ * @inst: open instance; the caller holds its lock
+ *
+ * A function without it must not touch memory: a kernel that starts another
+ * by kexec relies on that.  The hardware's own bit is the host's, so the queues
+ * go, and the controller stops until it is reset.  May sleep.
+ */
+void liov_instance_master_changed(struct liov_instance *inst)
+{
+	lockdep_assert_held(&inst->lock);
+	if (inst->pci.cfg[PCI_COMMAND] & PCI_COMMAND_MASTER) {
+		liov_admin_kick(inst);
+	} else if (liov_queues_made(inst)) {
+		liov_instance_quiesce(inst);
+		liov_regs_set_fatal(&inst->regs);
+	}
 }
 
 /**
@@ -226,8 +245,11 @@ void liov_instance_reg_write(struct liov_instance *inst, u32 off, u64 val,
 	lockdep_assert_held(&inst->lock);
 	switch (liov_regs_write(&inst->regs, off, val, size)) {
 	case LIOV_REGS_ENABLE:
-		liov_admin_start(inst);
-		liov_regs_set_ready(&inst->regs);
+		liov_admin_reset(inst);
+		if (liov_admin_reachable(inst))
+			liov_regs_set_ready(&inst->regs);
+		else
+			liov_regs_set_fatal(&inst->regs);
 		break;
 	case LIOV_REGS_DISABLE:
 		liov_instance_disable(inst);
@@ -304,7 +326,7 @@ static void liov_instance_model_init(struct liov_instance *inst)
 	memset(inst->msix_bar, 0, sizeof(inst->msix_bar));
 	liov_features_init(&inst->features, inst->nr_pairs, inst->nsid, inst->parent->vwc,
 			   inst->parent->id);
-	liov_admin_start(inst);
+	liov_admin_reset(inst);
 	inst->fatal = false;
 }
 
@@ -449,7 +471,7 @@ static ssize_t liov_mdev_show_description(struct mdev_type *mtype, char *buf)
 {
 	struct liov_type *type = container_of(mtype, struct liov_type, type);
 
-	return sysfs_emit(buf, "NVMe controller with %u hardware queue pair%s and %u interrupt vectors\n",
+	return sysfs_emit(buf, "NVMe controller, %u hardware queue pair%s, %u vectors\n",
 			  type->nr_pairs, type->nr_pairs == 1 ? "" : "s", type->nr_pairs + 1);
 }
 

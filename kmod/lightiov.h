@@ -55,7 +55,7 @@ struct liov_parent;
  * @signals: interrupts delivered
  */
 struct liov_virq {
-	spinlock_t		lock;
+	spinlock_t		lock;	/* @trigger, @pending */
 	struct eventfd_ctx	*trigger;
 	bool			pending;
 	u64			signals;
@@ -71,7 +71,7 @@ struct liov_virq {
  */
 struct liov_vector {
 	struct list_head	node;
-	spinlock_t		lock;
+	spinlock_t		lock;	/* @cqs and their peek positions */
 	struct list_head	cqs;
 	unsigned int		nr_cqs;
 	struct msi_map		map;
@@ -112,7 +112,7 @@ struct liov_doorbell {
  *             under liov_vector.lock, valid while the vector is shared
  */
 struct liov_cq {
-	spinlock_t		lock;
+	spinlock_t		lock;	/* @live, @lazy, @head, the hardware's doorbell */
 	bool			live;
 	bool			lazy;
 	u32			depth;
@@ -150,7 +150,7 @@ struct liov_cq {
  * For the rest see struct liov_cq.
  */
 struct liov_sq {
-	spinlock_t		lock;
+	spinlock_t		lock;	/* @live, @tail, the hardware's doorbell */
 	bool			live;
 	u32			depth;
 	u32			tail;
@@ -184,7 +184,7 @@ struct liov_track {
 	bool			registered;
 	bool			mapped;
 	bool			closing;
-	struct mutex		lock;
+	struct mutex		lock;	/* what is tracked where */
 	gfn_t			base_gfn;
 	struct delayed_work	work;
 	unsigned int		delay_ms;
@@ -214,7 +214,7 @@ struct liov_window {
  * @req:     that command, valid while @busy
  */
 struct liov_mem {
-	struct mutex		lock;
+	struct mutex		lock;	/* @windows */
 	struct list_head	windows;
 	u64			pinned;
 	struct work_struct	work;
@@ -273,7 +273,7 @@ struct liov_instance {
 	struct kobject		*kobj;		/* UUID/lightiov */
 	struct kobject		*stats_kobj;	/* UUID/lightiov/stats */
 
-	struct mutex		lock;
+	struct mutex		lock;	/* the slow path: all below */
 	bool			is_open;
 	bool			fatal;
 	u16			nr_pairs;
@@ -334,11 +334,11 @@ struct liov_parent {
 	u64			gen;
 	wait_queue_head_t	wq;
 
-	struct mutex		pool_lock;
+	struct mutex		pool_lock;	/* @qids, @instances */
 	unsigned long		*qids;
 	struct list_head	instances;
 
-	struct mutex		irq_lock;
+	struct mutex		irq_lock;	/* @vectors, eventfds */
 	struct list_head	vectors;
 	unsigned int		next_cpu;
 
@@ -381,6 +381,7 @@ int liov_instance_set_backing(struct liov_instance *inst, const char *path);
 int liov_instance_open(struct liov_instance *inst);
 void liov_instance_close(struct liov_instance *inst);
 void liov_instance_function_reset(struct liov_instance *inst);
+void liov_instance_master_changed(struct liov_instance *inst);
 void liov_instance_reg_write(struct liov_instance *inst, u32 off, u64 val, unsigned int size);
 u64 liov_instance_reg_read(struct liov_instance *inst, u32 off, unsigned int size);
 void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len);
@@ -398,9 +399,11 @@ void liov_sysfs_del_instance(struct liov_instance *inst);
 
 /* admin.c */
 void liov_admin_init(struct liov_instance *inst);
-void liov_admin_start(struct liov_instance *inst);
+void liov_admin_reset(struct liov_instance *inst);
+bool liov_admin_reachable(struct liov_instance *inst);
 void liov_admin_stop(struct liov_instance *inst);
 void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val);
+void liov_admin_kick(struct liov_instance *inst);
 void liov_admin_event(struct liov_instance *inst, enum liov_event ev);
 
 /* qpair.c */
@@ -408,6 +411,7 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c);
 int liov_cq_delete(struct liov_cq *cq);
 int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c);
 int liov_sq_delete(struct liov_sq *sq);
+bool liov_queues_made(const struct liov_instance *inst);
 int liov_queues_stop(struct liov_instance *inst);
 
 /* doorbell.c */

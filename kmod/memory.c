@@ -348,9 +348,12 @@ static int liov_mem_map(struct liov_instance *inst, u64 gpa, u64 size, u64 *bus)
 	if (!rc)
 		rc = liov_window_make(inst, gpa, size, &w);
 	if (rc) {
+		const char *remedy = "";
+
+		if (rc == -ENOMEM)
+			remedy = "; raise the locked-memory limit of the VM's process";
 		dev_warn_ratelimited(liov_dev(inst), "lightiov: cannot map guest memory %#llx + %#llx (%d)%s\n",
-				     gpa, size, rc,
-				     rc == -ENOMEM ? "; raise the locked-memory limit of the VM's process" : "");
+				     gpa, size, rc, remedy);
 		goto out;
 	}
 found:

@@ -69,7 +69,7 @@ struct liov_regs {
 
 enum liov_regs_action {
 	LIOV_REGS_NONE,
-	LIOV_REGS_ENABLE,	/* CC.EN 0 -> 1, settings valid: answer with liov_regs_set_ready() */
+	LIOV_REGS_ENABLE,	/* CC.EN 0 -> 1, settings valid: then liov_regs_set_ready() */
 	LIOV_REGS_DISABLE,	/* CC.EN 1 -> 0: stop all, then liov_regs_set_disabled() */
 	LIOV_REGS_SHUTDOWN,	/* CC.SHN set: quiesce, then liov_regs_set_shutdown_done() */
 };

@@ -323,6 +323,23 @@ int liov_sq_delete(struct liov_sq *sq)
 }
 
 /**
+ * liov_queues_made() - does the hardware have queues of this instance?
+ * @inst: instance; the caller holds its lock
+ *
+ * Return: whether it may have.
+ */
+bool liov_queues_made(const struct liov_instance *inst)
+{
+	unsigned int i;
+
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		if (inst->sq[i].made || inst->cq[i].made)
+			return true;
+	}
+	return false;
+}
+
+/**
  * liov_queues_stop() - delete all hardware queues of an instance
  * @inst: instance; the caller holds its lock
  *

@@ -316,7 +316,7 @@ static const struct kobj_type inst_ktype = {
 		u64 sum = 0;							\
 										\
 		for (i = 1; i <= inst->nr_pairs; i++)				\
-			sum += READ_ONCE(inst->_queue[i]._field);		\
+			sum += READ_ONCE((inst->_queue)[i]._field);		\
 		return sysfs_emit(buf, "%llu\n", sum);				\
 	}									\
 	LIOV_ATTR_RO(stat, _name)

@@ -34,15 +34,14 @@ static u64 liov_region_size(unsigned int index)
 
 static void liov_bar0_read(struct liov_instance *inst, u64 off, void *buf, unsigned int n)
 {
-	u64 val = 0;
+	__le64 val = 0;
 
+	/* Doorbells are write-only; they read as zero. */
 	if (off < LIOV_DB_BASE) {
 		mutex_lock(&inst->lock);
-		val = liov_instance_reg_read(inst, off, n);
+		val = cpu_to_le64(liov_instance_reg_read(inst, off, n));
 		mutex_unlock(&inst->lock);
 	}
-	/* Doorbells are write-only; they read as zero. */
-	val = cpu_to_le64(val);
 	memcpy(buf, &val, n);
 }
 
@@ -71,6 +70,8 @@ static void liov_config_write(struct liov_instance *inst, u64 off, const void *b
 	action = liov_pci_write(&inst->pci, off, buf, n);
 	if (action & (LIOV_PCI_FLR | LIOV_PCI_PM_RESET))
 		liov_instance_function_reset(inst);
+	if (action & LIOV_PCI_MASTER)
+		liov_instance_master_changed(inst);
 	if (action & LIOV_PCI_VSEC)
 		liov_mem_mailbox(inst);
 	mutex_unlock(&inst->lock);

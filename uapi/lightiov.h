@@ -34,7 +34,7 @@
 #define LIGHTIOV_CAP_LEN		0x30
 
 /* LIGHTIOV_CAP_FLAGS */
-#define LIGHTIOV_FLAG_DIRECT		(1U << 0) /* direct mode: windows are needed */
+#define LIGHTIOV_FLAG_DIRECT		0x00000001 /* direct mode: windows are needed */
 
 /*
  * LIGHTIOV_CAP_CMD.  MAP and UNMAP_ALL run in the background: STATUS reads
