@@ -24,7 +24,7 @@ ktap_plan()
 
 ktap_diag()
 {
-	sed 's/^\(# \)\?/# /' <<<"$*"
+	printf '%s\n' "$*" | sed 's/^\(# \)\?/# /'
 }
 
 ktap_pass()

@@ -10,7 +10,9 @@
 # its serial number is labN. Guests: see l2.sh, ktap_*: see ktap.sh.
 
 LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=selftests/lab/ktap.sh
 . "$LAB/ktap.sh"
+# shellcheck source=selftests/lab/l2.sh
 . "$LAB/l2.sh"
 
 l1_err()
@@ -65,23 +67,12 @@ l1_ctrl()
 	done
 }
 
-# l1_ns N NSID: block device of a namespace of drive N
+# l1_ns N NSID [SECONDS]: block device of a namespace of drive N
 l1_ns()
 {
-	local ctrl d name
+	local ctrl
 
-	ctrl=$(l1_ctrl "$1") || return 1
-	# With native multipath the disk hangs on the subsystem, and the
-	# controller has a hidden nvme0c0n1.
-	for d in "/sys/class/nvme/$ctrl"/nvme*n*; do
-		[ "$(cat "$d/nsid" 2>/dev/null)" = "$2" ] || continue
-		name=${d##*/}
-		name=$(sed 's/c[0-9]*n/n/' <<<"$name")
-		[ -b "/dev/$name" ] || return 1
-		echo "/dev/$name"
-		return 0
-	done
-	return 1
+	ctrl=$(l1_ctrl "$1") && "$LAB/nvme-ns" "$ctrl" "$2" "${3:-10}"
 }
 
 l1_ctrl_live()
@@ -94,7 +85,7 @@ l1_ctrl_live()
 
 l1_drive_ready()
 {
-	l1_ctrl_live "$1" && l1_ns "$1" 1 >/dev/null
+	l1_ctrl_live "$1" && l1_ns "$1" 1 0 >/dev/null 2>&1
 }
 
 # l1_load_nvme [PARAM=VALUE...]: load the host's driver, wait for all drives

@@ -88,6 +88,7 @@ lock()
 		say "waiting for another '$1' to finish"
 		flock "$fd"
 	fi
+	# shellcheck disable=SC2034 # for the caller to unlock
 	LOCK_FD=$fd
 }
 

@@ -24,9 +24,10 @@ MODULE_MASK="drivers/gpu drivers/media drivers/net drivers/infiniband
 	drivers/hid drivers/input sound net/bluetooth net/mac80211 net/wireless
 	fs/xfs fs/btrfs fs/ocfs2 fs/gfs2 fs/smb fs/ceph fs/nfs fs/nfsd"
 
-# Loaded by the initramfs, with their dependencies, in this order.
-INITRD_MODULES="virtio_pci virtio_blk ext4 overlay 9p 9pnet_virtio
-	virtio_console"
+# Loaded by the initramfs, with their dependencies, in this order: what both
+# need, then what only L1 needs.
+INITRD_MODULES="virtio_pci virtio_blk ext4 overlay virtio_console"
+INITRD_MODULES_L1="9p 9pnet_virtio"
 
 MACHINE_PACKAGES="mmdebstrap:mmdebstrap e2fsprogs:mke2fs
 	debian-archive-keyring:- util-linux:flock"
@@ -98,6 +99,7 @@ rootfs_sources()
 	fi
 }
 
+# shellcheck disable=SC2016 # hooks are expanded by mmdebstrap's shell
 step_rootfs()
 {
 	local -a sources opts=()
@@ -132,27 +134,28 @@ step_rootfs()
 
 step_boot()
 {
-	local kver work=$FDIR/initrd.tmp m f n=0
+	local kver work=$FDIR/initrd.tmp m f dir n=0
 
-	kver=$(cd "$ROOTFS/boot" && ls vmlinuz-* | sed 's/^vmlinuz-//' |
-		sort -V | tail -n 1)
-	[ -d "$ROOTFS/lib/modules/$kver/build/" ] ||
-		[ -L "$ROOTFS/lib/modules/$kver/build" ]
+	kver=$(cd "$ROOTFS/boot" && printf '%s\n' vmlinuz-* |
+		sed 's/^vmlinuz-//' | sort -V | tail -n 1)
+	[ -L "$ROOTFS/lib/modules/$kver/build" ]
 
 	rm -rf "$work"
-	mkdir -p "$work"/{bin,dev,proc,sys,lower,rw,newroot,modules}
+	mkdir -p "$work"/{bin,dev,proc,sys,lower,rw,newroot,modules,modules-l1}
 	cp "$ROOTFS/bin/busybox" "$work/bin/"
 	cp "$LAB_DIR/initramfs/init" "$work/init"
 	chmod 755 "$work/init"
 
 	# Flat and numbered in load order: the initramfs needs no modprobe.
-	for m in $INITRD_MODULES; do
+	for m in $INITRD_MODULES -- $INITRD_MODULES_L1; do
+		[ "$m" != -- ] || { echo "l1"; continue; }
 		chroot "$ROOTFS" modprobe -S "$kver" --show-depends "$m"
-	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$work.list"
+	done | awk '$1 == "l1" { dir = "-l1" }
+		$1 == "insmod" && !seen[$2]++ { print $2, dir }' >"$work.list"
 	[ -s "$work.list" ]
-	while read -r f; do
+	while read -r f dir; do
 		n=$((n + 1))
-		m=$work/modules/$(printf '%02d' $n)-$(basename "${f%%.ko*}").ko
+		m=$work/modules$dir/$(printf '%02d' $n)-$(basename "${f%%.ko*}").ko
 		case $f in
 		*.xz) xz -dc "$ROOTFS$f" >"$m" ;;
 		*.zst) zstd -dcq "$ROOTFS$f" >"$m" ;;
@@ -213,7 +216,7 @@ cmd_setup()
 	step rootfs "$h" \
 		"the Debian mirror is unreachable or lacks $SUITE, or no keyring for it" \
 		step_rootfs
-	h=$(hash_of "$h" "$INITRD_MODULES" "$(declare -f step_boot)" \
+	h=$(hash_of "$h" "$INITRD_MODULES $INITRD_MODULES_L1" "$(declare -f step_boot)" \
 		"$(sha256sum <"$LAB_DIR/initramfs/init")")
 	step boot "$h" "a module of the list is not in this kernel" step_boot
 	h=$(hash_of "$h" "$IMAGE_MASK" "$MODULE_MASK" "$(declare -f step_image)")

@@ -33,14 +33,12 @@ guest_with_the_drive_comes_up()
 
 guest_reads_what_the_host_wrote()
 {
-	local out
+	local dev out
 
-	l2_exec ref 'modprobe nvme &&
-		for i in $(seq 100); do
-			[ -b /dev/nvme0n1 ] && break; sleep 0.1
-		done; cat /sys/class/nvme/nvme0/serial' || return 1
-	out=$(l2_exec ref 'dd if=/dev/nvme0n1 bs=4096 count=1 iflag=direct \
-		status=none | sha256sum') || return 1
+	l2_load_nvme ref || return 1
+	dev=$(l2_ns ref nvme0 1) || return 1
+	out=$(l2_exec ref "dd if=$dev bs=4096 count=1 iflag=direct \
+		status=none | sha256sum") || return 1
 	[ "$out" = "$SUM" ]
 }
 
