@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# make            both modules for the running kernel (KDIR=... for another)
+# make load       load lightiov.ko into the running kernel (LOAD_ARGS=...)
+# make demo       the whole path in an emulated host, with a readable result
+# make check      all tests (FULL=1: the long variants; KERNEL=backports)
+# make unit       the pure C files under ASAN and UBSAN
+# make lint       sparse, checkpatch --strict, W=1
+# make lab-shell  a root prompt in the emulated host with the module loaded
+# make clean      what a build left; make distclean: the lab's cache too
+#
+# demo, check, lint and lab-shell need a Debian machine and root; they install
+# what they miss and keep what is slow to make in .cache/.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+LOAD_ARGS ?=
+LAB := selftests/lab/lab
+
+all:
+	@[ -e $(KDIR)/Makefile ] || { \
+		echo "no kernel headers at $(KDIR): install linux-headers-$$(uname -r), or set KDIR" >&2; \
+		exit 1; }
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+load: all
+	@for m in mdev vfio kvm irqbypass nvme-core; do modprobe $$m || exit 1; done
+	insmod kmod/lightiov.ko $(LOAD_ARGS)
+	@dmesg | grep lightiov | tail -n 5
+
+demo:
+	$(LAB) setup
+	$(LAB) build >/dev/null
+	$(LAB) run --name demo --timeout 420 selftests/vm/demo.sh
+
+check:
+	selftests/check $(if $(FULL),--full) $(TESTS)
+
+unit:
+	$(LAB) setup
+	$(MAKE) -C selftests/unit run
+
+lint:
+	selftests/lint
+
+lab-shell:
+	$(LAB) setup
+	$(LAB) build >/dev/null
+	$(LAB) shell
+
+clean:
+	find kmod \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' \
+		-o -name '.*.cmd' -o -name '*.o.d' -o -name modules.order \) -delete
+	rm -f Module.symvers modules.order .Module.symvers.cmd .modules.order.cmd
+	$(LAB) clean
+
+distclean: clean
+	$(LAB) distclean
+
+.PHONY: all load demo check unit lint lab-shell clean distclean

@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the guest scenarios share. Source it first, with the scenario's own
+# arguments:
+#
+#	. "$(dirname "$0")/common.sh"
+#	vm_args "$@"
+#
+# Arguments of every scenario: "full" for the long variant, NAME=VALUE to set a
+# variable. A scenario that needs options of "lab run" names them in a comment
+# "lab-options:" in its first lines.
+
+. "$(dirname "${BASH_SOURCE[0]}")/../lab/l1.sh"
+
+FULL=${FULL:-}
+# Parameters of the host's nvme module.
+NVME_ARGS=()
+VM_STARTED=$SECONDS
+
+vm_args()
+{
+	local arg
+
+	for arg in "$@"; do
+		case $arg in
+		full) FULL=1 ;;
+		[A-Z]*=*) declare -g "$arg" ;;
+		*) echo "Bail out! unknown argument: $arg"; exit 1 ;;
+		esac
+	done
+}
+
+# How long it took, then the totals.
+vm_finish()
+{
+	echo "# ${0##*/}${FULL:+ (full)} took $((SECONDS - VM_STARTED)) s"
+	ktap_finish
+}
+
+# ---- the host ----
+
+vm_parent_ready()
+{
+	[ -d "/sys/bus/pci/devices/$1/mdev_supported_types" ]
+}
+
+vm_parents_ready()
+{
+	local n
+
+	for ((n = 0; n < $(l1_drives); n++)); do
+		l1_wait 30 vm_parent_ready "$(l1_bdf $n)" ||
+			{ echo "drive $n is not offered to guests"; return 1; }
+	done
+}
+
+# vm_parent_attr N NAME
+vm_parent_attr()
+{
+	cat "/sys/bus/pci/devices/$(l1_bdf "$1")/lightiov/$2"
+}
+
+# vm_host_ready [PARAM=VALUE...]: nvme, then lightiov, KVM; and the counters that
+# vm_nothing_is_left compares with.
+vm_host_ready()
+{
+	if [ ! -d /sys/module/nvme ]; then
+		l1_load_nvme "${NVME_ARGS[@]}" || return 1
+	fi
+	l1_load_lightiov "${@:-allow_direct=1}" && vm_parents_ready || return 1
+	l1_load_kvm && l2_payload || return 1
+	vm_baseline
+	echo "free queue pairs: $VM_FREE"
+}
+
+vm_free_pairs()
+{
+	local n
+
+	for ((n = 0; n < $(l1_drives); n++)); do
+		vm_parent_attr $n queue_pairs_free
+	done | paste -sd ' '
+}
+
+# Pages pinned for DMA at this moment, by anybody.
+vm_pins()
+{
+	cat /proc/sys/vm/stat_refresh
+	awk '$1 == "nr_foll_pin_acquired" { n += $2 }
+		$1 == "nr_foll_pin_released" { n -= $2 }
+		END { print n }' /proc/vmstat
+}
+
+vm_free_mib()
+{
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	awk '$1 == "MemFree:" { print int($2 / 1024) }' /proc/meminfo
+}
+
+vm_baseline()
+{
+	VM_FREE=$(vm_free_pairs)
+	VM_PINS=$(vm_pins)
+	VM_MIB=$(vm_free_mib)
+}
+
+vm_pins_are_back()
+{
+	[ "$(vm_pins)" = "$VM_PINS" ]
+}
+
+# With no instance left, all is as it was at vm_baseline. Free memory has some
+# slack (MiB): slabs and page tables come and go.
+VM_SLACK=64
+vm_counters_are_back()
+{
+	local rc=0 n mib
+
+	if ls /sys/bus/mdev/devices/* >/dev/null 2>&1; then
+		echo "instances are left"
+		return 1
+	fi
+	if [ "$(vm_free_pairs)" != "$VM_FREE" ]; then
+		echo "free queue pairs: $(vm_free_pairs), were $VM_FREE"
+		rc=1
+	fi
+	for ((n = 0; n < $(l1_drives); n++)); do
+		if [ "$(vm_parent_attr $n vectors)" != "0 used, 0 shared" ]; then
+			echo "drive $n vectors: $(vm_parent_attr $n vectors)"
+			rc=1
+		fi
+	done
+	if grep lightiov /proc/interrupts; then
+		echo "interrupts are left"
+		rc=1
+	fi
+	if ! l1_wait 5 vm_pins_are_back; then
+		echo "pinned pages: $(vm_pins), were $VM_PINS"
+		rc=1
+	fi
+	mib=$(vm_free_mib)
+	echo "free memory: $mib MiB, was $VM_MIB"
+	if [ $((VM_MIB - mib)) -gt "$VM_SLACK" ]; then
+		grep -E '^(Mem|Slab|SUnr|Anon|Shmem|PageT|Unevict|Mlocked)' \
+			/proc/meminfo
+		rc=1
+	fi
+	return $rc
+}
+
+# Removes what instances there are, checks, unloads, checks again.
+vm_nothing_is_left()
+{
+	local d n dev rc=0
+
+	for d in /sys/bus/mdev/devices/*; do
+		[ ! -e "$d" ] || mdev_remove "${d##*/}" || rc=1
+	done
+	vm_counters_are_back || rc=1
+	vm_host_log_is_clean || rc=1
+	rmmod lightiov || return 1
+	for ((n = 0; n < $(l1_drives); n++)); do
+		d=/sys/bus/pci/devices/$(l1_bdf $n)
+		if [ -e "$d/lightiov" ] || [ -e "$d/mdev_supported_types" ]; then
+			echo "drive $n still has files of lightiov"
+			rc=1
+		fi
+		l1_wait 30 l1_drive_ready $n || { echo "drive $n lost"; return 1; }
+		dev=$(l1_ns $n 1)
+		dd if="$dev" of=/dev/null bs=64k count=16 iflag=direct \
+			status=none || rc=1
+	done
+	rmmod nvme || rc=1
+	return $rc
+}
+
+# Lines of the host's log since vm_log_mark.
+vm_log_mark()
+{
+	VM_LOG_MARK="vm-mark-$RANDOM$RANDOM"
+	echo "$VM_LOG_MARK" >/dev/kmsg
+}
+
+vm_log_since_mark()
+{
+	dmesg | sed "1,/$VM_LOG_MARK/d"
+}
+
+# vm_log_says REGEX: since the mark; shows the line
+vm_log_says()
+{
+	vm_log_since_mark | grep -E -m 1 "$1"
+}
+
+# Neither driver had trouble with the drive. (The lab itself looks for warnings.)
+vm_host_log_is_clean()
+{
+	! dmesg | grep -iE 'nvme.*(timeout|I/O error|abort|fatal|failed|unable to set)|lightiov.*(failed|lost|leaked|get its queues back)|critical (target|medium)' |
+		grep -v 'unable to set dbbuf' | grep -v 'module verification failed'
+}
+
+# vm_instance TYPE NSID [DRIVE]: prints the UUID of a new instance with a backing
+vm_instance()
+{
+	local uuid dev
+
+	dev=$(l1_ns "${3:-0}" "$2") || { l1_err "no namespace $2"; return 1; }
+	uuid=$(mdev_create "$(l1_bdf "${3:-0}")" "$1") || return 1
+	mdev_attr "$uuid" backing "$dev" || return 1
+	echo "$uuid"
+}
+
+# vm_host_sha DEVICE OFFSET-MIB MIB: sha256 of what the drive holds
+vm_host_sha()
+{
+	dd if="$1" bs=1M skip="$2" count="$3" iflag=direct status=none |
+		sha256sum | cut -c1-64
+}
+
+# ---- guests ----
+
+# vm_guest NAME [options of l2_start]: boots it
+vm_guest()
+{
+	l2_start "$@" && l2_wait_up "$1"
+}
+
+# Shell code for a guest: wait until there are $1 nvme disks.
+vm_wait_disks()
+{
+	cat <<-EOT
+	n=0; for i in \$(seq 300); do
+		n=0; for d in /dev/nvme*n1; do [ ! -b \$d ] || n=\$((n + 1)); done
+		[ \$n -lt $1 ] || break; sleep 0.2
+	done; [ \$n -ge $1 ]
+	EOT
+}
+
+# vm_guest_nvme NAME [DISKS]: the helper, then nvme; waits for its disks (1)
+vm_guest_nvme()
+{
+	l2_exec "$1" --timeout 180 "insmod /payload/lightiov_guest.ko &&
+		echo 'vm: loading nvme' >/dev/kmsg && modprobe nvme &&
+		{ $(vm_wait_disks "${2:-1}"); }" && return 0
+	l2_exec "$1" 'dmesg | grep -iE "nvme|lightiov"'
+	return 1
+}
+
+# vm_guest_disk NAME UUID: prints the guest's device node of an instance, which
+# it finds by the serial number
+vm_guest_disk()
+{
+	l2_exec "$1" "for c in /sys/class/nvme/nvme*; do
+		grep -qi '^nqn.2014-08.org.nvmexpress:uuid:$2' \$c/subsysnqn || continue
+		for d in /dev/\${c##*/}n[0-9]*; do
+			[ -b \$d ] && echo \$d && exit 0
+		done
+	done; exit 1"
+}
+
+# vm_guest_log_is_clean NAME: no I/O error, time-out or reset in its log
+vm_guest_log_is_clean()
+{
+	local log
+
+	log=$(l2_exec "$1" dmesg) || return 1
+	! grep -iE 'I/O error|nvme.*(timeout|abort|fatal|failed|controller is down)|critical (target|medium)|EXT4-fs (error|warning)|Buffer I/O|WARNING:|BUG:' <<<"$log" |
+		grep -v 'module verification failed'
+}
+
+# ---- fio ----
+
+# Verified as it goes (a time-based fio has no verification phase at its end):
+# after so many writes, they are read back.
+# shellcheck disable=SC2034 # for the scenarios
+VM_VERIFY="--verify=crc32c --verify_fatal=1 --verify_backlog=128
+	--verify_state_save=0 --serialize_overlap=1"
+VM_FIO="fio --minimal --allow_file_create=0 --ioengine=io_uring --direct=1 --group_reporting"
+# 4 KiB to 1 MiB
+# shellcheck disable=SC2034
+VM_MIXED_BS="--bssplit=4k/50:8k/10:16k/10:64k/15:256k/10:1m/5"
+
+# vm_fio_figures LABEL TERSE-OUTPUT: one line of what fio measured; fails if it
+# had an error or did nothing
+vm_fio_figures()
+{
+	awk -F';' -v label="$1" '
+	$1 == 3 {
+		found = 1
+		printf "%s: ", label
+		if ($8)
+			printf "read %d IOPS, %.1f MiB/s, %d us; ", $8, $7 / 1024, $40
+		if ($49)
+			printf "write %d IOPS, %.1f MiB/s, %d us", $49, $48 / 1024, $81
+		print ""
+		if ($5 || $6 + $47 == 0) {
+			print label ": fio error " $5
+			bad = 1
+		}
+	}
+	END { exit bad || !found }' <<<"$2"
+}
+
+# vm_fio NAME LABEL ARG...: in a guest
+vm_fio()
+{
+	local guest=$1 label=$2 out rc
+
+	shift 2
+	# The fio of a guest works for minutes in the long variant.
+	out=$(l2_exec "$guest" --timeout $((${SECS:-30} + 180)) \
+		"$VM_FIO --name=vm $*")
+	rc=$?
+	vm_fio_figures "$label" "$out" && [ $rc = 0 ] && return 0
+	tail -n 20 <<<"$out"
+	return 1
+}
+
+# vm_host_fio LABEL ARG...: on the host
+vm_host_fio()
+{
+	local label=$1 out rc
+
+	shift
+	# shellcheck disable=SC2086 # a list of words
+	out=$($VM_FIO --name=host "$@" 2>&1)
+	rc=$?
+	vm_fio_figures "$label" "$out" && [ $rc = 0 ] && return 0
+	tail -n 20 <<<"$out"
+	return 1
+}
+
+# vm_fio_start NAME ARG...: in the background in a guest, without an end;
+# returns when it does I/O
+vm_fio_start()
+{
+	local guest=$1
+
+	shift
+	l2_exec "$guest" "rm -f /tmp/fio.log
+		setsid $VM_FIO --name=bg --time_based --runtime=1d $* \
+			</dev/null >/tmp/fio.log 2>&1 &
+		a=; for i in \$(seq 100); do
+			b=\$(cat /sys/block/nvme*n1/stat)
+			[ -n \"\$a\" ] && [ \"\$a\" != \"\$b\" ] && pgrep -x fio >/dev/null && exit 0
+			a=\$b; sleep 0.3
+		done; cat /tmp/fio.log; exit 1"
+}
+
+# vm_fio_stop NAME: ends it; fails if it had an error
+vm_fio_stop()
+{
+	local out
+
+	out=$(l2_exec "$1" --timeout 90 'pgrep -x fio >/dev/null || echo fio ended early
+		pkill -INT -x fio
+		for i in $(seq 300); do
+			pgrep -x fio >/dev/null || break; sleep 0.2
+		done
+		cat /tmp/fio.log; ! pgrep -x fio') &&
+		vm_fio_figures "background" "$out" &&
+		! grep -E 'fio ended early|verify:|io_u error' <<<"$out" && return 0
+	tail -n 20 <<<"$out"
+	return 1
+}

@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A drive with more queue pairs than interrupt vectors (lab run --vectors 6
+# --qpairs 16): completion queues share vectors, and every queue still gets its
+# interrupts, only its own.
+
+. "$(dirname "$0")/common.sh"
+vm_args "$@"
+
+three_vectors_are_spare()
+{
+	vm_host_ready && modprobe vfio_iommu_type1 || return 1
+	A=$(vm_instance 4q 1) && B=$(vm_instance 4q 2)
+}
+
+vectors_are_shared()
+{
+	/out/vfio/liov_cycle "$A" >/run/a.log 2>&1 &
+	PID=$!
+	l1_wait 30 grep -q ready /run/a.log || { cat /run/a.log; return 1; }
+	mdev_attr "$A" queues
+	vm_parent_attr 0 vectors
+	vm_parent_attr 0 vectors | grep -q ' [1-9][0-9]* shared'
+}
+
+interrupts_arrive_on_shared_vectors()
+{
+	# It waits for eventfds with a time limit.
+	/out/vfio/liov_basic "$B" >/results/basic.log 2>&1 || { cat /results/basic.log; return 1; }
+	kill -0 $PID || { cat /run/a.log; return 1; }
+}
+
+sharing_ends_with_the_queues()
+{
+	kill -9 $PID
+	wait $PID 2>/dev/null
+	[ "$(vm_parent_attr 0 vectors)" = "0 used, 0 shared" ]
+}
+
+ktap_plan 5
+ktap_run three_vectors_are_spare three_vectors_are_spare
+ktap_run vectors_are_shared vectors_are_shared
+ktap_run interrupts_arrive_on_shared_vectors interrupts_arrive_on_shared_vectors
+ktap_run sharing_ends_with_the_queues sharing_ends_with_the_queues
+ktap_run nothing_is_left vm_nothing_is_left
+vm_finish
