@@ -50,8 +50,7 @@ static u32 liov_page_size(const struct liov_instance *inst)
 static bool liov_admin_ready(const struct liov_instance *inst)
 {
 	return (inst->pci.cfg[PCI_COMMAND] & PCI_COMMAND_MASTER) &&
-	       (inst->regs.csts & (NVME_CSTS_RDY | NVME_CSTS_CFS)) == NVME_CSTS_RDY &&
-	       !READ_ONCE(inst->fatal);
+	       (inst->regs.csts & (NVME_CSTS_RDY | NVME_CSTS_CFS)) == NVME_CSTS_RDY;
 }
 
 /* ---- data ---- */
@@ -476,6 +475,9 @@ static bool liov_admin_one(struct liov_instance *inst)
 	if (!liov_admin_ready(inst))
 		return false;
 	liov_admin_report(inst);
+	/* What took the hardware away is still told, but nothing else done. */
+	if (READ_ONCE(inst->fatal))
+		return false;
 
 	tail = READ_ONCE(a->tail);
 	/* An Abort completes two commands. */

@@ -7,7 +7,7 @@
  * doorbell (NVMe PCIe Transport 1.0 section 3.5.1).  If a drive does, a guest's
  * CQ head must reach it at once, one exit for each completion; if not, the head
  * can go with the next submission.  So the parent asks the drive, once, on a
- * carved queue pair with two reads of its own.
+ * carved queue pair with two Flush commands of its own, which move no data.
  *
  * Runs in the boundary's live work item; owns everything it uses.
  */
@@ -23,8 +23,8 @@
 #include "lightiov.h"
 
 #define LIOV_PROBE_DEPTH	4
-/* Both far above what a healthy drive needs for one read. */
-#define LIOV_PROBE_IO_MS	5000
+/* Far above what a healthy drive needs; together well below LIOV_DRAIN_MS. */
+#define LIOV_PROBE_IO_MS	2000
 #define LIOV_PROBE_IRQ_MS	500
 
 struct liov_probe {
@@ -32,8 +32,8 @@ struct liov_probe {
 	u16			qid;
 	struct nvme_command	*sq;
 	struct nvme_completion	*cq;
-	void			*data;
-	dma_addr_t		sq_dma, cq_dma, data_dma;
+	__le32			*list;
+	dma_addr_t		sq_dma, cq_dma;
 	struct msi_map		map;
 	struct completion	irq;
 	u32			nsid;
@@ -47,17 +47,16 @@ static irqreturn_t liov_probe_irq(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
-/* One 4 KiB read, submitted as entry @i; waits for its completion entry. */
-static int liov_probe_read(struct liov_probe *pr, unsigned int i)
+/* One Flush, submitted as entry @i; waits for its completion entry. */
+static int liov_probe_flush(struct liov_probe *pr, unsigned int i)
 {
 	struct nvme_command *c = &pr->sq[i];
 	unsigned int ms;
 
 	memset(c, 0, sizeof(*c));
-	c->rw.opcode = nvme_cmd_read;
-	c->rw.command_id = i;
-	c->rw.nsid = cpu_to_le32(pr->nsid);
-	c->rw.dptr.prp1 = cpu_to_le64(pr->data_dma);
+	c->common.opcode = nvme_cmd_flush;
+	c->common.command_id = i;
+	c->common.nsid = cpu_to_le32(pr->nsid);
 	writel(i + 1, liov_parent_doorbell(pr->p, pr->qid, false));
 	for (ms = 0; ms < LIOV_PROBE_IO_MS; ms++) {
 		if (le16_to_cpu(READ_ONCE(pr->cq[i].status)) & 1)
@@ -83,9 +82,9 @@ static u32 liov_probe_nsid(struct liov_probe *pr)
 
 	c.identify.opcode = nvme_admin_identify;
 	c.identify.cns = NVME_ID_CNS_NS_ACTIVE_LIST;
-	if (liov_host_admin(pr->p->host, &c, pr->data, NVME_IDENTIFY_DATA_SIZE, NULL))
+	if (liov_host_admin(pr->p->host, &c, pr->list, NVME_IDENTIFY_DATA_SIZE, NULL))
 		return 0;
-	return le32_to_cpup(pr->data);
+	return le32_to_cpu(pr->list[0]);
 }
 
 /* On queues that exist: 1 if the second interrupt came by itself, 0 if not. */
@@ -93,12 +92,12 @@ static int liov_probe_ask(struct liov_probe *pr)
 {
 	int rc;
 
-	rc = liov_probe_read(pr, 0);
+	rc = liov_probe_flush(pr, 0);
 	if (rc)
 		return rc;
 	if (!wait_for_completion_timeout(&pr->irq, msecs_to_jiffies(LIOV_PROBE_IO_MS)))
 		return -EIO;
-	rc = liov_probe_read(pr, 1);
+	rc = liov_probe_flush(pr, 1);
 	if (rc)
 		return rc;
 	return wait_for_completion_timeout(&pr->irq, msecs_to_jiffies(LIOV_PROBE_IRQ_MS)) ? 1 : 0;
@@ -163,8 +162,8 @@ enum liov_cq_head_mode liov_probe_cq_head(struct liov_parent *p)
 	init_completion(&pr->irq);
 	pr->sq = dma_alloc_coherent(&pdev->dev, PAGE_SIZE, &pr->sq_dma, GFP_KERNEL);
 	pr->cq = dma_alloc_coherent(&pdev->dev, PAGE_SIZE, &pr->cq_dma, GFP_KERNEL);
-	pr->data = dma_alloc_coherent(&pdev->dev, PAGE_SIZE, &pr->data_dma, GFP_KERNEL);
-	if (!pr->sq || !pr->cq || !pr->data)
+	pr->list = kmalloc(NVME_IDENTIFY_DATA_SIZE, GFP_KERNEL);
+	if (!pr->sq || !pr->cq || !pr->list)
 		goto out_free;
 
 	/* Borrowed for the length of this section of the gate. */
@@ -198,22 +197,23 @@ enum liov_cq_head_mode liov_probe_cq_head(struct liov_parent *p)
 out_leave:
 	liov_host_leave(p->host);
 out_qid:
-	mutex_lock(&p->pool_lock);
-	clear_bit(pr->qid, p->qids);
-	mutex_unlock(&p->pool_lock);
+	/* After a failed delete the queue may still be in use: leave it all. */
+	if (rc != -EBUSY) {
+		mutex_lock(&p->pool_lock);
+		clear_bit(pr->qid, p->qids);
+		mutex_unlock(&p->pool_lock);
+	}
 out_free:
 	if (rc < 0)
 		pci_info(pdev, "lightiov: could not ask the drive about its CQ head (%d); forwarding each\n",
 			 rc);
-	/* After a failed delete the rings may still be in use: leave them. */
 	if (rc != -EBUSY) {
 		if (pr->sq)
 			dma_free_coherent(&pdev->dev, PAGE_SIZE, pr->sq, pr->sq_dma);
 		if (pr->cq)
 			dma_free_coherent(&pdev->dev, PAGE_SIZE, pr->cq, pr->cq_dma);
-		if (pr->data)
-			dma_free_coherent(&pdev->dev, PAGE_SIZE, pr->data, pr->data_dma);
 	}
+	kfree(pr->list);
 	kfree(pr);
 	return rc == 1 ? LIOV_CQ_HEAD_LAZY : LIOV_CQ_HEAD_TRACKED;
 }

@@ -117,6 +117,13 @@ static struct liov_doorbell *liov_doorbell(struct liov_instance *inst, unsigned 
 	return idx & 1 ? &inst->cq[qid].db : &inst->sq[qid].db;
 }
 
+static bool liov_doorbell_live(struct liov_instance *inst, unsigned int idx)
+{
+	unsigned int qid = idx / 2 + 1;
+
+	return idx & 1 ? READ_ONCE(inst->cq[qid].live) : READ_ONCE(inst->sq[qid].live);
+}
+
 static void liov_doorbell_kick(struct liov_instance *inst, unsigned int idx)
 {
 	unsigned int qid = idx / 2 + 1;
@@ -148,6 +155,11 @@ static void liov_track_write(gpa_t gpa, const u8 *new, int bytes,
 
 	if (idx >= liov_nr_doorbells(inst))
 		return;
+	if (unlikely(!liov_doorbell_live(inst, idx))) {
+		if (!READ_ONCE(inst->fatal))
+			liov_admin_event(inst, LIOV_EVENT_DB_REGISTER);
+		return;
+	}
 	liov_doorbell_kick(inst, idx);
 }
 
@@ -301,8 +313,7 @@ void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val)
 		liov_admin_doorbell(inst, cq, val);
 		return;
 	}
-	if (qid > inst->nr_pairs ||
-	    !(cq ? READ_ONCE(inst->cq[qid].live) : READ_ONCE(inst->sq[qid].live))) {
+	if (qid > inst->nr_pairs || !liov_doorbell_live(inst, 2 * (qid - 1) + cq)) {
 		liov_admin_event(inst, LIOV_EVENT_DB_REGISTER);
 		return;
 	}

@@ -134,6 +134,16 @@ static int liov_instance_quiesce(struct liov_instance *inst)
 	return liov_queues_stop(inst);
 }
 
+/*
+ * No fence could be had: what the hardware may still reach is given up for
+ * good.  VFIO must get its pins back all the same.
+ */
+static void liov_instance_abandon(struct liov_instance *inst)
+{
+	liov_mem_leak(inst);
+	liov_queues_abandon(inst);
+}
+
 static int liov_instance_disable(struct liov_instance *inst)
 {
 	int rc = liov_instance_quiesce(inst);
@@ -147,15 +157,24 @@ static int liov_instance_disable(struct liov_instance *inst)
 
 /**
  * liov_instance_function_reset() - FLR, or VFIO_DEVICE_RESET
- * @inst: open instance; the caller holds its lock
+ * @inst:	  open instance; the caller holds its lock
+ * @drop_windows: by VFIO: the next guest asks for its own.  Over an FLR they
+ *		  stay, since the guest's DMA offset lives in its device
+ *		  structure, which an FLR does not touch.
  *
- * Windows stay: the guest's DMA offset lives in its device structure, which an
- * FLR does not touch.  May sleep.
+ * May sleep.
  */
-void liov_instance_function_reset(struct liov_instance *inst)
+void liov_instance_function_reset(struct liov_instance *inst, bool drop_windows)
 {
+	int rc;
+
 	lockdep_assert_held(&inst->lock);
-	liov_instance_disable(inst);
+	liov_mem_cancel(inst);
+	rc = liov_instance_disable(inst);
+	if (rc && drop_windows)
+		liov_instance_abandon(inst);
+	else if (drop_windows)
+		liov_mem_release(inst);
 	liov_regs_function_reset(&inst->regs);
 	liov_pci_function_reset(&inst->pci);
 	memset(inst->msix_bar, 0, sizeof(inst->msix_bar));
@@ -209,9 +228,8 @@ void liov_instance_hw_lost(struct liov_instance *inst)
 	}
 	if (had_queues) {
 		WRITE_ONCE(inst->fatal, true);
-		/* Wakes a guest that waits for a completion. */
-		for (i = 0; i < inst->nr_vectors; i++)
-			liov_virq_signal(inst, i);
+		/* A driver that listens resets its controller at once. */
+		liov_admin_event(inst, LIOV_EVENT_INTERNAL);
 	}
 }
 
@@ -225,9 +243,12 @@ void liov_instance_hw_lost(struct liov_instance *inst)
  */
 u64 liov_instance_reg_read(struct liov_instance *inst, u32 off, unsigned int size)
 {
+	struct liov_regs regs = inst->regs;
+
+	/* Not kept in the registers: the admin queue still reports why. */
 	if (READ_ONCE(inst->fatal))
-		liov_regs_set_fatal(&inst->regs);
-	return liov_regs_read(&inst->regs, off, size);
+		liov_regs_set_fatal(&regs);
+	return liov_regs_read(&regs, off, size);
 }
 
 /**
@@ -277,11 +298,13 @@ void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len)
 	if (!len)
 		return;
 	mutex_lock(&inst->lock);
+	if (liov_mem_mapping(inst, iova, len))
+		liov_mem_cancel(inst);
 	if (liov_mem_overlaps(inst, iova, len)) {
 		if (inst->regs.csts & NVME_CSTS_RDY)
 			liov_regs_set_fatal(&inst->regs);
 		if (liov_instance_quiesce(inst))
-			liov_mem_leak(inst);
+			liov_instance_abandon(inst);
 		else
 			liov_mem_unmap_range(inst, iova, len);
 	}
@@ -373,18 +396,16 @@ out:
  */
 void liov_instance_close(struct liov_instance *inst)
 {
-	int rc;
-
 	mutex_lock(&inst->lock);
 	WRITE_ONCE(inst->is_open, false);
-	rc = liov_instance_disable(inst);
+	liov_mem_cancel(inst);
+	if (liov_instance_disable(inst))
+		liov_instance_abandon(inst);
+	liov_mem_release(inst);
 	mutex_unlock(&inst->lock);
 
 	liov_admin_stop(inst);
 	liov_doorbell_close(inst);
-	if (rc)
-		liov_mem_leak(inst);
-	liov_mem_release(inst);
 	liov_irq_clear_triggers(inst);
 	if (inst->req_trigger)
 		eventfd_ctx_put(inst->req_trigger);

@@ -5,11 +5,13 @@
  * Documentation/concurrency.rst; in short, outermost first:
  *
  *   liov_instance.lock      one instance's slow path (registers, admin, queues)
+ *   liov_track.lock         its tracked doorbell pages (inside KVM's slots_lock)
  *   liov_mem.lock           its windows
  *   section of the gate     liov_host_enter() .. liov_host_leave()
  *   liov_parent.pool_lock   qids, list of instances
  *   liov_parent.irq_lock    hardware vectors and eventfds
- *   liov_vector.lock, liov_virq.lock, liov_sq.lock: spinlocks of the fast path
+ *   spinlocks of the fast path: liov_sq.lock, inside it liov_cq.lock;
+ *                           liov_vector.lock, inside it liov_virq.lock
  *
  * The reset hooks (liov_parent_stopping) take pool_lock and below only, so
  * nothing may wait for the gate while holding those.
@@ -210,8 +212,12 @@ struct liov_window {
  * @lock:    @windows
  * @windows: struct liov_window
  * @pinned:  bytes pinned by windows
- * @work:    runs the mailbox command (LIGHTIOV_CMD_*)
- * @req:     that command, valid while @busy
+ * @work:    runs LIGHTIOV_CMD_MAP of the mailbox
+ * @busy:    it was queued and not yet answered; under liov_instance.lock
+ * @req:     the range asked for, valid while @busy
+ * @done:    @rc and @bus are the result; release/acquire
+ * @cancel:  the worker should end soon
+ * @quiet_until: jiffies; no new window before
  */
 struct liov_mem {
 	struct mutex		lock;	/* @windows */
@@ -219,8 +225,12 @@ struct liov_mem {
 	u64			pinned;
 	struct work_struct	work;
 	bool			busy;
+	bool			done;
+	bool			cancel;
+	int			rc;
+	u64			bus;
+	unsigned long		quiet_until;
 	struct {
-		u32 cmd;
 		u64 gpa, size;
 	} req;
 };
@@ -262,6 +272,7 @@ struct liov_admin {
 /**
  * struct liov_instance - one mdev: a virtual controller
  * @lock:   everything of the slow path below it
+ * @qids_lost: the hardware did not give up some queues: never use them again
  * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
  *          the guest resets.  Set by the reset hooks without @lock.
  */
@@ -279,6 +290,7 @@ struct liov_instance {
 	u16			nr_pairs;
 	u16			nr_vectors;
 	u16			hwqid[LIOV_MAX_PAIRS + 1];
+	bool			qids_lost;
 	struct file		*backing;	/* claimed block device */
 	char			*backing_path;
 	u32			nsid;
@@ -321,6 +333,7 @@ enum liov_cq_head_mode {
  * @pool_lock: @qids and @instances
  * @qids:      hardware qids taken, bit per qid
  * @irq_lock:  @vectors, liov_cq.vec, liov_virq.trigger
+ * @told_granted: nr_granted as last logged; @told_host: nr_host likewise
  * @cq_head:   how this drive wants its CQ head (never AUTO once live)
  */
 struct liov_parent {
@@ -343,6 +356,8 @@ struct liov_parent {
 	unsigned int		next_cpu;
 
 	enum liov_cq_head_mode	cq_head;
+	u16			told_granted;
+	u16			told_host;
 	bool			vwc;
 	struct nvme_id_ctrl	*id;
 };
@@ -366,6 +381,7 @@ extern const struct liov_host_ops liov_parent_ops;
 int liov_parent_take_qids(struct liov_parent *p, struct liov_instance *inst);
 void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst);
 unsigned int liov_parent_free_pairs(struct liov_parent *p);
+int liov_parent_enter(struct liov_parent *p);
 int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
 		      unsigned int len, u32 *result);
 void __iomem *liov_parent_doorbell(struct liov_parent *p, u16 hwqid, bool cq);
@@ -380,7 +396,7 @@ extern struct mdev_driver liov_mdev_driver;
 int liov_instance_set_backing(struct liov_instance *inst, const char *path);
 int liov_instance_open(struct liov_instance *inst);
 void liov_instance_close(struct liov_instance *inst);
-void liov_instance_function_reset(struct liov_instance *inst);
+void liov_instance_function_reset(struct liov_instance *inst, bool drop_windows);
 void liov_instance_master_changed(struct liov_instance *inst);
 void liov_instance_reg_write(struct liov_instance *inst, u32 off, u64 val, unsigned int size);
 u64 liov_instance_reg_read(struct liov_instance *inst, u32 off, unsigned int size);
@@ -412,6 +428,7 @@ int liov_cq_delete(struct liov_cq *cq);
 int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c);
 int liov_sq_delete(struct liov_sq *sq);
 bool liov_queues_made(const struct liov_instance *inst);
+void liov_queues_abandon(struct liov_instance *inst);
 int liov_queues_stop(struct liov_instance *inst);
 
 /* doorbell.c */
@@ -431,8 +448,11 @@ int liov_mem_rw(struct liov_instance *inst, u64 addr, void *buf, u32 len, bool w
 int liov_mem_to_gpa(struct liov_instance *inst, u64 addr, u64 len, u64 *gpa);
 bool liov_mem_has_window(struct liov_instance *inst);
 void liov_mem_mailbox(struct liov_instance *inst);
+void liov_mem_poll(struct liov_instance *inst);
+void liov_mem_cancel(struct liov_instance *inst);
 void liov_mem_release(struct liov_instance *inst);
 void liov_mem_leak(struct liov_instance *inst);
+bool liov_mem_mapping(struct liov_instance *inst, u64 iova, u64 len);
 bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len);
 void liov_mem_unmap_range(struct liov_instance *inst, u64 iova, u64 len);
 int liov_mem_check_iommu(struct liov_parent *p, struct device *dev);

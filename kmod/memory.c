@@ -14,9 +14,12 @@
  *
  * liov_mem.lock covers the list.  The mailbox's worker holds it for as long as
  * pinning takes (seconds for a large guest); register accesses do not need it.
+ * The worker does not take liov_instance.lock, so whoever holds that may wait
+ * for it.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
+#include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
@@ -34,6 +37,9 @@
  * start, cannot.
  */
 #define LIOV_SG_STEP	SZ_2M
+
+/* Far longer than type1 needs from our dma_unmap callback to its next look. */
+#define LIOV_QUIET_MS	20
 
 static void liov_mem_work(struct work_struct *work);
 
@@ -72,7 +78,10 @@ int liov_mem_check_iommu(struct liov_parent *p, struct device *dev)
 	return -EOPNOTSUPP;
 }
 
-/* Does [addr, addr + len) touch one of this instance's own BARs? */
+/*
+ * Does [addr, addr + len) touch one of this instance's own BARs?  Under the
+ * instance lock, which covers the configuration space.
+ */
 static bool liov_mem_hits_bar(struct liov_instance *inst, u64 addr, u64 len)
 {
 	static const struct { int bar; u64 size; } bars[] = {
@@ -146,8 +155,8 @@ int liov_mem_to_gpa(struct liov_instance *inst, u64 addr, u64 len, u64 *gpa)
  * @len:   bytes
  * @write: to the guest
  *
- * For admin commands; not for the fast path.  May sleep; liov_mem.lock must
- * not be held.
+ * For admin commands; not for the fast path.  The caller holds the instance
+ * lock.  May sleep; liov_mem.lock must not be held.
  *
  * Return: 0 or -EFAULT.
  */
@@ -193,6 +202,11 @@ static int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages,
 
 		rc = vfio_pin_pages(&inst->vdev, at, want,
 				    IOMMU_READ | IOMMU_WRITE, pages + done);
+		if (rc > 0 && READ_ONCE(inst->mem.cancel)) {
+			vfio_unpin_pages(&inst->vdev, at, rc);
+			rc = -EINTR;
+			goto err;
+		}
 		if (rc > 0 && rc < want) {
 			vfio_unpin_pages(&inst->vdev, at, rc);
 			rc = -EFAULT;
@@ -200,7 +214,7 @@ static int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages,
 		if (rc < 0)
 			goto err;
 		done += want;
-		/* Only RAM: another device's BAR has no page or a reserved one. */
+		/* Only RAM: a physical device's BAR has no page or a reserved one. */
 		for (i = 0; i < want; i++) {
 			if (PageReserved(pages[done - want + i])) {
 				rc = -EFAULT;
@@ -327,13 +341,8 @@ err_free:
 static int liov_mem_map(struct liov_instance *inst, u64 gpa, u64 size, u64 *bus)
 {
 	struct liov_window *w;
-	u64 end;
+	u64 end = gpa + size;
 	int rc;
-
-	if (!size || !PAGE_ALIGNED(gpa) || !PAGE_ALIGNED(size) ||
-	    check_add_overflow(gpa, size, &end) ||
-	    size >> PAGE_SHIFT > U32_MAX || liov_mem_hits_bar(inst, gpa, size))
-		return -EINVAL;
 
 	mutex_lock(&inst->mem.lock);
 	list_for_each_entry(w, &inst->mem.windows, node) {
@@ -377,60 +386,132 @@ static void liov_mem_drop(struct liov_instance *inst, u64 iova, u64 len)
 	mutex_unlock(&inst->mem.lock);
 }
 
+/*
+ * Takes liov_mem.lock only, so that the owner of liov_instance.lock may wait for
+ * it.  The result is handed over by @done.
+ */
 static void liov_mem_work(struct work_struct *work)
 {
-	struct liov_instance *inst = container_of(work, struct liov_instance, mem.work);
-	u64 bus = 0;
-	int rc = -EINVAL;
+	struct liov_mem *mem = container_of(work, struct liov_mem, work);
+	struct liov_instance *inst = container_of(mem, struct liov_instance, mem);
 
-	switch (inst->mem.req.cmd) {
-	case LIGHTIOV_CMD_MAP:
-		rc = liov_mem_map(inst, inst->mem.req.gpa, inst->mem.req.size, &bus);
-		break;
-	case LIGHTIOV_CMD_UNMAP_ALL:
-		mutex_lock(&inst->lock);
-		rc = -EBUSY;
-		if (!(inst->regs.cc & NVME_CC_ENABLE)) {
-			liov_mem_drop(inst, 0, U64_MAX);
-			rc = 0;
-		}
-		mutex_unlock(&inst->lock);
-		break;
-	}
+	/* See liov_mem_unmap_range(). */
+	while (!READ_ONCE(mem->cancel) && time_before(jiffies, READ_ONCE(mem->quiet_until)))
+		msleep(1);
+	mem->bus = 0;
+	mem->rc = liov_mem_map(inst, mem->req.gpa, mem->req.size, &mem->bus);
+	smp_store_release(&mem->done, true);
+}
 
-	mutex_lock(&inst->lock);
+static void liov_mem_answer(struct liov_instance *inst, u32 status, int rc, u64 bus)
+{
 	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_BUS_LO, lower_32_bits(bus));
 	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_BUS_HI, upper_32_bits(bus));
 	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_ERRNO, -rc);
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS,
-			  rc ? LIGHTIOV_STATUS_ERROR : LIGHTIOV_STATUS_DONE);
-	inst->mem.busy = false;
-	mutex_unlock(&inst->lock);
+	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, status);
+}
+
+static void liov_mem_finish(struct liov_instance *inst, int rc, u64 bus)
+{
+	liov_mem_answer(inst, rc ? LIGHTIOV_STATUS_ERROR : LIGHTIOV_STATUS_DONE, rc, bus);
+}
+
+/**
+ * liov_mem_poll() - the guest is about to read the mailbox
+ * @inst: open instance; the caller holds its lock
+ */
+void liov_mem_poll(struct liov_instance *inst)
+{
+	struct liov_mem *mem = &inst->mem;
+
+	lockdep_assert_held(&inst->lock);
+	if (!mem->busy || !smp_load_acquire(&mem->done))
+		return;
+	mem->busy = false;
+	liov_mem_finish(inst, mem->rc, mem->bus);
+}
+
+/**
+ * liov_mem_cancel() - no mailbox command after this
+ * @inst: open instance; the caller holds its lock
+ *
+ * One that runs is cut short and forgotten; windows it made stay.  May sleep.
+ */
+void liov_mem_cancel(struct liov_instance *inst)
+{
+	struct liov_mem *mem = &inst->mem;
+
+	lockdep_assert_held(&inst->lock);
+	WRITE_ONCE(mem->cancel, true);
+	cancel_work_sync(&mem->work);
+	WRITE_ONCE(mem->cancel, false);
+	mem->busy = false;
+	liov_mem_answer(inst, LIGHTIOV_STATUS_IDLE, 0, 0);
 }
 
 /**
  * liov_mem_mailbox() - the guest wrote LIGHTIOV_CAP_CMD
  * @inst: open instance; the caller holds its lock
  *
- * Starts the command in the background.  One that comes while another runs is
- * ignored, as the interface says.
+ * MAP runs in the background, as it may take seconds.  A command that comes
+ * while another runs is ignored, as the interface says.
  */
 void liov_mem_mailbox(struct liov_instance *inst)
 {
 	u32 cmd = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_CMD);
 	struct liov_mem *mem = &inst->mem;
+	u64 end;
 
-	lockdep_assert_held(&inst->lock);
+	liov_mem_poll(inst);
 	if (mem->busy || cmd == LIGHTIOV_CMD_NONE)
 		return;
-	mem->busy = true;
-	mem->req.cmd = cmd;
-	mem->req.gpa = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_GPA_LO) |
-		       (u64)liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_GPA_HI) << 32;
-	mem->req.size = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_SIZE_LO) |
-			(u64)liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_SIZE_HI) << 32;
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_BUSY);
-	queue_work(liov_wq, &mem->work);
+	switch (cmd) {
+	case LIGHTIOV_CMD_MAP:
+		mem->req.gpa = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_GPA_LO) |
+			       (u64)liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_GPA_HI) << 32;
+		mem->req.size = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_SIZE_LO) |
+				(u64)liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_SIZE_HI) << 32;
+		if (!mem->req.size || !PAGE_ALIGNED(mem->req.gpa) ||
+		    !PAGE_ALIGNED(mem->req.size) ||
+		    check_add_overflow(mem->req.gpa, mem->req.size, &end) ||
+		    mem->req.size >> PAGE_SHIFT > U32_MAX ||
+		    liov_mem_hits_bar(inst, mem->req.gpa, mem->req.size)) {
+			liov_mem_finish(inst, -EINVAL, 0);
+			return;
+		}
+		mem->busy = true;
+		mem->done = false;
+		liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_BUSY);
+		queue_work(liov_wq, &mem->work);
+		return;
+	case LIGHTIOV_CMD_UNMAP_ALL:
+		if ((inst->regs.cc & NVME_CC_ENABLE) || liov_queues_made(inst)) {
+			liov_mem_finish(inst, -EBUSY, 0);
+			return;
+		}
+		liov_mem_drop(inst, 0, U64_MAX);
+		liov_mem_finish(inst, 0, 0);
+		return;
+	default:
+		liov_mem_finish(inst, -EINVAL, 0);
+	}
+}
+
+/**
+ * liov_mem_mapping() - is a MAP under way that touches this range?
+ * @inst: open instance; the caller holds its lock
+ * @iova: guest-physical start
+ * @len:  bytes, not 0
+ *
+ * Return: whether there is.
+ */
+bool liov_mem_mapping(struct liov_instance *inst, u64 iova, u64 len)
+{
+	struct liov_mem *mem = &inst->mem;
+
+	lockdep_assert_held(&inst->lock);
+	return mem->busy && mem->req.gpa <= iova + (len - 1) &&
+	       iova <= mem->req.gpa + (mem->req.size - 1);
 }
 
 /**
@@ -457,30 +538,28 @@ bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
  * liov_mem_unmap_range() - drop the windows of a range of guest memory
  * @inst: instance; the caller holds its lock and has stopped its queues
  * @iova: guest-physical start
- * @len: bytes, not 0
+ * @len:  bytes, not 0
  *
+ * For VFIO's dma_unmap, which type1 calls again and again until no pin is left,
+ * and takes the host down after some tries: so no new window for a while.
  * May sleep.
  */
 void liov_mem_unmap_range(struct liov_instance *inst, u64 iova, u64 len)
 {
 	lockdep_assert_held(&inst->lock);
+	WRITE_ONCE(inst->mem.quiet_until, jiffies + msecs_to_jiffies(LIOV_QUIET_MS));
 	liov_mem_drop(inst, iova, len);
 }
 
 /**
  * liov_mem_release() - drop all windows
- * @inst: instance whose queues are stopped; its lock must NOT be held, since
- *        the mailbox's worker takes it
+ * @inst: instance; the caller holds its lock and has stopped its queues
  *
  * May sleep.
  */
 void liov_mem_release(struct liov_instance *inst)
 {
-	cancel_work_sync(&inst->mem.work);
-	mutex_lock(&inst->lock);
-	inst->mem.busy = false;
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_IDLE);
-	mutex_unlock(&inst->lock);
+	liov_mem_cancel(inst);
 	liov_mem_drop(inst, 0, U64_MAX);
 }
 

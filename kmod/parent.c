@@ -33,6 +33,26 @@ static const char * const liov_type_pretty[LIOV_NR_TYPES] = {
 #define LIOV_QID_BITS	65536
 
 /**
+ * liov_parent_enter() - open a section of the gate, after a reset if need be
+ * @p: parent
+ *
+ * May sleep as long as a reset takes; leave with liov_host_leave().
+ *
+ * Return: 0, -EAGAIN if the controller did not come back in time, or -ENODEV.
+ */
+int liov_parent_enter(struct liov_parent *p)
+{
+	int rc = liov_host_enter(p->host);
+
+	if (rc == -EAGAIN) {
+		rc = liov_host_wait_live(p->host, LIOV_ADMIN_WAIT_MS);
+		if (!rc)
+			rc = liov_host_enter(p->host);
+	}
+	return rc == -ETIMEDOUT ? -EAGAIN : rc;
+}
+
+/**
  * liov_parent_admin() - send one admin command to the hardware
  * @p:      parent
  * @cmd:    the command, with the hardware's IDs
@@ -52,14 +72,9 @@ int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf
 {
 	int rc;
 
-	rc = liov_host_enter(p->host);
-	if (rc == -EAGAIN) {
-		rc = liov_host_wait_live(p->host, LIOV_ADMIN_WAIT_MS);
-		if (!rc)
-			rc = liov_host_enter(p->host);
-	}
+	rc = liov_parent_enter(p);
 	if (rc)
-		return rc == -ETIMEDOUT ? -EAGAIN : rc;
+		return rc;
 	rc = liov_host_admin(p->host, cmd, buf, len, result);
 	liov_host_leave(p->host);
 	return rc;
@@ -156,7 +171,7 @@ void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst)
 
 	mutex_lock(&p->pool_lock);
 	list_del(&inst->node);
-	for (i = 1; i <= inst->nr_pairs; i++)
+	for (i = 1; i <= inst->nr_pairs && !inst->qids_lost; i++)
 		clear_bit(inst->hwqid[i], p->qids);
 	liov_update_floor(p);
 	mutex_unlock(&p->pool_lock);
@@ -293,6 +308,10 @@ static void liov_parent_live(struct liov_host *h)
 	}
 	if (!p->registered && liov_parent_register(p))
 		return;
+	if (p->told_granted == h->nr_granted && p->told_host == h->nr_host)
+		return;
+	p->told_granted = h->nr_granted;
+	p->told_host = h->nr_host;
 	pci_info(h->pdev,
 		 "lightiov: %u queue pairs granted, %u used by the host, %u free; CQ head %s\n",
 		 h->nr_granted, h->nr_host, liov_parent_free_pairs(p),

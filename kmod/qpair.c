@@ -159,7 +159,7 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 	if (rc)
 		return liov_guest_status(rc);
 
-	rc = liov_host_enter(p->host);
+	rc = liov_parent_enter(p);
 	if (rc)
 		goto err_ring;
 	if (cq->hwqid > p->host->nr_granted || cq->hwqid <= p->host->nr_host) {
@@ -264,14 +264,15 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 	if (rc)
 		return liov_guest_status(rc);
 
-	rc = liov_host_enter(p->host);
+	rc = liov_parent_enter(p);
 	if (rc)
 		return liov_guest_status(rc);
 	hw.create_sq.opcode = nvme_admin_create_sq;
 	hw.create_sq.prp1 = cpu_to_le64(bus);
 	hw.create_sq.sqid = cpu_to_le16(sq->hwqid);
 	hw.create_sq.qsize = c->create_sq.qsize;
-	hw.create_sq.sq_flags = c->create_sq.sq_flags;
+	/* Not QPRIO: the host runs round robin (CC.AMS = 0). */
+	hw.create_sq.sq_flags = cpu_to_le16(NVME_QUEUE_PHYS_CONTIG);
 	hw.create_sq.cqid = cpu_to_le16(sq->cq->hwqid);
 	if (liov_queue_lost(p, sq->cq->gen))
 		rc = -EAGAIN;	/* the reset took the completion queue away */
@@ -337,6 +338,30 @@ bool liov_queues_made(const struct liov_instance *inst)
 			return true;
 	}
 	return false;
+}
+
+/**
+ * liov_queues_abandon() - forget queues that could not be deleted
+ * @inst: instance; the caller holds its lock and leaks its memory
+ *
+ * The hardware keeps them, so their IDs are not given to anybody else.
+ */
+void liov_queues_abandon(struct liov_instance *inst)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&inst->lock);
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		struct liov_cq *cq = &inst->cq[i];
+
+		inst->qids_lost |= inst->sq[i].made || cq->made;
+		inst->sq[i].made = false;
+		if (!cq->made)
+			continue;
+		liov_irq_detach(cq);
+		liov_cq_unmap_ring(cq);
+		cq->made = false;
+	}
 }
 
 /**

@@ -127,7 +127,7 @@ static ssize_t parent_cq_head_show(void *owner, char *buf)
 	return sysfs_emit(buf, "%s\n", liov_cq_head_name(p->cq_head));
 }
 
-/* Takes effect on instances opened from now on. */
+/* Takes effect on completion queues made from now on. */
 static ssize_t parent_cq_head_store(void *owner, const char *buf, size_t count)
 {
 	struct liov_parent *p = owner;

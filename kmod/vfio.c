@@ -69,7 +69,7 @@ static void liov_config_write(struct liov_instance *inst, u64 off, const void *b
 	mutex_lock(&inst->lock);
 	action = liov_pci_write(&inst->pci, off, buf, n);
 	if (action & (LIOV_PCI_FLR | LIOV_PCI_PM_RESET))
-		liov_instance_function_reset(inst);
+		liov_instance_function_reset(inst, false);
 	if (action & LIOV_PCI_MASTER)
 		liov_instance_master_changed(inst);
 	if (action & LIOV_PCI_VSEC)
@@ -103,6 +103,7 @@ static void liov_region_access(struct liov_instance *inst, unsigned int index, u
 			liov_config_write(inst, off, buf, n);
 		} else {
 			mutex_lock(&inst->lock);
+			liov_mem_poll(inst);
 			liov_pci_read(&inst->pci, off, buf, n);
 			mutex_unlock(&inst->lock);
 		}
@@ -408,10 +409,8 @@ static long liov_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned
 		return liov_set_irqs(inst, arg);
 	case VFIO_DEVICE_RESET:
 		mutex_lock(&inst->lock);
-		liov_instance_function_reset(inst);
+		liov_instance_function_reset(inst, true);
 		mutex_unlock(&inst->lock);
-		/* A new guest asks for its own windows. */
-		liov_mem_release(inst);
 		return 0;
 	default:
 		return -ENOTTY;

@@ -7,6 +7,8 @@
  * is done, so that a script knows when to kill it.  Reads, and every fourth
  * command writes; WRITES to the first MiBs of the instance's namespace.
  *
+ * A controller that was lost (CSTS.CFS, as after a reset by the host) ends it.
+ *
  * Exit code: 0 all I/Os succeeded, 1 something failed, 4 no instance given.
  */
 #include <stdio.h>
@@ -95,6 +97,10 @@ static int run(struct nvme *n, struct load *l, unsigned long total)
 			return KSFT_FAIL;
 		}
 		vfio_irq_wait(&n->v, l->q[0].vector, 10);
+		if (nvme_get32(n, REG_CSTS) & CSTS_CFS) {
+			diag("the controller was lost after %lu I/Os", done);
+			return KSFT_FAIL;
+		}
 	}
 	diag("%lu I/Os, %u failed", done, l->bad);
 	return l->bad ? KSFT_FAIL : KSFT_PASS;

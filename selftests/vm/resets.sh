@@ -88,11 +88,42 @@ whole_function_test_afterwards()
 	/out/vfio/liov_basic "$IDLE" >/results/basic.log 2>&1 || { cat /results/basic.log; return 1; }
 }
 
-ktap_plan 6
+guest_ios()
+{
+	l2_exec vm0 "awk '{ print \$1 + \$5 }' /sys/block/nvme0n1/stat"
+}
+
+# The guest hears of it by an event and starts over; its I/O is repeated.
+guest_recovers_by_itself()
+{
+	local i before after
+
+	vm_guest vm0 --cpus 2 --mdev "$IDLE" && vm_guest_nvme vm0 || return 1
+	vm_fio_start vm0 "--filename=/dev/nvme0n1 --rw=randrw --bs=4k --size=32m --iodepth=8 $VM_VERIFY" ||
+		return 1
+	for ((i = 1; i <= 5; i++)); do
+		before=$(guest_ios)
+		reset_once || return 1
+		for ((n = 0; n < 60; n++)); do
+			after=$(guest_ios)
+			[ "$after" -gt $((before + 64)) ] && break
+			sleep 0.5
+		done
+		echo "reset $i: guest I/Os $before, then $after"
+		[ "$after" -gt $((before + 64)) ] || {
+			l2_exec vm0 'dmesg | tail -n 20'
+			return 1
+		}
+	done
+	vm_fio_stop vm0 && l2_stop vm0
+}
+
+ktap_plan 7
 ktap_run host_and_instances host_and_instances
 ktap_run resets_under_host_io_and_a_busy_instance resets_under_host_io_and_a_busy_instance
 ktap_run instances_lost_and_found instances_lost_and_found
 ktap_run both_instances_work_afterwards both_instances_work_afterwards
 ktap_run whole_function_test_afterwards whole_function_test_afterwards
+ktap_run guest_recovers_by_itself guest_recovers_by_itself
 ktap_run nothing_is_left vm_nothing_is_left
 vm_finish

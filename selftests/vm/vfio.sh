@@ -2,14 +2,32 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The user-space programs of selftests/vfio on a fresh instance: no KVM, no
-# guest, every register and command by hand. Their own KTAP goes out as it is.
+# guest, every register and command by hand. They run through run_on_hardware,
+# as they would on a real drive; their own KTAP goes out as it is.
 
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
 
-instance_for_programs()
+on_hardware()
 {
-	vm_host_ready && modprobe vfio_iommu_type1 && UUID=$(vm_instance 4q 2)
+	OUTPUT=/out/vfio LIGHTIOV_BDF=$(l1_bdf 0) LIGHTIOV_BACKING=$1 \
+		"$LAB/../run_on_hardware"
+}
+
+host_is_ready()
+{
+	vm_host_ready
+}
+
+device_in_use_is_refused()
+{
+	local dev out
+
+	dev=$(l1_ns 0 3) && mke2fs -q "$dev" 16m && mkdir -p /run/mnt && mount "$dev" /run/mnt || return 1
+	out=$(on_hardware "$dev")
+	umount /run/mnt
+	echo "$out"
+	grep -q '^Bail out.*in use' <<<"$out"
 }
 
 host_goes_on_working()
@@ -18,15 +36,10 @@ host_goes_on_working()
 		--size=4m --iodepth=8 --verify=crc32c
 }
 
-ktap_plan 3
-ktap_run instance_for_programs instance_for_programs
-rc=0
-for prog in liov_basic liov_abuse; do
-	echo "# $prog"
-	"/out/vfio/$prog" "$UUID" || rc=1
-done
-echo "# host"
+ktap_plan 4
+ktap_run host_is_ready host_is_ready
+ktap_run device_in_use_is_refused device_in_use_is_refused
+on_hardware "$(l1_ns 0 2)" || KTAP_FAIL=$((KTAP_FAIL + 1))
 ktap_run host_goes_on_working host_goes_on_working
 ktap_run nothing_is_left vm_nothing_is_left
-[ $rc = 0 ] || KTAP_FAIL=$((KTAP_FAIL + 1))
 vm_finish
