@@ -397,9 +397,10 @@ static void liov_mem_work(struct work_struct *work)
 
 	/* See liov_mem_unmap_range(). */
 	while (!READ_ONCE(mem->cancel) && time_before(jiffies, READ_ONCE(mem->quiet_until)))
-		msleep(1);
+		usleep_range(1000, 2000);
 	mem->bus = 0;
 	mem->rc = liov_mem_map(inst, mem->req.gpa, mem->req.size, &mem->bus);
+	/* After @rc and @bus; pairs with liov_mem_poll(). */
 	smp_store_release(&mem->done, true);
 }
 
@@ -425,6 +426,7 @@ void liov_mem_poll(struct liov_instance *inst)
 	struct liov_mem *mem = &inst->mem;
 
 	lockdep_assert_held(&inst->lock);
+	/* Before @rc and @bus; pairs with liov_mem_work(). */
 	if (!mem->busy || !smp_load_acquire(&mem->done))
 		return;
 	mem->busy = false;

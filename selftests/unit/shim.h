@@ -89,6 +89,7 @@ static inline void put_unaligned_le##bits(u##bits v, void *p) \
 { \
 	memcpy(p, &v, sizeof(v)); \
 }
+
 LIOV_SHIM_UNALIGNED(16)
 LIOV_SHIM_UNALIGNED(32)
 LIOV_SHIM_UNALIGNED(64)

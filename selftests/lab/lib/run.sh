@@ -163,7 +163,8 @@ boot_l1()
 
 	rm -f "$RESULTS/started" "$RESULTS/rc" "$RESULTS/scenario.log"
 	if [ -n "$SHELL_MODE" ]; then
-		(in_rootfs "${BINDS[@]}" -- "${L1_CMD[@]}")
+		(in_rootfs "${BINDS[@]}" -- "${L1_CMD[@]}") \
+			2>"$RESULTS/l1-qemu.log"
 		return
 	fi
 	: >"$RESULTS/scenario.log"

@@ -109,7 +109,7 @@ step_rootfs()
 	list=$(echo $PKG_RUN $PKG_BUILD | tr ' ' ',')
 	mapfile -t sources < <(rootfs_sources)
 	[ ${#sources[@]} -ge 2 ]
-	rm -rf "$ROOTFS" "$tmp"
+	rm -rf --one-file-system "$tmp"
 
 	if [ "$FLAVOUR" = backports ]; then
 		# apt would otherwise take the stable suite's kernel.
@@ -129,6 +129,7 @@ step_rootfs()
 		"${opts[@]}" \
 		--include="linux-image-$ARCH,linux-headers-$ARCH,$list" \
 		"$SUITE" "$tmp" "${sources[@]}"
+	rm -rf --one-file-system "$ROOTFS"
 	mv "$tmp" "$ROOTFS"
 }
 
