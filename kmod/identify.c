@@ -18,6 +18,9 @@
 #define LIOV_ID_NS_COPY		74	/* MSSRL, MCL, MSRC: limits of Copy, 7 bytes */
 #define LIOV_ID_NS_NULBAF	82	/* u8: Number of Unique Capability LBA Formats */
 
+/* NSFEAT bit 4, OPTPERF: NPWG to NOWS are reported; its name in linux/nvme.h changed. */
+#define LIOV_NSFEAT_OPTPERF	BIT(4)
+
 /* ONCS bits that linux/nvme.h has no name for (section 5.17.2.1). */
 #define LIOV_ONCS_VERIFY	BIT(7)
 #define LIOV_ONCS_COPY		BIT(8)
@@ -48,7 +51,7 @@
  * drive, nor UIDREUSE (bit 3): an mdev may be made again with the same UUID.
  */
 #define LIOV_NSFEAT_MASK	(NVME_NS_FEAT_THIN | NVME_NS_FEAT_ATOMICS | \
-				 NVME_NS_FEAT_IO_OPT)
+				 LIOV_NSFEAT_OPTPERF)
 
 /* Bytes [@from, @to) of a structure. */
 struct liov_keep {

@@ -269,7 +269,7 @@ TEST(namespace_geometry_is_kept)
 	ns.nsze = cpu_to_le64(0x100000);
 	ns.ncap = ns.nsze;
 	ns.nuse = cpu_to_le64(5);
-	ns.nsfeat = NVME_NS_FEAT_THIN | NVME_NS_FEAT_ATOMICS | NVME_NS_FEAT_IO_OPT;
+	ns.nsfeat = NVME_NS_FEAT_THIN | NVME_NS_FEAT_ATOMICS | 1 << 4;
 	ns.nlbaf = 1;
 	ns.flbas = 1;
 	ns.mc = 3;
