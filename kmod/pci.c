@@ -185,9 +185,11 @@ void liov_pci_init(struct liov_pci *p, const struct liov_pci_ids *ids,
  * liov_pci_function_reset() - Function Level Reset, or reset by VFIO
  * @p: configuration space
  *
- * What a guest may write returns to its default, BARs and command register too,
- * except what PCIe 5.0 section 6.6.2 exempts: payload size, link control, target
- * link speed.  The mailbox is idle and empty afterwards.
+ * What a guest may write returns to its default, the command register too, except
+ * what PCIe 5.0 section 6.6.2 exempts: payload size, link control, target link
+ * speed.  BARs keep their addresses, undecoded, as vfio-pci's do: QEMU emulates
+ * them and keeps its own through a guest's FLR, so the guest finds them unchanged
+ * and does not write them again.  The mailbox is idle and empty afterwards.
  *
  * Context: caller holds the instance lock.
  */
@@ -201,8 +203,10 @@ void liov_pci_function_reset(struct liov_pci *p)
 	u16 link2 = liov_pci_get16(p, lnkctl2);
 	unsigned int i;
 
-	for (i = 0; i < sizeof(p->cfg); i++)
-		p->cfg[i] &= ~p->wmask[i];
+	for (i = 0; i < sizeof(p->cfg); i++) {
+		if (i < PCI_BASE_ADDRESS_0 || i >= PCI_BASE_ADDRESS_5 + 4)
+			p->cfg[i] &= ~p->wmask[i];
+	}
 	put_unaligned_le16(LIOV_PCI_DEVCTL_DEF | payload, &p->cfg[devctl]);
 	put_unaligned_le16(link, &p->cfg[lnkctl]);
 	put_unaligned_le16(link2, &p->cfg[lnkctl2]);

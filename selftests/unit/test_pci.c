@@ -438,6 +438,9 @@ TEST(config_function_reset_restores_defaults)
 	EXPECT_EQ(rd(&p, p.pcie_pos + PCI_EXP_DEVCTL, 2), 0x2810 | PCI_EXP_DEVCTL_PAYLOAD);
 	EXPECT(rd(&p, p.pcie_pos + PCI_EXP_LNKCTL, 2) & PCI_EXP_LNKCTL_CCC);
 	EXPECT_EQ(rd(&p, p.pcie_pos + PCI_EXP_LNKCTL2, 2), PCI_EXP_LNKCTL2_TLS);
+	/* as vfio-pci does: who emulates BARs does not write them again */
+	EXPECT_EQ(rd(&p, PCI_BASE_ADDRESS_1, 4), 0xffffffff);
+	memcpy(&fresh.cfg[PCI_BASE_ADDRESS_0], &p.cfg[PCI_BASE_ADDRESS_0], 24);
 	memcpy(&fresh.cfg[p.pcie_pos + PCI_EXP_DEVCTL], &p.cfg[p.pcie_pos + PCI_EXP_DEVCTL], 2);
 	memcpy(&fresh.cfg[p.pcie_pos + PCI_EXP_LNKCTL], &p.cfg[p.pcie_pos + PCI_EXP_LNKCTL], 2);
 	memcpy(&fresh.cfg[p.pcie_pos + PCI_EXP_LNKCTL2], &p.cfg[p.pcie_pos + PCI_EXP_LNKCTL2], 2);

@@ -155,9 +155,7 @@ vm_nothing_is_left()
 {
 	local d n dev rc=0
 
-	for d in /sys/bus/mdev/devices/*; do
-		[ ! -e "$d" ] || mdev_remove "${d##*/}" || rc=1
-	done
+	vm_remove_all || rc=1
 	vm_counters_are_back || rc=1
 	vm_host_log_is_clean || rc=1
 	rmmod lightiov || return 1
@@ -176,7 +174,20 @@ vm_nothing_is_left()
 	return $rc
 }
 
-# Lines of the host's log since vm_log_mark.
+# Removes every instance that is left, so that a test that failed does not make
+# the next ones fail. Guests must be gone.
+vm_remove_all()
+{
+	local d rc=0
+
+	for d in /sys/bus/mdev/devices/*; do
+		[ ! -e "$d" ] || mdev_remove "${d##*/}" || rc=1
+	done
+	return $rc
+}
+
+# Lines of the host's log since vm_log_mark, or all.
+VM_LOG_MARK=
 vm_log_mark()
 {
 	VM_LOG_MARK="vm-mark-$RANDOM$RANDOM"
@@ -185,7 +196,11 @@ vm_log_mark()
 
 vm_log_since_mark()
 {
-	dmesg | sed "1,/$VM_LOG_MARK/d"
+	if [ -n "$VM_LOG_MARK" ]; then
+		dmesg | sed "1,/$VM_LOG_MARK/d"
+	else
+		dmesg
+	fi
 }
 
 # vm_log_says REGEX: since the mark; shows the line
@@ -198,7 +213,7 @@ vm_log_says()
 vm_host_log_is_clean()
 {
 	! dmesg | grep -iE 'nvme.*(timeout|I/O error|abort|fatal|failed|unable to set)|lightiov.*(failed|lost|leaked|get its queues back)|critical (target|medium)' |
-		grep -v 'unable to set dbbuf' | grep -v 'module verification failed'
+		grep -vE 'unable to set dbbuf|module verification failed|probe with driver lightiov failed with error -28'
 }
 
 # vm_instance TYPE NSID [DRIVE]: prints the UUID of a new instance with a backing
@@ -314,7 +329,7 @@ vm_fio()
 		"$VM_FIO --name=vm $*")
 	rc=$?
 	vm_fio_figures "$label" "$out" && [ $rc = 0 ] && return 0
-	tail -n 20 <<<"$out"
+	tail -n 20 <<<"$out" | cut -c1-200
 	return 1
 }
 
@@ -328,7 +343,7 @@ vm_host_fio()
 	out=$($VM_FIO --name=host "$@" 2>&1)
 	rc=$?
 	vm_fio_figures "$label" "$out" && [ $rc = 0 ] && return 0
-	tail -n 20 <<<"$out"
+	tail -n 20 <<<"$out" | cut -c1-200
 	return 1
 }
 
@@ -354,6 +369,7 @@ vm_fio_stop()
 {
 	local out
 
+	# shellcheck disable=SC2016 # expanded in the guest
 	out=$(l2_exec "$1" --timeout 90 'pgrep -x fio >/dev/null || echo fio ended early
 		pkill -INT -x fio
 		for i in $(seq 300); do
@@ -362,6 +378,6 @@ vm_fio_stop()
 		cat /tmp/fio.log; ! pgrep -x fio') &&
 		vm_fio_figures "background" "$out" &&
 		! grep -E 'fio ended early|verify:|io_u error' <<<"$out" && return 0
-	tail -n 20 <<<"$out"
+	tail -n 20 <<<"$out" | cut -c1-200
 	return 1
 }

@@ -98,7 +98,7 @@ guest_recovers_by_itself()
 {
 	local i before after
 
-	vm_guest vm0 --cpus 2 --mdev "$IDLE" && vm_guest_nvme vm0 || return 1
+	vm_guest vm0 --mdev "$IDLE" && vm_guest_nvme vm0 || return 1
 	vm_fio_start vm0 "--filename=/dev/nvme0n1 --rw=randrw --bs=4k --size=32m --iodepth=8 $VM_VERIFY" ||
 		return 1
 	for ((i = 1; i <= 5; i++)); do
