@@ -150,10 +150,28 @@ vm_counters_are_back()
 	return $rc
 }
 
-# Removes what instances there are, checks, unloads, checks again.
+# What a guest and its instance know when something went wrong.
+vm_guest_trouble()
+{
+	echo "--- guest $1"
+	l2_exec "$1" 'dmesg | grep -iE "nvme|lightiov" | tail -n 20
+		grep nvme /proc/interrupts; cat /sys/block/nvme*n1/stat' || true
+	[ -z "${2:-}" ] || {
+		grep . "/sys/bus/mdev/devices/$2/lightiov/stats/"*
+		mdev_attr "$2" queues
+		mdev_attr "$2" state
+		grep lightiov /proc/interrupts
+	}
+}
+
+# Kills guests and removes instances that are there, checks, unloads, checks again.
 vm_nothing_is_left()
 {
 	local d n dev rc=0
+
+	for d in "$L2_RUN"/*/pid; do
+		[ ! -e "$d" ] || { d=${d%/pid}; ! l2_alive "${d##*/}" || l2_kill9 "${d##*/}"; }
+	done
 
 	vm_remove_all || rc=1
 	vm_counters_are_back || rc=1
@@ -290,8 +308,8 @@ vm_guest_log_is_clean()
 # Verified as it goes (a time-based fio has no verification phase at its end):
 # after so many writes, they are read back.
 # shellcheck disable=SC2034 # for the scenarios
-VM_VERIFY="--verify=crc32c --verify_fatal=1 --verify_backlog=128
-	--verify_state_save=0 --serialize_overlap=1"
+VM_VERIFY="--verify=crc32c --verify_fatal=1 --verify_backlog=128 \
+--verify_state_save=0 --serialize_overlap=1"
 VM_FIO="fio --minimal --allow_file_create=0 --ioengine=io_uring --direct=1 --group_reporting"
 # 4 KiB to 1 MiB
 # shellcheck disable=SC2034

@@ -49,7 +49,8 @@ stats()
 
 tracked_heads_are_forwarded_at_once()
 {
-	guest_with tracked && vm_fio vm0 "CQ head tracked" "$FIO" || return 1
+	guest_with tracked && vm_fio vm0 "CQ head tracked" "$FIO" ||
+		{ vm_guest_trouble vm0 "$UUID"; return 1; }
 	stats
 	# Four pages; each interrupt's completions are acknowledged by a store.
 	[ "$TRACKING_ADDS" -ge 4 ] && [ $((CQ_DOORBELLS * 2)) -gt "$INTERRUPTS" ]

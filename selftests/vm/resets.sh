@@ -99,8 +99,9 @@ guest_recovers_by_itself()
 	local i before after
 
 	vm_guest vm0 --mdev "$IDLE" && vm_guest_nvme vm0 || return 1
-	vm_fio_start vm0 "--filename=/dev/nvme0n1 --rw=randrw --bs=4k --size=32m --iodepth=8 $VM_VERIFY" ||
-		return 1
+	# shellcheck disable=SC2086 # a list of words
+	vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=4k --size=32m --iodepth=8 $VM_VERIFY ||
+		{ vm_guest_trouble vm0 "$IDLE"; return 1; }
 	for ((i = 1; i <= 5; i++)); do
 		before=$(guest_ios)
 		reset_once || return 1
@@ -111,7 +112,7 @@ guest_recovers_by_itself()
 		done
 		echo "reset $i: guest I/Os $before, then $after"
 		[ "$after" -gt $((before + 64)) ] || {
-			l2_exec vm0 'dmesg | tail -n 20'
+			vm_guest_trouble vm0 "$IDLE"
 			return 1
 		}
 	done

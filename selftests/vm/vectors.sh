@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A drive with more queue pairs than interrupt vectors (lab run --vectors 6
+# A drive with more queue pairs than interrupt vectors (lab run --vectors 5
 # --qpairs 16): completion queues share vectors, and every queue still gets its
 # interrupts, only its own.
 

@@ -92,6 +92,47 @@ lock()
 	LOCK_FD=$fd
 }
 
+# How many L1 may run at once: an L1 with one CPU keeps one of ours busy, and
+# each wants up to 6 GiB or so.
+l1_slots()
+{
+	local cpus mem
+
+	cpus=$(nproc)
+	mem=$(awk '$1 == "MemTotal:" { print int($2 / 1024 / 1024 / 8) }' /proc/meminfo)
+	[ "$mem" -ge 1 ] || mem=1
+	echo $((cpus < mem ? cpus : mem))
+}
+
+# lock_l1_slot: hold one of the slots until this process ends.
+lock_l1_slot()
+{
+	local fd i n told=
+
+	n=$(l1_slots)
+	while :; do
+		for ((i = 0; i < n; i++)); do
+			exec {fd}>"$CACHE/l1-$i.lock"
+			flock -n "$fd" && return 0
+			exec {fd}>&-
+		done
+		[ -n "$told" ] || say "waiting for another run to finish"
+		told=1
+		sleep 0.5
+	done
+}
+
+# lock_all_l1_slots: no L1 runs while this process lives.
+lock_all_l1_slots()
+{
+	local i n
+
+	n=$(l1_slots)
+	for ((i = 0; i < n; i++)); do
+		lock "l1-$i"
+	done
+}
+
 # in_rootfs [--bind[-ro] SRC DST]... -- COMMAND...
 #
 # Run COMMAND inside the rootfs, in a mount namespace of its own: the mounts

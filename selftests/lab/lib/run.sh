@@ -207,8 +207,8 @@ prepare_run()
 	[ "$(id -u)" = 0 ] || die "this needs root (chroot, mounts)"
 	[ -e "$FDIR/l1.img" ] || die "no lab for KERNEL=$FLAVOUR yet: run 'lab setup'"
 	iommu_args
-	# One L1 at a time: two would starve each other into timeouts.
-	lock l1
+	# More at a time than CPUs would starve each other into timeouts.
+	lock_l1_slot
 	RESULTS=$CACHE/runs/$NAME
 	rm -rf "$RESULTS"
 	mkdir -p "$RESULTS" "$(build_dir)/out"

@@ -1,0 +1,217 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Several users of one drive at once: two guests and the host, each on its own
+# namespace, all verified; then one guest with two LightIOV devices beside an
+# ordinary NVMe device, its drivers unbound, reloaded and rebooted; and the
+# guests that direct mode must turn away.
+#
+# Arguments: full (a minute of I/O), SECS=N.
+
+. "$(dirname "$0")/common.sh"
+vm_args "$@"
+
+SECS=${SECS:-${FULL:+60}}
+SECS=${SECS:-10}
+
+# ---- two guests and the host ----
+
+two_guests_come_up()
+{
+	A=$(vm_instance 1q 2) && B=$(vm_instance 1q 3) || return 1
+	l2_start a --mem 768 --mdev "$A" && l2_start b --mem 768 --mdev "$B" &&
+		l2_wait_up a && l2_wait_up b || return 1
+	vm_guest_nvme a && vm_guest_nvme b
+}
+
+all_three_at_once()
+{
+	local guest rc=0
+	local -a verify
+
+	read -ra verify <<<"$VM_VERIFY $VM_MIXED_BS"
+	for guest in a b; do
+		vm_fio $guest "guest $guest" --filename=/dev/nvme0n1 --rw=randrw \
+			--size=512m --iodepth=16 "${verify[@]}" \
+			--time_based --runtime="$SECS" >/tmp/fio-$guest.log 2>&1 &
+		echo $! >/tmp/fio-$guest.pid
+	done
+	vm_host_fio "host" --filename="$(l1_ns 0 1)" --rw=randrw --size=512m \
+		--iodepth=16 "${verify[@]}" --time_based --runtime="$SECS" || rc=1
+	for guest in a b; do
+		wait "$(cat /tmp/fio-$guest.pid)" || rc=1
+		cat /tmp/fio-$guest.log
+		vm_guest_log_is_clean $guest || rc=1
+	done
+	return $rc
+}
+
+# Each wrote what it says through its own queues; the host sees all of it in
+# the right place.
+each_wrote_its_own_namespace()
+{
+	local guest rc=0
+	local -A sum dev
+
+	dev[a]=$(l1_ns 0 2)
+	dev[b]=$(l1_ns 0 3)
+	for guest in a b; do
+		sum[$guest]=$(l2_exec $guest "dd if=/dev/urandom of=/tmp/data bs=1M count=8 status=none
+			dd if=/tmp/data of=/dev/nvme0n1 bs=1M seek=100 oflag=direct status=none
+			sha256sum </tmp/data | cut -c1-64") || return 1
+	done
+	for guest in a b; do
+		[ "$(vm_host_sha "${dev[$guest]}" 100 8)" = "${sum[$guest]}" ] ||
+			{ echo "guest $guest: other data on the drive"; rc=1; }
+		l2_stop $guest || rc=1
+	done
+	mdev_remove "$A" && mdev_remove "$B" || rc=1
+	return $rc
+}
+
+# ---- one guest, two devices and an ordinary one ----
+
+write_and_verify()
+{
+	local d rc=0
+
+	for d in "$@"; do
+		# shellcheck disable=SC2086 # a list of words
+		vm_fio c "$d" --filename="$d" --rw=randwrite --bs=16k --size=4m \
+			--iodepth=16 $VM_VERIFY || rc=1
+	done
+	return $rc
+}
+
+devices_of_c()
+{
+	DA=$(vm_guest_disk c "$A") && DB=$(vm_guest_disk c "$B") || return 1
+	PLAIN=$(l2_exec c "for c in /sys/class/nvme/nvme*; do
+		grep -q ordinary0 \$c/serial && echo /dev/\${c##*/}n1; done")
+	echo "$A is $DA, $B is $DB, ordinary is $PLAIN"
+	[ -n "$PLAIN" ]
+}
+
+three_devices_side_by_side()
+{
+	truncate -s 256M /tmp/ordinary.img
+	A=$(vm_instance 2q 2) && B=$(vm_instance 1q 3) || return 1
+	vm_guest c --cpus 2 --mdev "$A" --mdev "$B" \
+		--qemu-arg -drive --qemu-arg if=none,id=ord,format=raw,file=/tmp/ordinary.img \
+		--qemu-arg -device --qemu-arg nvme,serial=ordinary0,drive=ord || return 1
+	vm_guest_nvme c 3 && devices_of_c &&
+		write_and_verify "$DA" "$DB" "$PLAIN"
+}
+
+ordinary_nvme_is_left_alone()
+{
+	local pci
+
+	pci=$(l2_exec c "basename \$(readlink -f /sys/class/nvme/${PLAIN:5:5}/device)") ||
+		return 1
+	l2_exec c 'dmesg | grep LightIOV'
+	# Two devices were given windows, and this is not one of them.
+	[ "$(l2_exec c 'dmesg | grep -c "LightIOV: direct mode"')" = 2 ] &&
+		! l2_exec c "dmesg | grep '$pci: LightIOV'"
+}
+
+driver_is_unbound_and_bound_again()
+{
+	local pci rc=0 i
+
+	pci=$(l2_exec c "basename \$(readlink -f /sys/class/nvme/${DA:5:5}/device)") ||
+		return 1
+	for ((i = 0; i < 3; i++)); do
+		l2_exec c "echo $pci >/sys/bus/pci/drivers/nvme/unbind &&
+			echo $pci >/sys/bus/pci/drivers/nvme/bind
+			$(vm_wait_disks 3)" || return 1
+		devices_of_c >/dev/null || return 1
+	done
+	write_and_verify "$DA" "$DB" || rc=1
+	return $rc
+}
+
+helper_is_unloaded_and_loaded_again()
+{
+	# The driver keeps working without it, and its windows stay.
+	l2_exec c 'rmmod lightiov_guest' && write_and_verify "$DA" || return 1
+	l2_exec c 'insmod /payload/lightiov_guest.ko' && write_and_verify "$DB" || return 1
+	l2_exec c "modprobe -r nvme && modprobe nvme && { $(vm_wait_disks 3); }" &&
+		devices_of_c && write_and_verify "$DA"
+}
+
+guest_reboots_during_io()
+{
+	vm_fio_start c --filename="$DA" --rw=randrw --bs=4k --size=256m \
+		--iodepth=32 && l2_reboot c || return 1
+	# Nothing of the guest before is left: it asks for its windows itself.
+	grep -H . "/sys/bus/mdev/devices/$A/lightiov/stats/pinned_bytes" | sed 's|.*/||'
+	[ "$(mdev_attr "$A" stats/pinned_bytes)" = 0 ]
+}
+
+# In the rebooted guest. Without windows there are controllers, but no disks.
+helper_comes_after_nvme()
+{
+	l2_exec c "modprobe nvme; { $(vm_wait_disks 1); }; sleep 2
+		ls /dev/nvme*; { $(vm_wait_disks 1); } && set -- /dev/nvme*n1 && [ \$# = 1 ]" ||
+		{ echo "disks without windows"; return 1; }
+	l2_exec c --timeout 180 "insmod /payload/lightiov_guest.ko && { $(vm_wait_disks 3); }" ||
+		{ l2_exec c 'dmesg | tail -n 20'; return 1; }
+	devices_of_c && write_and_verify "$DA" "$DB" "$PLAIN"
+}
+
+three_devices_are_gone()
+{
+	l2_stop c && mdev_remove "$A" && mdev_remove "$B" && vm_counters_are_back
+}
+
+# ---- guests that direct mode turns away ----
+
+# guest_refused NAME REGEX [options of l2_start]
+guest_refused()
+{
+	local name=$1 regex=$2 rc=0
+
+	shift 2
+	vm_guest "$name" "$@" || return 1
+	l2_exec "$name" --timeout 180 'insmod /payload/lightiov_guest.ko; modprobe nvme
+		sleep 5; [ ! -b /dev/nvme0n1 ]' || { echo "a disk appeared"; rc=1; }
+	l2_exec "$name" "dmesg | grep -E 'LightIOV|nvme'; dmesg | grep -q '$regex'" ||
+		{ echo "no line: $regex"; rc=1; }
+	[ "$(mdev_attr "$A" stats/pinned_bytes)" = 0 ] ||
+		{ echo "memory stays pinned"; rc=1; }
+	l2_kill9 "$name"
+	return $rc
+}
+
+swiotlb_is_refused()
+{
+	A=$(vm_instance 1q 2) || return 1
+	guest_refused bounce 'boot without swiotlb=force' --mdev "$A" \
+		--append swiotlb=force
+}
+
+viommu_is_refused()
+{
+	guest_refused viommu 'a vIOMMU translates its DMA; boot with iommu.passthrough=1' \
+		--machine q35,kernel-irqchip=split \
+		--qemu-arg -device --qemu-arg intel-iommu,caching-mode=on,intremap=on \
+		--append "intel_iommu=on iommu.passthrough=0" --mdev "$A"
+}
+
+ktap_plan 14
+ktap_run host_is_ready vm_host_ready
+ktap_run two_guests_come_up two_guests_come_up
+ktap_run two_guests_and_the_host_verify_at_once all_three_at_once
+ktap_run each_guest_wrote_its_own_namespace each_wrote_its_own_namespace
+ktap_run two_devices_work_beside_an_ordinary_one three_devices_side_by_side
+ktap_run ordinary_nvme_is_left_alone ordinary_nvme_is_left_alone
+ktap_run driver_is_unbound_and_bound_again driver_is_unbound_and_bound_again
+ktap_run helper_is_unloaded_and_loaded_again helper_is_unloaded_and_loaded_again
+ktap_run guest_reboots_during_io guest_reboots_during_io
+ktap_run helper_may_come_after_nvme helper_comes_after_nvme
+ktap_run three_devices_are_gone_without_trace three_devices_are_gone
+ktap_run swiotlb_is_refused_with_a_line swiotlb_is_refused
+ktap_run viommu_is_refused_with_a_line viommu_is_refused
+ktap_run nothing_is_left vm_nothing_is_left
+vm_finish
