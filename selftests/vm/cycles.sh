@@ -7,7 +7,7 @@
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
 
-CYCLES=${CYCLES:-200}
+CYCLES=${CYCLES:-$([ -n "$FULL" ] && echo 200 || echo 100)}
 WARM_UP=10
 
 host_is_ready()

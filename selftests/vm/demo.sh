@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../lab/l1.sh"
 
 GUEST_CPUS=2
-SECS=8
+SECS=5
 OUT=/run/demo
 mkdir -p $OUT
 
@@ -103,16 +103,16 @@ fio --name=host --filename="$HOST_NS" --rw=randrw --bs=4k --size=16m --direct=1 
 host=$!
 guest_fio read32 --rw=randread --size=256m --iodepth=32 --time_based --runtime=$SECS
 step "guest: 4 KiB random writes, then all of it verified"
-guest_fio write32 --rw=randwrite --size=16m --iodepth=32 --verify=crc32c --randseed=42 \
+guest_fio write32 --rw=randwrite --size=8m --iodepth=32 --verify=crc32c --randseed=42 \
 	--allrandrepeat=1
 wait $host || { cat $OUT/host.err; give_up "fio of the host"; }
 
 step "stop the guest and read its data back through the host"
-guest_sum=$(l2_exec g0 --timeout 60 'head -c 16M /dev/nvme0n1 | sha256sum') || give_up "checksum"
+guest_sum=$(l2_exec g0 --timeout 60 'head -c 8M /dev/nvme0n1 | sha256sum') || give_up "checksum"
 l2_stop g0 || give_up "the guest did not stop"
 mdev_attr "$UUID" backing '' || give_up "release the backing"
-host_sum=$(head -c 16M "$GUEST_NS" | sha256sum)
-zero_sum=$(head -c 16M /dev/zero | sha256sum)
+host_sum=$(head -c 8M "$GUEST_NS" | sha256sum)
+zero_sum=$(head -c 8M /dev/zero | sha256sum)
 [ "$guest_sum" = "$host_sum" ] && [ "$host_sum" != "$zero_sum" ] ||
 	give_up "host reads $host_sum, the guest read $guest_sum"
 
@@ -140,7 +140,7 @@ exit_row "write, depth 32" write32
 echo
 echo "  Verified: $(jq '.jobs[0].read.total_ios' $OUT/write32.json) blocks by the guest itself," \
 	"$(jq '.jobs[0].read.total_ios' $OUT/host.json) by the host on its own namespace, no error;"
-echo "  16 MiB written by the guest, read back through the host: match"
+echo "  8 MiB written by the guest, read back through the host: match"
 echo "  sha256 ${host_sum%% *}"
 echo
 mdev_remove "$UUID" && rmmod lightiov || give_up "tear down"
