@@ -12,7 +12,7 @@
 vm_args "$@"
 
 SECS=${SECS:-${FULL:+60}}
-SECS=${SECS:-10}
+SECS=${SECS:-6}
 
 # ---- two guests and the host ----
 
@@ -77,7 +77,7 @@ write_and_verify()
 
 	for d in "$@"; do
 		# shellcheck disable=SC2086 # a list of words
-		vm_fio c "$d" --filename="$d" --rw=randwrite --bs=16k --size=4m \
+		vm_fio c "$d" --filename="$d" --rw=randwrite --bs=16k --size=1m \
 			--iodepth=16 $VM_VERIFY || rc=1
 	done
 	return $rc
@@ -121,7 +121,7 @@ driver_is_unbound_and_bound_again()
 
 	pci=$(l2_exec c "basename \$(readlink -f /sys/class/nvme/${DA:5:5}/device)") ||
 		return 1
-	for ((i = 0; i < 3; i++)); do
+	for ((i = 0; i < ${FULL:+9}1; i++)); do
 		l2_exec c "echo $pci >/sys/bus/pci/drivers/nvme/unbind &&
 			echo $pci >/sys/bus/pci/drivers/nvme/bind
 			$(vm_wait_disks 3)" || return 1
