@@ -208,12 +208,14 @@ cmd_setup()
 	[ "$(id -u)" = 0 ] || die "setup needs root (chroot, mounts)"
 	lock setup
 
-	local h
+	local h setup_fd=$LOCK_FD
 	h=$(hash_of "$MACHINE_PACKAGES")
 	step packages "$h" \
 		"no network, or apt's sources are not usable" step_packages
 	h=$(hash_of "$SUITE" $ARCH "$FLAVOUR" "$PKG_RUN" "$PKG_BUILD" \
 		"$(declare -f step_rootfs)")
+	# No L1 may be running from a rootfs that is about to be replaced.
+	[ "$(cat "$FDIR/rootfs.stamp" 2>/dev/null)" = "$h" ] || lock_all_l1_slots
 	step rootfs "$h" \
 		"the Debian mirror is unreachable or lacks $SUITE, or no keyring for it" \
 		step_rootfs
@@ -222,5 +224,5 @@ cmd_setup()
 	step boot "$h" "a module of the list is not in this kernel" step_boot
 	h=$(hash_of "$h" "$IMAGE_MASK" "$MODULE_MASK" "$(declare -f step_image)")
 	step image "$h" "no space left in $CACHE, or mke2fs lacks -d" step_image
-	flock -u "$LOCK_FD"
+	flock -u "$setup_fd"
 }
