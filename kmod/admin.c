@@ -463,7 +463,7 @@ static void liov_admin_report(struct liov_instance *inst)
 	}
 }
 
-/* One command; false when there is nothing more to do for now. */
+/* One command; false when there is nothing left to do. */
 static bool liov_admin_one(struct liov_instance *inst)
 {
 	struct liov_admin *a = &inst->admin;
