@@ -104,7 +104,6 @@ struct liov_pci {
 enum liov_pci_action {
 	LIOV_PCI_NONE		= 0,
 	LIOV_PCI_FLR		= 1 << 0,	/* Initiate Function Level Reset written */
-	LIOV_PCI_PM_RESET	= 1 << 1,	/* D3hot -> D0 with No_Soft_Reset = 0 */
 	LIOV_PCI_DECODE		= 1 << 2,	/* BAR0's address or memory decode changed */
 	LIOV_PCI_VSEC		= 1 << 3,	/* LIGHTIOV_CAP_CMD was written */
 	LIOV_PCI_MASTER		= 1 << 4,	/* bus master enable changed */
@@ -203,7 +202,6 @@ enum liov_identify_src {
 	LIOV_IDENTIFY_NS_LIST,	/* liov_identify_ns_list() */
 	LIOV_IDENTIFY_NS_DESC,	/* liov_identify_ns_desc() */
 	LIOV_IDENTIFY_PASS,	/* hardware's answer for the same CNS, CSI and the backing */
-	LIOV_IDENTIFY_ZERO,	/* 4096 zero bytes */
 	LIOV_IDENTIFY_REFUSE,	/* *status says why */
 };
 

@@ -258,7 +258,7 @@ static void liov_pci_fix_power_state(struct liov_pci *p, u8 old)
  * Read-only bits and bytes beyond 256 are ignored.  A mailbox command counts if
  * the write covers the lowest byte of LIGHTIOV_CAP_CMD, and not while
  * LIGHTIOV_CAP_STATUS is BUSY.  LIOV_PCI_FLR changes nothing by itself; the caller
- * answers with liov_pci_function_reset().  LIOV_PCI_PM_RESET never occurs, for
+ * answers with liov_pci_function_reset().  A return to D0 resets nothing, for
  * No_Soft_Reset is 1.
  *
  * Return: LIOV_PCI_* bits of what has to be done; several may be set.

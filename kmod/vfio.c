@@ -68,7 +68,7 @@ static void liov_config_write(struct liov_instance *inst, u64 off, const void *b
 
 	mutex_lock(&inst->lock);
 	action = liov_pci_write(&inst->pci, off, buf, n);
-	if (action & (LIOV_PCI_FLR | LIOV_PCI_PM_RESET))
+	if (action & LIOV_PCI_FLR)
 		liov_instance_function_reset(inst, false);
 	if (action & LIOV_PCI_MASTER)
 		liov_instance_master_changed(inst);
