@@ -7,6 +7,7 @@
 #	cmd		QEMU's command line, one argument a line
 #	pid		QEMU's process
 #	agent.sock	to the agent in the guest, see l2-agent
+#	console.sock	to its console, if firmware boots it
 # Its console goes to /results/l2-NAME-console.log.
 
 L2_RUN=/run/l2
@@ -35,11 +36,17 @@ l2_payload()
 
 # l2_start NAME [--cpus N] [--mem MIB] [--machine M] [--mdev UUID]...
 #	[--vfio-pci BDF]... [--append ARGS] [--qemu-arg ARG]...
+#	[--firmware seabios|ovmf]
 #
 # Returns when QEMU runs; l2_wait_up waits for the guest.
+#
+# With --firmware there is no kernel, no disk and no agent: the firmware loads
+# what it finds on the devices given with --qemu-arg that have a bootindex, and
+# nothing else. See l2_wait_console and l2_type.
 l2_start()
 {
 	local name=$1 cpus=1 mem=1024 machine=q35,i8042=off,sata=off append=
+	local firmware=
 	local -a devs=() cmd
 
 	shift
@@ -49,6 +56,7 @@ l2_start()
 		--mem) mem=$2 ;;
 		--machine) machine=$2 ;;
 		--append) append=$2 ;;
+		--firmware) firmware=$2 ;;
 		--mdev)	devs+=(-device
 				"vfio-pci,sysfsdev=/sys/bus/mdev/devices/$2") ;;
 		--vfio-pci) devs+=(-device "vfio-pci,host=$2") ;;
@@ -59,24 +67,48 @@ l2_start()
 	done
 	[ -c /dev/kvm ] || l1_load_kvm || { l1_err "no KVM"; return 1; }
 	mkdir -p "$L2_RUN/$name" || return 1
-	l2_payload || { l1_err "no payload disk"; return 1; }
 
-	# shellcheck disable=SC2086,SC2116 # white space is squeezed on purpose
-	append=$(echo $L2_APPEND $append)
 	cmd=(qemu-system-x86_64 -name "$name" -machine "$machine" -enable-kvm
 		-cpu host -smp "$cpus" -m "$mem" -nodefaults -nographic -nic none
-		-kernel /boot/lab-vmlinuz -initrd /boot/lab-initrd.img
-		-append "$append"
-		-drive "if=virtio,format=raw,readonly=on,file=/dev/vda"
-		-drive "if=virtio,format=raw,readonly=on,file=$L2_RUN/payload.img"
-		-chardev "file,id=con,append=on,path=/results/l2-$name-console.log"
-		-serial chardev:con
-		-chardev "socket,id=agent,path=$L2_RUN/$name/agent.sock,server=on,wait=off"
-		-device virtio-serial-pci
-		-device "virtserialport,chardev=agent,name=lab.agent"
-		"${devs[@]}")
+		-serial chardev:con)
+	if [ -n "$firmware" ]; then
+		l2_firmware "$name" "$firmware" || return 1
+	else
+		l2_payload || { l1_err "no payload disk"; return 1; }
+		# shellcheck disable=SC2086,SC2116 # white space is squeezed on purpose
+		append=$(echo $L2_APPEND $append)
+		cmd+=(-kernel /boot/lab-vmlinuz -initrd /boot/lab-initrd.img
+			-append "$append"
+			-drive "if=virtio,format=raw,readonly=on,file=/dev/vda"
+			-drive "if=virtio,format=raw,readonly=on,file=$L2_RUN/payload.img"
+			-chardev "file,id=con,append=on,path=/results/l2-$name-console.log"
+			-chardev "socket,id=agent,path=$L2_RUN/$name/agent.sock,server=on,wait=off"
+			-device virtio-serial-pci
+			-device "virtserialport,chardev=agent,name=lab.agent")
+	fi
+	cmd+=("${devs[@]}")
 	printf '%s\n' "${cmd[@]}" >"$L2_RUN/$name/cmd"
 	l2_launch "$name"
+}
+
+# l2_firmware NAME FIRMWARE: adds to l2_start's cmd. The machine of the guests
+# has no display: SeaBIOS, OVMF and boot loaders use the serial port by themselves.
+l2_firmware()
+{
+	local dir=$L2_RUN/$1
+
+	case $2 in
+	seabios) ;;
+	ovmf)
+		# Its variables: a guest writes them, and starts with none.
+		cp /usr/share/OVMF/OVMF_VARS_4M.fd "$dir/vars.fd" || return 1
+		cmd+=(-drive "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"
+			-drive "if=pflash,unit=1,format=raw,file=$dir/vars.fd")
+		;;
+	*) l1_err "l2_start: unknown firmware $2"; return 1 ;;
+	esac
+	cmd+=(-boot strict=on
+		-chardev "socket,id=con,path=$dir/console.sock,server=on,wait=off,logfile=/results/l2-$1-console.log,logappend=on")
 }
 
 # Start QEMU from the saved command line.
@@ -86,7 +118,7 @@ l2_launch()
 	local -a cmd
 
 	mapfile -t cmd <"$dir/cmd"
-	rm -f "$dir/agent.sock"
+	rm -f "$dir/"*.sock
 	setsid "${cmd[@]}" </dev/null >>"/results/l2-$1-qemu.log" 2>&1 &
 	echo $! >"$dir/pid"
 	if ! l1_wait 30 l2_socket_or_dead "$1" || ! l2_alive "$1"; then
@@ -98,7 +130,8 @@ l2_launch()
 
 l2_socket_or_dead()
 {
-	[ -S "$L2_RUN/$1/agent.sock" ] || ! l2_alive "$1"
+	[ -S "$L2_RUN/$1/agent.sock" ] || [ -S "$L2_RUN/$1/console.sock" ] ||
+		! l2_alive "$1"
 }
 
 l2_pid()
@@ -124,24 +157,65 @@ l2_died_of_tcg()
 		  grep -q 'RIP: .*entry_SYSCALL_64' "/results/l2-$1-console.log"; }
 }
 
-# l2_wait_up NAME [SECONDS]: until the agent answers. A boot that died of TCG is
-# repeated once, its log kept, and counted in /results/retries.
+# l2_retry_boot NAME: start a guest again whose boot died of TCG; once, with its
+# log kept, and counted in /results/retries. Fails if it did not die of that.
+l2_retry_boot()
+{
+	local name=$1
+
+	[ ! -e "$L2_RUN/$name/retried" ] && l2_died_of_tcg "$name" || return 1
+	: >"$L2_RUN/$name/retried"
+	echo "# guest $name: boot died of TCG text patching, retried"
+	echo "l2 $name" >>/results/retries
+	l2_kill9 "$name"
+	mv "/results/l2-$name-console.log" "/results/l2-$name-boot1.tcg-log"
+	l2_launch "$name"
+}
+
+# l2_wait_up NAME [SECONDS]: until the agent answers
 l2_wait_up()
 {
-	local name=$1 left=${2:-120} log=/results/l2-$1-console.log
+	local name=$1 left=${2:-300} log=/results/l2-$1-console.log
 
 	l2_ping "$name" "$left" && return 0
-	if [ ! -e "$L2_RUN/$name/retried" ] && l2_died_of_tcg "$name"; then
-		: >"$L2_RUN/$name/retried"
-		echo "# guest $name: boot died of TCG text patching, retried"
-		echo "l2 $name" >>/results/retries
-		l2_kill9 "$name"
-		mv "$log" "/results/l2-$name-boot1.tcg-log"
-		l2_launch "$name" && l2_ping "$name" "$left" && return 0
-	fi
+	l2_retry_boot "$name" && l2_ping "$name" "$left" && return 0
 	l1_err "guest $name is not up, end of its console:"
 	tail -n 15 "$log" | sed 's/^/# /' >&2
 	return 1
+}
+
+# l2_wait_console NAME REGEX [SECONDS]: until its console says it, of a guest that
+# firmware boots
+l2_wait_console()
+{
+	local name=$1 left=${3:-120} log=/results/l2-$1-console.log
+
+	l2_console_says "$name" "$2" "$left" && return 0
+	l2_retry_boot "$name" && l2_console_says "$name" "$2" "$left" && return 0
+	l1_err "guest $name did not say '$2', end of its console:"
+	tail -n 15 "$log" | tr -cd '\n[:print:]' | sed 's/^/# /' >&2
+	return 1
+}
+
+l2_console_says()
+{
+	local end=$((SECONDS + $3)) log=/results/l2-$1-console.log
+
+	until grep -qE "$2" "$log" 2>/dev/null; do
+		[ $SECONDS -lt $end ] && ! l2_died_of_tcg "$1" || return 1
+		# What it said last is in the log when QEMU is gone.
+		l2_alive "$1" || { grep -qE "$2" "$log"; return; }
+		sleep 0.2
+	done
+}
+
+# l2_type NAME TEXT: a line on the console of a guest that firmware boots
+l2_type()
+{
+	python3 -I -S -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(sys.argv[2].encode() + b"\n")' "$L2_RUN/$1/console.sock" "$2"
 }
 
 # Poll in short pieces, so that a dead boot is seen before the full time is up.

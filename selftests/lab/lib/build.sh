@@ -37,6 +37,8 @@ build_script()
 		rm -f /lab/out/*.ko
 		find /lab/src/kmod -name '*.ko' -exec cp -t /lab/out {} +
 	fi
+	make -j"$jobs" -C "/lib/modules/$kver/build" M=/lab/src/selftests/lab/cr8 "$@" modules
+	cp -t /lab/out /lab/src/selftests/lab/cr8/lab_cr8.ko
 	if [ -e /lab/src/selftests/vfio/Makefile ]; then
 		mkdir -p /lab/out/vfio
 		make -j"$jobs" -C /lab/src/selftests/vfio OUT=/lab/out/vfio

@@ -23,6 +23,7 @@ run_defaults()
 	IOMMU=translated
 	TIMEOUT=600
 	NVME_OPTS=
+	DSTRD=
 	QEMU_ARGS=()
 	NAME=
 	SHELL_MODE=
@@ -52,6 +53,7 @@ parse_run_options()
 		--kernel) select_kernel "$2" ;;
 		--timeout) TIMEOUT=$2 ;;
 		--nvme-opts) NVME_OPTS=$2 ;;
+		--dstrd) DSTRD=$2 ;;
 		--qemu-arg) QEMU_ARGS+=("$2") ;;
 		--name) NAME=$2 ;;
 		*) die "unknown option $1 (see lab help)" ;;
@@ -61,6 +63,8 @@ parse_run_options()
 	REST=("$@")
 	# One vector a queue pair and one for the admin queue.
 	VECTORS=${VECTORS:-$((QPAIRS + 1))}
+	# The patched QEMU's shadow doorbells do not follow the stride.
+	[ -z "$DSTRD" ] || NVME_OPTS=dstrd=$DSTRD,dbcs=off${NVME_OPTS:+,$NVME_OPTS}
 	[ "$DRIVES" -le 14 ] || die "at most 14 drives fit the slots"
 }
 
@@ -105,11 +109,12 @@ make_drives()
 # The whole QEMU command line, inside the rootfs, in L1_CMD.
 l1_command()
 {
-	local append
+	local append qemu=qemu-system-x86_64
 
+	[ -z "$DSTRD" ] || qemu=/lab/qemu-stride/qemu-system-x86_64
 	# shellcheck disable=SC2086,SC2116 # white space is squeezed on purpose
 	append=$(echo $L1_APPEND $IOMMU_APPEND $1 $APPEND)
-	L1_CMD=(qemu-system-x86_64 -name lightiov-lab
+	L1_CMD=("$qemu" -name lightiov-lab
 		-machine q35,kernel-irqchip=off -accel tcg,thread=multi
 		-cpu EPYC -smp "$CPUS" -m "$MEM"
 		-nodefaults -display none -vga none -nic none -no-reboot
@@ -148,6 +153,7 @@ l1_binds()
 	BINDS=(--bind-ro "$REPO" /lab/repo --bind-ro "$TMP/out" /lab/out
 		--bind "$RESULTS" /lab/results --bind "$TMP/drives" /lab/drives
 		--bind-ro "$FDIR/l1.img" /lab/l1.img)
+	[ -z "$DSTRD" ] || BINDS+=(--bind-ro "$FDIR/qemu-stride" /lab/qemu-stride)
 }
 
 # The kernel patching its own text under TCG can kill a boot: an int3 of a
@@ -207,6 +213,7 @@ prepare_run()
 	[ "$(id -u)" = 0 ] || die "this needs root (chroot, mounts)"
 	[ -e "$FDIR/l1.img" ] || die "no lab for KERNEL=$FLAVOUR yet: run 'lab setup'"
 	iommu_args
+	[ -z "$DSTRD" ] || cmd_qemu_stride
 	# More at a time than CPUs would starve each other into timeouts.
 	lock_l1_slot
 	RESULTS=$CACHE/runs/$NAME

@@ -9,9 +9,9 @@ ARCH=amd64
 
 # What L1 and L2 run, and what builds the modules (section "build" is masked
 # out of the disk image, see step_image).
-PKG_RUN="bash busybox-static e2fsprogs fio iproute2 jq kmod mdevctl mount
-	nvme-cli pciutils procps python3-minimal qemu-system-x86 qemu-utils
-	util-linux"
+PKG_RUN="bash busybox-static e2fsprogs fdisk fio iproute2 jq kmod mdevctl mount
+	mtools nvme-cli ovmf pciutils procps python3-minimal qemu-system-x86
+	qemu-utils syslinux syslinux-common systemd-boot-efi util-linux"
 PKG_BUILD="gcc libc6-dev libelf-dev make sparse"
 
 # Directories the image leaves out: build-only things and drivers of hardware
