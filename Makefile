@@ -4,7 +4,10 @@
 # make load       load lightiov.ko into the running kernel (LOAD_ARGS=...)
 # make demo       the whole path in an emulated host, with a readable result
 # make check      all tests (FULL=1: the long variants; KERNEL=backports)
+# make compare    a measurement: guarded, direct and vfio-pci side by side
 # make unit       the pure C files under ASAN and UBSAN
+# make fuzz       the same files under libFuzzer (MINUTES=10 for each of four)
+# make bench-guard  what the check of a guarded command costs on this machine
 # make lint       sparse, checkpatch --strict, W=1
 # make lab-shell  a root prompt in the emulated host with the module loaded
 # make clean      what a build left; make distclean: the lab's cache too
@@ -14,6 +17,7 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 LOAD_ARGS ?=
+MINUTES ?= 10
 LAB := selftests/lab/lab
 
 all:
@@ -35,9 +39,22 @@ demo:
 check:
 	selftests/check $(if $(FULL),--full) $(TESTS)
 
+compare:
+	$(LAB) setup
+	$(LAB) build >/dev/null
+	$(LAB) run --name compare --timeout 3600 --drives 2 selftests/vm/compare.sh
+
 unit:
 	$(LAB) setup
 	$(MAKE) -C selftests/unit run
+
+fuzz:
+	$(LAB) setup
+	$(MAKE) -C selftests/fuzz run SECONDS=$$(($(MINUTES) * 60))
+
+bench-guard:
+	$(LAB) setup
+	$(MAKE) -C selftests/unit bench-guard
 
 lint:
 	selftests/lint
@@ -56,4 +73,4 @@ clean:
 distclean: clean
 	$(LAB) distclean
 
-.PHONY: all load demo check unit lint lab-shell clean distclean
+.PHONY: all load demo check compare unit fuzz bench-guard lint lab-shell clean distclean

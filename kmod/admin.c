@@ -87,8 +87,13 @@ static u16 liov_admin_data(struct liov_instance *inst, const struct nvme_command
 	return status;
 }
 
-/* What the guest is told when the hardware did not answer its command. */
-static u16 liov_hw_status(int rc)
+/**
+ * liov_hw_status() - what the guest is told of the hardware's answer
+ * @rc: from liov_parent_admin()
+ *
+ * Return: the NVMe status; Internal Error if the hardware did not answer.
+ */
+u16 liov_hw_status(int rc)
 {
 	return rc > 0 ? rc & (NVME_STATUS_DNR | 0x7ff) : rc ? NVME_SC_INTERNAL : 0;
 }
@@ -117,12 +122,12 @@ static u16 liov_admin_identify(struct liov_instance *inst, const struct nvme_com
 	case LIOV_IDENTIFY_NS:
 	case LIOV_IDENTIFY_NS_INDEP:
 		hw.identify.cns = NVME_ID_CNS_NS;
-		hw.identify.nsid = cpu_to_le32(inst->nsid);
+		hw.identify.nsid = cpu_to_le32(inst->backing.nsid);
 		break;
 	case LIOV_IDENTIFY_PASS:
 		hw.identify.cns = c->identify.cns;
 		hw.identify.csi = c->identify.csi;
-		hw.identify.nsid = c->identify.nsid ? cpu_to_le32(inst->nsid) : 0;
+		hw.identify.nsid = c->identify.nsid ? cpu_to_le32(inst->backing.nsid) : 0;
 		break;
 	default:
 		break;
@@ -311,7 +316,6 @@ static u16 liov_admin_abort(struct liov_instance *inst, const struct nvme_comman
 {
 	u16 sqid = le16_to_cpu(c->abort.sqid);
 	struct liov_admin *a = &inst->admin;
-	struct nvme_command hw = {};
 	unsigned int i;
 
 	*result = 1;
@@ -329,10 +333,7 @@ static u16 liov_admin_abort(struct liov_instance *inst, const struct nvme_comman
 	}
 	if (sqid > inst->nr_pairs || !inst->queues.sq[sqid].valid)
 		return 0;
-	hw.abort.opcode = nvme_admin_abort_cmd;
-	hw.abort.sqid = cpu_to_le16(inst->sq[sqid].hwqid);
-	hw.abort.cid = c->abort.cid;
-	return liov_hw_status(liov_parent_admin(inst->parent, &hw, NULL, 0, result));
+	return inst->mode->abort(inst, sqid, c->abort.cid, result);
 }
 
 static u16 liov_admin_aer(struct liov_instance *inst, const struct nvme_command *c)

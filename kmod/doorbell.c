@@ -6,14 +6,17 @@
  * Under KVM user space maps the pages into the guest and KVM's write tracking
  * calls liov_track_write() in the vCPU thread that stored, inside the kernel.
  * Without KVM a store arrives as a VFIO region write.  Either way the value
- * ends up in the page and liov_sq_kick() / liov_cq_kick() bring the hardware
- * up to date with it, so that a store nobody reported (the memory slot was
- * being moved) is made good by a later kick of the same queue.
+ * ends up in the page and the kick of the mode (liov_mode_ops) brings the
+ * hardware up to date with it, so that a store nobody reported (the memory slot
+ * was being moved) is made good by a later kick of the same queue.
  *
- * What may run at once: any number of vCPUs in a kick of one queue (its
- * spinlock), the rescan of the tracking worker, and the stop of the queue,
- * which clears @live under that lock.  The kick allocates nothing, sleeps
- * never and takes only that lock.
+ * What may run at once: any number of vCPUs in a kick of one queue, the rescan
+ * of the tracking worker, and the stop of the queue, which clears @live under
+ * the queue's spinlock; direct.c and guarded.c say how each copes.
+ *
+ * Direct mode on a drive whose own doorbells are a page or more apart needs none
+ * of this: while a queue exists the guest maps the drive's own register, and a
+ * store costs nobody anything.  See "own doorbells" below.
  *
  * Tracking state changes under liov_track.lock.  KVM holds slots_lock around
  * track_remove_region(), so that lock nests outside ours, and the worker never
@@ -21,9 +24,10 @@
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
-#include <linux/io.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
 
 #include "lightiov.h"
 
@@ -38,76 +42,11 @@
 #define LIOV_TRACK_DELAY_MIN_MS	1
 #define LIOV_TRACK_DELAY_MAX_MS	256
 
-/* Tells the hardware how far the guest has consumed a completion queue. */
-static void liov_cq_forward(struct liov_cq *cq)
-{
-	u32 head;
-
-	lockdep_assert_held(&cq->lock);
-	if (!cq->live)
-		return;
-	head = READ_ONCE(*cq->db.val);
-	if (head == cq->head)
-		return;
-	if (unlikely(head >= cq->depth)) {
-		liov_admin_event(cq->inst, LIOV_EVENT_DB_VALUE);
-		return;
-	}
-	writel(head, cq->hw_db);
-	cq->head = head;
-	cq->rings++;
-}
-
-/**
- * liov_cq_kick() - the guest may have moved a completion queue's head
- * @cq: queue, live or not
- *
- * Process context; does not sleep.
- */
-void liov_cq_kick(struct liov_cq *cq)
-{
-	spin_lock(&cq->lock);
-	liov_cq_forward(cq);
-	spin_unlock(&cq->lock);
-}
-
-/**
- * liov_sq_kick() - the guest may have moved a submission queue's tail
- * @sq: queue, live or not
- *
- * A lazy completion queue's head goes to the hardware first: after that it has
- * room for every command this ring can bring, as the completion queue is at
- * least as deep as the submission queue (liov_sq_create() sees to it).
- *
- * A value the hardware would refuse is not shown to it, or the host's driver
- * would get the error event; nor is a repeated one (NVMe Base 2.0, Invalid
- * Doorbell Write Value).
- *
- * Process context, typically a vCPU thread inside KVM; does not sleep.
- */
-void liov_sq_kick(struct liov_sq *sq)
-{
-	u32 tail;
-
-	spin_lock(&sq->lock);
-	if (!sq->live)
-		goto out;
-	tail = READ_ONCE(*sq->db.val);
-	if (tail == sq->tail)
-		goto out;
-	if (unlikely(tail >= sq->depth)) {
-		sq->bad_doorbells++;
-		liov_admin_event(sq->inst, LIOV_EVENT_DB_VALUE);
-		goto out;
-	}
-	if (sq->cq->lazy)
-		liov_cq_kick(sq->cq);
-	writel(tail, sq->hw_db);
-	sq->tail = tail;
-	sq->rings++;
-out:
-	spin_unlock(&sq->lock);
-}
+/* Off: to measure what it brings, or to keep a guest's wrong values from the drive. */
+static bool liov_own_doorbells = true;
+module_param_named(own_doorbells, liov_own_doorbells, bool, 0644);
+MODULE_PARM_DESC(own_doorbells,
+		 "direct mode: let guests map the drive's own doorbells where they are a page apart; for devices opened from now on (default Y)");
 
 /* Doorbell @idx counts SQ1, CQ1, SQ2, CQ2, ... from 0. */
 static struct liov_doorbell *liov_doorbell(struct liov_instance *inst, unsigned int idx)
@@ -129,9 +68,9 @@ static void liov_doorbell_kick(struct liov_instance *inst, unsigned int idx)
 	unsigned int qid = idx / 2 + 1;
 
 	if (!(idx & 1))
-		liov_sq_kick(&inst->sq[qid]);
-	else if (!inst->cq[qid].lazy)
-		liov_cq_kick(&inst->cq[qid]);
+		inst->mode->sq_kick(&inst->sq[qid]);
+	else if (!READ_ONCE(inst->cq[qid].lazy))
+		inst->mode->cq_kick(&inst->cq[qid]);
 }
 
 static unsigned int liov_nr_doorbells(const struct liov_instance *inst)
@@ -191,6 +130,8 @@ static void liov_track_remove_region(gfn_t gfn, unsigned long npages,
 /* Completion queue pages need tracking only where heads are forwarded at once. */
 static bool liov_doorbell_wants_tracking(struct liov_instance *inst, unsigned int idx)
 {
+	if (liov_doorbell(inst, idx)->quiet)
+		return false;
 	return !(idx & 1) || !READ_ONCE(inst->cq[idx / 2 + 1].lazy);
 }
 
@@ -278,6 +219,173 @@ void liov_doorbell_decode_changed(struct liov_instance *inst)
 	mutex_unlock(&t->lock);
 }
 
+/* ---- own doorbells ---- */
+
+/*
+ * A page fault (under mmap_lock) and the switch between RAM page and register
+ * exclude each other by own_lock.  The switch changes @own and takes the mapping
+ * away: a fault that saw the old @own has put its page in before, one that comes
+ * later sees the new @own.  When unmap_mapping_range() has returned, no CPU and
+ * no vCPU can reach what was there: it removes KVM's translations too, and waits
+ * for every TLB.  It is called under own_lock, so that a second caller who finds
+ * @own as he wants it finds the mapping gone as well.
+ *
+ * To the register only inside a section of the gate: a reset that begins finds
+ * it done and takes it back.  Not while KVM tracks the page: its emulator would
+ * store in the guest's stead, and may split a store into bytes.
+ *
+ * Away from it before the queue goes, and for all at once in the stopping hook.
+ * That runs inside nvme.ko's reset, which is why a fault may not start I/O when
+ * it allocates page tables under own_lock: it could wait for the very controller
+ * that is being reset.
+ */
+static void liov_own_switch(struct liov_instance *inst, unsigned int first, unsigned int nr,
+			    bool own)
+{
+	struct liov_track *t = &inst->track;
+	bool changed = false;
+	unsigned int i;
+
+	if (!t->own)
+		return;
+	mutex_lock(&t->own_lock);
+	for (i = first; i < first + nr; i++) {
+		struct liov_doorbell *db = liov_doorbell(inst, i);
+
+		changed |= db->own != own;
+		WRITE_ONCE(db->own, own);
+	}
+	if (changed)
+		unmap_mapping_range(inst->vdev.inode->i_mapping,
+				    LIOV_REGION_OFFSET(VFIO_PCI_BAR0_REGION_INDEX) +
+				    LIOV_DB_FIRST + (loff_t)first * PAGE_SIZE,
+				    (loff_t)nr * PAGE_SIZE, true);
+	mutex_unlock(&t->own_lock);
+}
+
+/* The frame of a doorbell register of the drive. */
+static unsigned long liov_own_pfn(struct liov_parent *p, u16 hwqid, bool cq)
+{
+	return PHYS_PFN(pci_resource_start(p->host->pdev, 0) +
+			(liov_parent_doorbell(p, hwqid, cq) - p->host->bar));
+}
+
+/* Decided once, when the device is opened: a mapping must be made for it. */
+static bool liov_can_own(const struct liov_instance *inst)
+{
+	struct liov_host *h = inst->parent->host;
+
+	/* vmf_insert_pfn_prot() is for frames without a struct page. */
+	return READ_ONCE(liov_own_doorbells) && inst->mode == &liov_direct_ops &&
+	       inst->track.registered && IS_ALIGNED(h->db_stride, PAGE_SIZE) &&
+	       IS_ALIGNED(pci_resource_start(h->pdev, 0), PAGE_SIZE) &&
+	       !pfn_valid(liov_own_pfn(inst->parent, 0, false)) &&
+	       !pfn_valid(liov_own_pfn(inst->parent, h->nr_granted, true));
+}
+
+/**
+ * liov_doorbell_prepare_own() - shall a new queue's doorbell be the drive's own?
+ * @inst: instance; the caller holds its lock
+ * @qid:  the guest's queue, not yet live
+ * @cq:   completion queue rather than submission queue
+ *
+ * If so, tracking of the page ends here.  May sleep.
+ *
+ * Return: true if liov_doorbell_own() will do it when the queue is live.
+ */
+bool liov_doorbell_prepare_own(struct liov_instance *inst, u16 qid, bool cq)
+{
+	unsigned int idx = 2 * (qid - 1) + cq;
+	struct liov_doorbell *db = liov_doorbell(inst, idx);
+	struct liov_track *t = &inst->track;
+
+	lockdep_assert_held(&inst->lock);
+	if (!t->own)
+		return false;
+	mutex_lock(&t->lock);
+	if (t->mapped) {
+		db->quiet = true;
+		db->pfn = liov_own_pfn(inst->parent, inst->hwqid[qid], cq);
+		if (db->tracked)
+			kvm_write_track_remove_gfn(inst->vdev.kvm, t->base_gfn + idx);
+		db->tracked = false;
+	}
+	mutex_unlock(&t->lock);
+	return db->quiet;
+}
+
+/**
+ * liov_doorbell_own() - give a live queue's doorbell to the guest, if prepared
+ * @inst: instance; the caller holds its lock and is in a section of the gate
+ * @qid:  the guest's queue
+ * @cq:   completion queue rather than submission queue
+ *
+ * May sleep.
+ */
+void liov_doorbell_own(struct liov_instance *inst, u16 qid, bool cq)
+{
+	unsigned int idx = 2 * (qid - 1) + cq;
+
+	lockdep_assert_held(&inst->lock);
+	if (!liov_doorbell(inst, idx)->quiet)
+		return;
+	liov_own_switch(inst, idx, 1, true);
+	/* What went to the RAM page since nobody tracks it. */
+	liov_doorbell_kick(inst, idx);
+}
+
+/**
+ * liov_doorbell_disown() - back to a tracked RAM page
+ * @inst: instance; the caller holds its lock
+ * @qid:  the guest's queue, no longer live
+ * @cq:   completion queue rather than submission queue
+ *
+ * When it returns no store of the guest reaches the drive.  May sleep.
+ */
+void liov_doorbell_disown(struct liov_instance *inst, u16 qid, bool cq)
+{
+	unsigned int idx = 2 * (qid - 1) + cq;
+	struct liov_doorbell *db = liov_doorbell(inst, idx);
+
+	lockdep_assert_held(&inst->lock);
+	if (!db->quiet)
+		return;
+	liov_own_switch(inst, idx, 1, false);
+	mutex_lock(&inst->track.lock);
+	db->quiet = false;
+	mutex_unlock(&inst->track.lock);
+	liov_doorbell_decode_changed(inst);
+}
+
+/**
+ * liov_doorbell_revoke() - take all of the drive's registers from the guest
+ * @inst: instance
+ *
+ * From the stopping hook.  When it returns no store of the guest reaches the
+ * drive.  Sleeps, but waits neither for I/O nor for the gate.
+ */
+void liov_doorbell_revoke(struct liov_instance *inst)
+{
+	liov_own_switch(inst, 0, liov_nr_doorbells(inst), false);
+}
+
+/*
+ * Before a region write to a doorbell that the guest stores to as well: it is not
+ * known what the drive was told last, so nothing is a repetition.
+ */
+static void liov_own_forget(struct liov_instance *inst, u16 qid, bool cq)
+{
+	if (cq) {
+		spin_lock(&inst->cq[qid].lock);
+		inst->cq[qid].head = U32_MAX;
+		spin_unlock(&inst->cq[qid].lock);
+	} else {
+		spin_lock(&inst->sq[qid].lock);
+		inst->sq[qid].tail = U32_MAX;
+		spin_unlock(&inst->sq[qid].lock);
+	}
+}
+
 /**
  * liov_doorbell_mappable() - may user space map doorbell pages?
  * @inst: open instance
@@ -298,12 +406,13 @@ bool liov_doorbell_mappable(const struct liov_instance *inst)
  * @val:  value
  *
  * Doorbells of queues that do not exist raise the event the specification has
- * for it.  The rest of each page is reserved: ignored.  Does not sleep and
- * does not need liov_instance.lock.
+ * for it.  The rest of each page is reserved: ignored.  Does not need
+ * liov_instance.lock.  May sleep, as the kick of guarded mode does.
  */
 void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val)
 {
 	u64 reg = (off - LIOV_DB_BASE) / LIGHTIOV_DB_STRIDE;
+	struct liov_doorbell *db;
 	unsigned int qid = reg / 2;
 	bool cq = reg & 1;
 
@@ -317,14 +426,11 @@ void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val)
 		liov_admin_event(inst, LIOV_EVENT_DB_REGISTER);
 		return;
 	}
-	if (cq) {
-		WRITE_ONCE(*inst->cq[qid].db.val, val);
-		if (!inst->cq[qid].lazy)
-			liov_cq_kick(&inst->cq[qid]);
-	} else {
-		WRITE_ONCE(*inst->sq[qid].db.val, val);
-		liov_sq_kick(&inst->sq[qid]);
-	}
+	db = liov_doorbell(inst, 2 * (qid - 1) + cq);
+	WRITE_ONCE(*db->val, val);
+	if (READ_ONCE(db->own))
+		liov_own_forget(inst, qid, cq);
+	liov_doorbell_kick(inst, 2 * (qid - 1) + cq);
 }
 
 /*
@@ -333,12 +439,26 @@ void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val)
  */
 static vm_fault_t liov_doorbell_fault(struct vm_fault *vmf)
 {
-	struct liov_instance *inst = vmf->vma->vm_private_data;
-	unsigned long idx = (vmf->address - vmf->vma->vm_start) >> PAGE_SHIFT;
-	u64 off = ((u64)vmf->vma->vm_pgoff << PAGE_SHIFT) & LIOV_REGION_MASK;
+	struct vm_area_struct *vma = vmf->vma;
+	struct liov_instance *inst = vma->vm_private_data;
+	unsigned long idx = (vmf->address - vma->vm_start) >> PAGE_SHIFT;
+	u64 off = ((u64)vma->vm_pgoff << PAGE_SHIFT) & LIOV_REGION_MASK;
+	struct liov_doorbell *db;
+	unsigned int noio;
+	vm_fault_t ret;
 
 	idx += (off - LIOV_DB_FIRST) >> PAGE_SHIFT;
-	return vmf_insert_page(vmf->vma, vmf->address, liov_doorbell(inst, idx)->page);
+	db = liov_doorbell(inst, idx);
+	mutex_lock(&inst->track.own_lock);
+	noio = memalloc_noio_save();
+	if (db->own)
+		ret = vmf_insert_pfn_prot(vma, vmf->address, db->pfn,
+					  pgprot_noncached(vma->vm_page_prot));
+	else
+		ret = vmf_insert_page(vma, vmf->address, db->page);
+	memalloc_noio_restore(noio);
+	mutex_unlock(&inst->track.own_lock);
+	return ret;
 }
 
 static const struct vm_operations_struct liov_doorbell_vm_ops = {
@@ -366,6 +486,9 @@ int liov_doorbell_mmap(struct liov_instance *inst, struct vm_area_struct *vma)
 	vma->vm_private_data = inst;
 	vma->vm_ops = &liov_doorbell_vm_ops;
 	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP | VM_DONTCOPY);
+	/* Without VM_IO KVM takes only frames that have a struct page. */
+	if (inst->track.own)
+		vm_flags_set(vma, VM_IO);
 
 	mutex_lock(&inst->track.lock);
 	inst->track.mapped = true;
@@ -409,9 +532,9 @@ int liov_doorbell_open(struct liov_instance *inst)
 		}
 		db->val = page_address(db->page);
 		db->tracked = false;
+		db->quiet = false;
+		db->own = false;
 	}
-	for (i = 1; i <= inst->nr_pairs; i++)
-		inst->cq[i].lazy = inst->parent->cq_head == LIOV_CQ_HEAD_LAZY;
 
 	t->closing = false;
 	t->mapped = false;
@@ -429,6 +552,7 @@ int liov_doorbell_open(struct liov_instance *inst)
 			dev_warn(liov_dev(inst), "lightiov: KVM does not offer write tracking (%d); every doorbell will exit to user space\n",
 				 rc);
 	}
+	t->own = liov_can_own(inst);
 	return 0;
 }
 
@@ -468,6 +592,7 @@ void liov_doorbell_init(struct liov_instance *inst)
 	unsigned int i;
 
 	mutex_init(&inst->track.lock);
+	mutex_init(&inst->track.own_lock);
 	INIT_DELAYED_WORK(&inst->track.work, liov_track_work);
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		spin_lock_init(&inst->sq[i].lock);

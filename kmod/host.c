@@ -430,12 +430,11 @@ static bool disk_is_on(struct gendisk *disk, struct device *cdev)
  * @h:    the host
  * @bdev: a block device that the caller holds open
  *
- * Also finds the namespace of a multipath disk (nvmeXnZ under a subsystem), if
- * one of its paths is this controller.
+ * Also finds the namespace of a partition, and that of a multipath disk (nvmeXnZ
+ * under a subsystem), if one of its paths is this controller.
  *
  * Context: may sleep.
- * Return: the NSID, or 0 if @bdev is a partition or no namespace of this
- * controller.
+ * Return: the NSID, or 0 if @bdev is on no namespace of this controller.
  */
 u32 liov_host_nsid_of(struct liov_host *h, struct block_device *bdev)
 {
@@ -443,11 +442,11 @@ u32 liov_host_nsid_of(struct liov_host *h, struct block_device *bdev)
 	struct device *cdev;
 	int nsid = 0;
 
-	if (bdev_is_partition(bdev) || !disk->fops->ioctl)
+	if (!disk->fops->ioctl)
 		return 0;
 	cdev = liov_ctrl_get(h->pdev);
 	if (cdev && disk_is_on(disk, cdev))
-		nsid = disk->fops->ioctl(bdev, BLK_OPEN_READ, NVME_IOCTL_ID, 0);
+		nsid = disk->fops->ioctl(bdev_whole(bdev), BLK_OPEN_READ, NVME_IOCTL_ID, 0);
 	put_device(cdev);
 	return max(nsid, 0);
 }

@@ -33,8 +33,12 @@
 				 NVME_CTRL_ONCS_WRITE_UNCORRECTABLE | \
 				 NVME_CTRL_ONCS_DSM | NVME_CTRL_ONCS_WRITE_ZEROES | \
 				 LIOV_ONCS_VERIFY | LIOV_ONCS_COPY)
-/* Copy formats 0h and 1h; the later ones name other namespaces. */
+/*
+ * Copy formats 0h and 1h; the later ones name other namespaces.  The guard knows
+ * format 0h only.
+ */
 #define LIOV_OCFS_MASK		0x3
+#define LIOV_OCFS_GUARDED	0x1
 
 /* LPA: commands supported and effects (from the hardware), extended data (ours). */
 #define LIOV_LPA_EXT_DATA	BIT(2)
@@ -178,22 +182,69 @@ static u32 liov_nn(const struct liov_ident *id)
 }
 
 /**
+ * liov_identify_oncs() - the optional commands on blocks that a guest is offered
+ * @ctrl:    the hardware's Identify Controller
+ * @guarded: for a guarded instance
+ *
+ * Also makes struct liov_guard, so that what is offered is what passes.
+ *
+ * Return: bits of ONCS.
+ */
+u16 liov_identify_oncs(const struct nvme_id_ctrl *ctrl, bool guarded)
+{
+	u16 ocfs = get_unaligned_le16((const u8 *)ctrl + LIOV_ID_CTRL_OCFS);
+	u16 oncs = le16_to_cpu(ctrl->oncs) & LIOV_ONCS_MASK;
+
+	if (guarded && !(ocfs & LIOV_OCFS_GUARDED))
+		oncs &= ~LIOV_ONCS_COPY;
+	return oncs;
+}
+
+/**
+ * liov_identify_copy() - limits of Copy in the hardware's Identify Namespace
+ * @ns:         the hardware's Identify Namespace
+ * @max:        out: MCL, LBAs of one command
+ * @max_range:  out: MSSRL, LBAs of one source range
+ * @max_ranges: out: MSRC as a count of source ranges
+ */
+void liov_identify_copy(const struct nvme_id_ns *ns, u32 *max, u16 *max_range, u16 *max_ranges)
+{
+	const u8 *copy = (const u8 *)ns + LIOV_ID_NS_COPY;
+
+	*max_range = get_unaligned_le16(copy);
+	*max = get_unaligned_le32(copy + 2);
+	*max_ranges = copy[6] + 1;
+}
+
+/* MDTS counts in powers of two; 0 would say "no limit", but never is that small. */
+static u8 liov_guard_mdts(u32 max_bytes)
+{
+	u8 mdts = 1;
+
+	while (mdts < 31 && (u64)LIOV_GUARD_PAGE_SIZE << (mdts + 1) <= max_bytes)
+		mdts++;
+	return mdts;
+}
+
+/**
  * liov_identify_ctrl() - Identify Controller (CNS 01h) of an instance
  * @data: in: the hardware's 4096 bytes; out: what the guest gets
  * @id:   identity of the instance
  *
  * See section 5.17.2.1.  No optional admin command, one power state, an error log
  * of LIOV_LOG_ERRORS entries, namespace attribute notices; Timestamp is ours and
- * always there.  MDTS is passed on unchanged: its unit is CAP.MPSMIN, so the caller
- * adapts it if the virtual MPSMIN is not the hardware's.
+ * always there.  In direct mode MDTS is passed on unchanged: its unit is CAP.MPSMIN, so
+ * the caller adapts it if the virtual MPSMIN is not the hardware's.  In guarded mode MDTS
+ * and ONCS say what the guard lets pass.
  *
  * Context: caller holds the instance lock.
  */
 void liov_identify_ctrl(void *data, const struct liov_ident *id)
 {
+	const struct liov_guard *g = id->guard;
 	struct nvme_id_ctrl *ctrl = data;
 	u8 *ocfs = (u8 *)data + LIOV_ID_CTRL_OCFS;
-	u16 oncs;
+	u16 oncs, formats;
 
 	liov_keep_only(data, liov_keep_ctrl, ARRAY_SIZE(liov_keep_ctrl));
 
@@ -214,18 +265,118 @@ void liov_identify_ctrl(void *data, const struct liov_ident *id)
 	ctrl->sqes = NVME_NVM_IOSQES << 4 | NVME_NVM_IOSQES;
 	ctrl->cqes = NVME_NVM_IOCQES << 4 | NVME_NVM_IOCQES;
 	ctrl->nn = cpu_to_le32(liov_nn(id));
-	oncs = le16_to_cpu(ctrl->oncs) & LIOV_ONCS_MASK;
+	oncs = g ? g->oncs : liov_identify_oncs(ctrl, false);
+	formats = get_unaligned_le16(ocfs) & (g ? LIOV_OCFS_GUARDED : LIOV_OCFS_MASK);
+	put_unaligned_le16(oncs & LIOV_ONCS_COPY ? formats : 0, ocfs);
+	if (g)
+		ctrl->mdts = liov_guard_mdts(g->max_bytes);
 	if (id->vs >= NVME_VS(1, 3, 0))
 		oncs |= NVME_CTRL_ONCS_TIMESTAMP;
 	ctrl->oncs = cpu_to_le16(oncs);
-	if (oncs & LIOV_ONCS_COPY)
-		put_unaligned_le16(get_unaligned_le16(ocfs) & LIOV_OCFS_MASK, ocfs);
-	else
-		put_unaligned_le16(0, ocfs);
 	/* a flush of all namespaces would be one of everybody's; bits from 1.4 on */
 	ctrl->vwc &= NVME_CTRL_VWC_PRESENT;
 	if (id->vs >= NVME_VS(1, 4, 0))
 		ctrl->vwc |= LIOV_VWC_NO_BROADCAST;
+}
+
+static u32 liov_gcd(u32 a, u32 b)
+{
+	while (b) {
+		u32 rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+/*
+ * Boundaries that atomic writes must not cross lie at NABO and every NABSN + 1
+ * (NABSPF + 1) LBAs from there; 0 in either says that there are none (NVM Command Set
+ * 1.0 section 2.1.4.3).  There is one NABO for both, so of two sizes their greatest common
+ * divisor is taken: more boundaries than there are promise less, which is safe.
+ */
+static void liov_move_boundaries(struct nvme_id_ns *ns, u64 first)
+{
+	u32 nabsn = le16_to_cpu(ns->nabsn), nabspf = le16_to_cpu(ns->nabspf);
+	u32 size, phase;
+	u16 most;
+
+	if (!nabsn && !nabspf) {
+		ns->nabo = 0;
+		return;
+	}
+	size = liov_gcd(nabsn ? nabsn + 1 : 0, nabspf ? nabspf + 1 : 0);
+	if (size == 1) {
+		/* A boundary at each LBA cannot be said; at every other one is no better. */
+		size = 2;
+		ns->nawun = 0;
+		ns->nawupf = 0;
+		ns->nacwu = 0;
+	}
+	phase = le16_to_cpu(ns->nabo) % size;
+	most = size - 1;
+	ns->nabo = cpu_to_le16((phase + size - first % size) % size);
+	if (nabsn) {
+		ns->nabsn = cpu_to_le16(most);
+		ns->nawun = cpu_to_le16(min(le16_to_cpu(ns->nawun), most));
+		ns->nacwu = cpu_to_le16(min(le16_to_cpu(ns->nacwu), most));
+	}
+	if (nabspf) {
+		ns->nabspf = cpu_to_le16(most);
+		ns->nawupf = cpu_to_le16(min(le16_to_cpu(ns->nawupf), most));
+	}
+}
+
+/* Hints that count from LBA 0 are dropped where the backing is not aligned to them. */
+static void liov_move_hints(struct nvme_id_ns *ns, u64 first)
+{
+	u32 noiob = le16_to_cpu(ns->noiob);
+
+	if (noiob && first % noiob)
+		ns->noiob = 0;
+	if (first % (le16_to_cpu(ns->npwg) + 1) || first % (le16_to_cpu(ns->npwa) + 1) ||
+	    first % (le16_to_cpu(ns->npdg) + 1) || first % (le16_to_cpu(ns->npda) + 1)) {
+		ns->nsfeat &= ~LIOV_NSFEAT_OPTPERF;
+		ns->npwg = 0;
+		ns->npwa = 0;
+		ns->npdg = 0;
+		ns->npda = 0;
+		ns->nows = 0;
+	}
+}
+
+/*
+ * A guarded instance's namespace: the size of the backing, all of it allocated; one format,
+ * the present one, which has neither metadata nor protection.
+ */
+static void liov_guard_ns(struct nvme_id_ns *ns, const struct liov_guard *g)
+{
+	u64 nlb = READ_ONCE(g->nlb);
+	u8 *copy = (u8 *)ns + LIOV_ID_NS_COPY;
+
+	ns->nsze = cpu_to_le64(nlb);
+	ns->ncap = ns->nsze;
+	ns->nuse = ns->nsze;
+	/* 128 bits */
+	put_unaligned_le64(nlb << g->lba_shift, ns->nvmcap);
+	put_unaligned_le64(g->lba_shift ? nlb >> (64 - g->lba_shift) : 0, ns->nvmcap + 8);
+	ns->nsfeat &= ~NVME_NS_FEAT_THIN;
+	liov_move_boundaries(ns, g->first);
+	liov_move_hints(ns, g->first);
+
+	put_unaligned_le16(g->max_copy_range, copy);
+	put_unaligned_le32(g->max_copy, copy + 2);
+	copy[6] = g->max_copy_ranges ? g->max_copy_ranges - 1 : 0;
+
+	ns->nlbaf = 0;
+	ns->flbas = 0;
+	ns->mc = 0;
+	ns->dpc = 0;
+	ns->dps = 0;
+	*((u8 *)ns + LIOV_ID_NS_NULBAF) = 0;
+	memset(ns->lbaf, 0, sizeof(ns->lbaf));
+	ns->lbaf[0].ds = g->lba_shift;
 }
 
 /**
@@ -233,10 +384,9 @@ void liov_identify_ctrl(void *data, const struct liov_ident *id)
  * @data: in: the hardware's 4096 bytes for the backing; out: what the guest gets
  * @id:   identity of the instance
  *
- * Size, formats, atomicity and limits are the hardware's; a namespace is private to
- * one controller, without reservations, sets, endurance or ANA groups.  If the
- * backing is an LBA range, the caller sets NSZE, NCAP and NUSE to its size, NVMCAP
- * to its bytes and moves NABO, all of which count from the physical LBA 0.
+ * Atomicity and limits are the hardware's, in direct mode size and formats too; a
+ * namespace is private to one controller, without reservations, sets, endurance or ANA
+ * groups.
  *
  * Context: caller holds the instance lock.
  */
@@ -248,6 +398,8 @@ void liov_identify_ns(void *data, const struct liov_ident *id)
 
 	ns->nsfeat &= LIOV_NSFEAT_MASK;
 	ns->nsattr &= NVME_NS_ATTR_RO;
+	if (id->guard)
+		liov_guard_ns(ns, id->guard);
 	liov_nguid(ns->nguid, &id->uuid);
 	/* EUI64 and NGUID are reserved before 1.1 and 1.2; harmless there */
 	liov_eui64(ns->eui64, &id->uuid);
@@ -390,7 +542,9 @@ enum liov_identify_src liov_identify_route(const struct nvme_command *c,
 	case NVME_ID_CNS_CS_NS:
 		if (c->identify.csi != NVME_CSI_NVM)
 			break;
-		return liov_route_ns(id, nsid, LIOV_IDENTIFY_PASS, status);
+		/* in guarded mode no format is extended: all zero */
+		return liov_route_ns(id, nsid, id->guard ? LIOV_IDENTIFY_NS_ZERO :
+				     LIOV_IDENTIFY_PASS, status);
 	case NVME_ID_CNS_CS_CTRL:
 		if (c->identify.csi != NVME_CSI_NVM)
 			break;

@@ -9,8 +9,6 @@
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
-#include <linux/blkdev.h>
-#include <linux/file.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -19,79 +17,38 @@
 /* The newest version whose mandatory parts we have; older drives say so. */
 #define LIOV_VS_MAX	NVME_VS(1, 4, 0)
 
-/* ---- backing ---- */
-
-static void liov_backing_put(struct liov_instance *inst)
-{
-	if (inst->backing)
-		bdev_fput(inst->backing);
-	kfree(inst->backing_path);
-	inst->backing = NULL;
-	inst->backing_path = NULL;
-	inst->nsid = 0;
-}
-
 /**
- * liov_instance_set_backing() - claim the block device an instance stores on
+ * liov_instance_set_mode() - choose direct or guarded mode
  * @inst: instance, not open
- * @path: block device path, or an empty string to release the present one
+ * @name: "guarded" or "direct"
  *
- * Direct mode gives the guest the hardware's own namespace, so the device must
- * be a whole namespace of this controller.  It is opened exclusively: mounted
- * or otherwise held devices are refused, and so are two instances on one.
- * May sleep.
- *
- * Return: 0, -EBUSY (open, or the device is held), -EINVAL (not a namespace of
- * this controller), or what opening the device said.
+ * May sleep.  Return: 0, -EINVAL (no such mode), -EBUSY (open) or -EPERM
+ * (direct mode is not allowed).
  */
-int liov_instance_set_backing(struct liov_instance *inst, const char *path)
+int liov_instance_set_mode(struct liov_instance *inst, const char *name)
 {
-	struct file *file;
-	char *name;
+	const struct liov_mode_ops *mode;
 	int rc = 0;
-	u32 nsid;
 
+	if (sysfs_streq(name, liov_guarded_ops.name)) {
+		mode = &liov_guarded_ops;
+	} else if (sysfs_streq(name, liov_direct_ops.name)) {
+		mode = &liov_direct_ops;
+	} else {
+		dev_err(liov_dev(inst), "lightiov: no such mode; write guarded or direct\n");
+		return -EINVAL;
+	}
+	if (mode == &liov_direct_ops && !liov_allow_direct) {
+		dev_err(liov_dev(inst), "lightiov: direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
+		return -EPERM;
+	}
 	mutex_lock(&inst->lock);
 	if (inst->is_open) {
-		dev_err(liov_dev(inst), "lightiov: the backing cannot be changed while a VM uses this device\n");
+		dev_err(liov_dev(inst), "lightiov: the mode cannot be changed while a VM uses this device\n");
 		rc = -EBUSY;
-		goto out;
+	} else {
+		inst->mode = mode;
 	}
-	if (!*path) {
-		liov_backing_put(inst);
-		goto out;
-	}
-	name = kstrdup(path, GFP_KERNEL);
-	if (!name) {
-		rc = -ENOMEM;
-		goto out;
-	}
-	file = bdev_file_open_by_path(path, BLK_OPEN_READ | BLK_OPEN_WRITE, inst, NULL);
-	if (IS_ERR(file)) {
-		rc = PTR_ERR(file);
-		dev_err(liov_dev(inst), "lightiov: cannot claim %s (%d)%s\n", path, rc,
-			rc == -EBUSY ? "; it is mounted or in use, release it first" :
-			rc == -ENOENT ? "; no such device" : "");
-		goto err_name;
-	}
-	nsid = liov_host_nsid_of(inst->parent->host, file_bdev(file));
-	if (!nsid) {
-		dev_err(liov_dev(inst), "lightiov: %s is not a whole namespace of %s; direct mode needs one\n",
-			path, pci_name(inst->parent->host->pdev));
-		rc = -EINVAL;
-		goto err_file;
-	}
-	liov_backing_put(inst);
-	inst->backing = file;
-	inst->backing_path = name;
-	inst->nsid = nsid;
-	goto out;
-
-err_file:
-	bdev_fput(file);
-err_name:
-	kfree(name);
-out:
 	mutex_unlock(&inst->lock);
 	return rc;
 }
@@ -113,11 +70,16 @@ const char *liov_instance_state(struct liov_instance *inst)
 	return READ_ONCE(inst->regs.csts) & NVME_CSTS_RDY ? "enabled" : "open";
 }
 
-/*
- * Takes everything from the hardware.  If a queue cannot be deleted, a reset
- * of the controller is the only fence left.
+/**
+ * liov_instance_quiesce() - take everything from the hardware
+ * @inst: instance; the caller holds its lock
+ *
+ * If a queue cannot be deleted, a reset of the controller is the only fence
+ * left.  May sleep for long.
+ *
+ * Return: 0, or an error: the hardware may still use guest memory.
  */
-static int liov_instance_quiesce(struct liov_instance *inst)
+int liov_instance_quiesce(struct liov_instance *inst)
 {
 	struct liov_parent *p = inst->parent;
 	u64 gen = READ_ONCE(p->gen);
@@ -134,14 +96,20 @@ static int liov_instance_quiesce(struct liov_instance *inst)
 	return liov_queues_stop(inst);
 }
 
-/*
- * No fence could be had: what the hardware may still reach is given up for
- * good.  VFIO must get its pins back all the same.
+/**
+ * liov_instance_abandon() - no fence could be had
+ * @inst: instance; the caller holds its lock
+ *
+ * What the hardware may still reach is given up for good.  VFIO must get its
+ * pins back all the same.
  */
-static void liov_instance_abandon(struct liov_instance *inst)
+void liov_instance_abandon(struct liov_instance *inst)
 {
-	liov_mem_leak(inst);
+	lockdep_assert_held(&inst->lock);
+	inst->leaking = true;
+	inst->mode->leak(inst);
 	liov_queues_abandon(inst);
+	inst->leaking = false;
 }
 
 static int liov_instance_disable(struct liov_instance *inst)
@@ -158,23 +126,23 @@ static int liov_instance_disable(struct liov_instance *inst)
 /**
  * liov_instance_function_reset() - FLR, or VFIO_DEVICE_RESET
  * @inst:	  open instance; the caller holds its lock
- * @drop_windows: by VFIO: the next guest asks for its own.  Over an FLR they
+ * @drop_pins:    by VFIO: the next guest pins its own.  Over an FLR windows
  *		  stay, since the guest's DMA offset lives in its device
  *		  structure, which an FLR does not touch.
  *
  * May sleep.
  */
-void liov_instance_function_reset(struct liov_instance *inst, bool drop_windows)
+void liov_instance_function_reset(struct liov_instance *inst, bool drop_pins)
 {
 	int rc;
 
 	lockdep_assert_held(&inst->lock);
 	liov_mem_cancel(inst);
 	rc = liov_instance_disable(inst);
-	if (rc && drop_windows)
+	if (rc && drop_pins)
 		liov_instance_abandon(inst);
-	else if (drop_windows)
-		liov_mem_release(inst);
+	else if (drop_pins)
+		inst->mode->release(inst);
 	liov_regs_function_reset(&inst->regs);
 	liov_pci_function_reset(&inst->pci);
 	memset(inst->msix_bar, 0, sizeof(inst->msix_bar));
@@ -205,8 +173,8 @@ void liov_instance_master_changed(struct liov_instance *inst)
  * @inst: instance
  *
  * From the stopping hook, with pool_lock held; takes only the queues'
- * spinlocks.  From here on no doorbell reaches the hardware.  The guest sees a
- * fatal status and resets its controller.
+ * spinlocks and liov_track.own_lock.  From here on no doorbell reaches the
+ * hardware.  The guest sees a fatal status and resets its controller.
  */
 void liov_instance_hw_lost(struct liov_instance *inst)
 {
@@ -226,6 +194,7 @@ void liov_instance_hw_lost(struct liov_instance *inst)
 		cq->live = false;
 		spin_unlock(&cq->lock);
 	}
+	liov_doorbell_revoke(inst);
 	if (had_queues) {
 		WRITE_ONCE(inst->fatal, true);
 		/* A driver that listens resets its controller at once. */
@@ -290,24 +259,14 @@ void liov_instance_reg_write(struct liov_instance *inst, u32 off, u64 val,
  * @iova: guest-physical start
  * @len: bytes
  *
- * If hardware may use any of it, its queues go first; the guest then finds a
- * fatal status.  May sleep.
+ * May sleep.
  */
 void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len)
 {
 	if (!len)
 		return;
 	mutex_lock(&inst->lock);
-	if (liov_mem_mapping(inst, iova, len))
-		liov_mem_cancel(inst);
-	if (liov_mem_overlaps(inst, iova, len)) {
-		if (inst->regs.csts & NVME_CSTS_RDY)
-			liov_regs_set_fatal(&inst->regs);
-		if (liov_instance_quiesce(inst))
-			liov_instance_abandon(inst);
-		else
-			liov_mem_unmap_range(inst, iova, len);
-	}
+	inst->mode->unmap(inst, iova, len);
 	mutex_unlock(&inst->lock);
 }
 
@@ -332,7 +291,8 @@ static void liov_instance_model_init(struct liov_instance *inst)
 	};
 
 	liov_regs_init(&inst->regs, &cfg);
-	liov_pci_init(&inst->pci, &ids, inst->nr_vectors, LIGHTIOV_FLAG_DIRECT);
+	liov_pci_init(&inst->pci, &ids, inst->nr_vectors,
+		      inst->mode == &liov_direct_ops ? LIGHTIOV_FLAG_DIRECT : 0);
 
 	memset(&inst->queues, 0, sizeof(inst->queues));
 	inst->queues.nr_pairs = inst->nr_pairs;
@@ -340,14 +300,15 @@ static void liov_instance_model_init(struct liov_instance *inst)
 	inst->queues.mqes = cfg.mqes;
 	inst->queues.page_size = 1U << (12 + cfg.mps);
 
-	inst->ident.nsid = inst->nsid;
+	inst->ident.nsid = inst->mode == &liov_direct_ops ? inst->backing.nsid : inst->guard.nsid;
 	inst->ident.nr_pairs = inst->nr_pairs;
 	inst->ident.vs = cfg.vs;
 	inst->ident.cntlid = 1;
+	inst->ident.guard = inst->mode == &liov_direct_ops ? NULL : &inst->guard;
 
 	memset(&inst->log, 0, sizeof(inst->log));
 	memset(inst->msix_bar, 0, sizeof(inst->msix_bar));
-	liov_features_init(&inst->features, inst->nr_pairs, inst->nsid, inst->parent->vwc,
+	liov_features_init(&inst->features, inst->nr_pairs, inst->ident.nsid, inst->parent->vwc,
 			   inst->parent->id);
 	liov_admin_reset(inst);
 	inst->fatal = false;
@@ -364,23 +325,19 @@ int liov_instance_open(struct liov_instance *inst)
 	int rc;
 
 	mutex_lock(&inst->lock);
-	if (!liov_allow_direct) {
-		dev_err(liov_dev(inst), "lightiov: direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
-		rc = -EPERM;
-		goto out;
-	}
-	if (!inst->backing) {
-		dev_err(liov_dev(inst), "lightiov: no backing; write a namespace's path (/dev/nvme0n1) to lightiov/backing\n");
+	if (!inst->backing.file) {
+		dev_err(liov_dev(inst), "lightiov: no backing; write a block device's path (/dev/nvme0n1) to lightiov/backing\n");
 		rc = -ENODEV;
 		goto out;
 	}
-	rc = liov_mem_check_iommu(inst->parent, liov_dev(inst));
+	rc = inst->mode->check(inst);
 	if (rc)
 		goto out;
 	liov_instance_model_init(inst);
 	rc = liov_doorbell_open(inst);
 	if (rc)
 		goto out;
+	inst->mode->open(inst);
 	inst->is_open = true;
 out:
 	mutex_unlock(&inst->lock);
@@ -401,7 +358,7 @@ void liov_instance_close(struct liov_instance *inst)
 	liov_mem_cancel(inst);
 	if (liov_instance_disable(inst))
 		liov_instance_abandon(inst);
-	liov_mem_release(inst);
+	inst->mode->release(inst);
 	mutex_unlock(&inst->lock);
 
 	liov_admin_stop(inst);
@@ -435,7 +392,10 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	liov_irq_init(inst);
 	liov_doorbell_init(inst);
 	liov_mem_init(inst);
+	liov_gmem_init(inst);
+	liov_guarded_init(inst);
 	liov_admin_init(inst);
+	inst->mode = &liov_guarded_ops;
 	rc = uuid_parse(dev_name(&mdev->dev), &inst->ident.uuid);
 	if (rc)
 		goto err_put;

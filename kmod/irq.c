@@ -5,8 +5,9 @@
  *
  * Each completion queue gets a hardware vector of its own while there are
  * some; when they run short it joins the least loaded one of this controller.
- * On a shared vector only queues with a new entry are signalled, or a guest
- * that idles beside a busy one would see its interrupt disabled as spurious.
+ * On a shared vector only queues with a new entry are signalled (liov_mode_ops
+ * .cq_irq), or a guest that idles beside a busy one would see its interrupt
+ * disabled as spurious.
  *
  * Locks: liov_parent.irq_lock for what is attached to what (slow path).  The
  * handler takes liov_vector.lock and the liov_virq.lock of the queue it
@@ -42,57 +43,15 @@ void liov_virq_signal(struct liov_instance *inst, unsigned int vector)
 	spin_unlock_irqrestore(&v->lock, flags);
 }
 
-/*
- * Finds where the hardware will post next: entries written in the current lap
- * have one phase, those after them the other.  Exact for any history, because
- * the ring is zero when the queue is made (NVMe Base 2.0 section 3.3.1.2).
- */
-static void liov_cq_resync(struct liov_cq *cq)
-{
-	u8 first = le16_to_cpu(READ_ONCE(cq->ring[0].status)) & 1;
-	u32 i;
-
-	for (i = 1; i < cq->depth; i++) {
-		if ((le16_to_cpu(READ_ONCE(cq->ring[i].status)) & 1) != first)
-			break;
-	}
-	cq->peek = i == cq->depth ? 0 : i;
-	cq->peek_phase = i == cq->depth ? !first : first;
-}
-
-static bool liov_cq_has_new(struct liov_cq *cq)
-{
-	u32 budget = cq->depth;
-	bool found = false;
-
-	while (budget--) {
-		u16 status = le16_to_cpu(READ_ONCE(cq->ring[cq->peek].status));
-
-		if ((status & 1) != cq->peek_phase)
-			break;
-		found = true;
-		if (++cq->peek == cq->depth) {
-			cq->peek = 0;
-			cq->peek_phase ^= 1;
-		}
-	}
-	return found;
-}
-
 static irqreturn_t liov_vector_irq(int irq, void *data)
 {
 	struct liov_vector *vec = data;
 	struct liov_cq *cq;
 
 	spin_lock(&vec->lock);
-	if (vec->nr_cqs == 1) {
-		cq = list_first_entry(&vec->cqs, struct liov_cq, vec_node);
-		liov_virq_signal(cq->inst, cq->vector);
-	} else {
-		list_for_each_entry(cq, &vec->cqs, vec_node) {
-			if (liov_cq_has_new(cq))
-				liov_virq_signal(cq->inst, cq->vector);
-		}
+	list_for_each_entry(cq, &vec->cqs, vec_node) {
+		if (cq->inst->mode->cq_irq(cq, vec->nr_cqs == 1))
+			liov_virq_signal(cq->inst, cq->vector);
 	}
 	spin_unlock(&vec->lock);
 	return IRQ_HANDLED;
@@ -102,13 +61,14 @@ static irqreturn_t liov_vector_irq(int irq, void *data)
  * Posted interrupts: where the CPU has them, KVM lets the device's interrupt
  * go straight to the vCPU.  Only for a vector that serves one queue.  Failure
  * (no consumer support, two queues on one guest vector) costs speed only.
+ * Never in guarded mode, whose completions the handler has to copy.
  */
 static void liov_bypass_start(struct liov_cq *cq)
 {
 	struct eventfd_ctx *trigger = cq->inst->virq[cq->vector].trigger;
 
 	lockdep_assert_held(&cq->inst->parent->irq_lock);
-	if (cq->bypass || !cq->vec || cq->vec->nr_cqs != 1 || !trigger)
+	if (!cq->inst->mode->bypass || cq->bypass || !cq->vec || cq->vec->nr_cqs != 1 || !trigger)
 		return;
 	memset(&cq->producer, 0, sizeof(cq->producer));
 	cq->bypass = !liov_irq_bypass_register(&cq->producer, trigger,
@@ -211,10 +171,12 @@ int liov_irq_attach(struct liov_cq *cq)
 	if (vec->nr_cqs == 1) {
 		/* Becomes shared: from here on its queue is looked at. */
 		other = list_first_entry(&vec->cqs, struct liov_cq, vec_node);
-		liov_cq_resync(other);
+		if (other->inst->mode->cq_shared)
+			other->inst->mode->cq_shared(other);
 		liov_virq_signal(other->inst, other->vector);
 	}
-	liov_cq_resync(cq);
+	if (cq->inst->mode->cq_shared)
+		cq->inst->mode->cq_shared(cq);
 	list_add_tail(&cq->vec_node, &vec->cqs);
 	vec->nr_cqs++;
 	spin_unlock_irq(&vec->lock);

@@ -5,13 +5,16 @@
  * Documentation/concurrency.rst; in short, outermost first:
  *
  *   liov_instance.lock      one instance's slow path (registers, admin, queues)
+ *   liov_sq.submit          guarded: who reads the guest's SQ
  *   liov_track.lock         its tracked doorbell pages (inside KVM's slots_lock)
  *   liov_mem.lock           its windows
+ *   liov_gmem.lock          guarded: pinning of its guest memory
  *   section of the gate     liov_host_enter() .. liov_host_leave()
  *   liov_parent.pool_lock   qids, list of instances
  *   liov_parent.irq_lock    hardware vectors and eventfds
  *   spinlocks of the fast path: liov_sq.lock, inside it liov_cq.lock;
- *                           liov_vector.lock, inside it liov_virq.lock
+ *                           liov_vector.lock, inside it liov_gcq.lock or
+ *                           liov_virq.lock
  *
  * The reset hooks (liov_parent_stopping) take pool_lock and below only, so
  * nothing may wait for the gate while holding those.
@@ -32,6 +35,7 @@
 #include <linux/vfio.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 #include <asm/kvm_page_track.h>
 
 #include "host.h"
@@ -41,13 +45,82 @@
 #define LIOV_AERL		3	/* 0's based, as in Identify Controller */
 #define LIOV_ADMIN_WAIT_MS	60000	/* as long as nvme's own admin timeout */
 
+/*
+ * No pin this long after VFIO took memory away: type1 looks again for pins
+ * that are left, and takes the host down after some tries.  Far longer than it
+ * needs from our callback to that look.
+ */
+#define LIOV_QUIET_MS		20
+
 /* VFIO regions: index in the upper bits of the file offset, as vfio-pci does. */
 #define LIOV_REGION_SHIFT	40
 #define LIOV_REGION_OFFSET(i)	((u64)(i) << LIOV_REGION_SHIFT)
 #define LIOV_REGION_MASK	(LIOV_REGION_OFFSET(1) - 1)
 
+struct liov_cq;
+struct liov_gcq;
+struct liov_gsq;
 struct liov_instance;
 struct liov_parent;
+struct liov_sq;
+
+/**
+ * struct liov_ring - where the hardware finds a ring
+ * @bus:   its bus address
+ * @depth: entries
+ */
+struct liov_ring {
+	dma_addr_t	bus;
+	u32		depth;
+};
+
+/**
+ * struct liov_mode_ops - how a ring is made and what a doorbell does
+ * @name:         as in the attribute "mode"
+ * @check:        may this instance be opened in this mode now?  Says why not
+ * @open:         after @check and liov_instance_model_init()
+ * @cq_make_ring: a completion queue's ring for the hardware; 0, or a status for
+ *                the guest or a negative errno
+ * @cq_free_ring: undo; the hardware no longer uses it
+ * @sq_make_ring: likewise for a submission queue
+ * @sq_free_ring: likewise
+ * @sq_kick:      the guest may have moved the tail.  Typically in a vCPU thread
+ * @cq_kick:      the guest may have moved the head, of a queue that is not lazy
+ * @cq_irq:       the hardware's vector of this queue fired, which it has @alone
+ *                or shares; true if the guest gets an interrupt.  Hard
+ *                interrupt, under liov_vector.lock
+ * @cq_shared:    its vector is shared from now on; under liov_vector.lock; may
+ *                be NULL
+ * @abort:        Abort of a command on I/O queue @sqid; an NVMe status
+ * @unmap:        VFIO takes [iova, iova + len) away
+ * @release:      the hardware let go: drop all pins
+ * @leak:         it did not: keep the pages for ever
+ * @bypass:       the hardware's interrupt may go straight to a vCPU
+ * @always_irq:   hardware queues interrupt also when the guest polls
+ *
+ * All but the kicks and @cq_irq run under liov_instance.lock.
+ */
+struct liov_mode_ops {
+	const char *name;
+	int (*check)(struct liov_instance *inst);
+	void (*open)(struct liov_instance *inst);
+	int (*cq_make_ring)(struct liov_cq *cq, const struct nvme_command *c,
+			    struct liov_ring *ring);
+	void (*cq_free_ring)(struct liov_cq *cq);
+	int (*sq_make_ring)(struct liov_sq *sq, const struct nvme_command *c,
+			    struct liov_ring *ring);
+	void (*sq_free_ring)(struct liov_sq *sq);
+	void (*sq_kick)(struct liov_sq *sq);
+	void (*cq_kick)(struct liov_cq *cq);
+	bool (*cq_irq)(struct liov_cq *cq, bool alone);
+	void (*cq_shared)(struct liov_cq *cq);
+	u16 (*abort)(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result);
+	void (*unmap)(struct liov_instance *inst, u64 iova, u64 len);
+	void (*release)(struct liov_instance *inst);
+	void (*leak)(struct liov_instance *inst);
+	bool bypass;
+	bool always_irq;
+};
 
 /**
  * struct liov_virq - one MSI-X vector of an instance
@@ -85,11 +158,30 @@ struct liov_vector {
  * @page:    zeroed RAM; the guest maps it under KVM
  * @val:     its first word, where the guest stores
  * @tracked: KVM reports stores to it; under liov_track.lock
+ * @quiet:   KVM shall not report stores to it; written under liov_instance.lock
+ *           and liov_track.lock
+ * @own:     the guest maps the drive's own register, in frame @pfn, instead of
+ *           @page; under liov_track.own_lock
  */
 struct liov_doorbell {
 	struct page	*page;
 	u32		*val;
 	bool		tracked;
+	bool		quiet;
+	bool		own;
+	unsigned long	pfn;
+};
+
+/**
+ * struct liov_ring_map - a guest's ring, pinned and mapped into the kernel
+ * @va:     mapping; NULL when there is none
+ * @gpa:    guest-physical start
+ * @npages: pages
+ */
+struct liov_ring_map {
+	void	*va;
+	u64	gpa;
+	u32	npages;
 };
 
 /**
@@ -109,9 +201,14 @@ struct liov_doorbell {
  * @hw_db:     the hardware's doorbell
  * @head:      last value written to @hw_db
  * @live:      doorbells may be forwarded; under @lock
- * @ring:      kernel mapping of the guest's ring, to look for new entries
+ * @ring:      kernel mapping of the guest's ring: direct mode looks for new
+ *             entries, guarded mode writes them
+ * @ring_map:  the pins behind it
  * @peek:      next entry to look at, @peek_phase the phase it will have;
  *             under liov_vector.lock, valid while the vector is shared
+ * @g:         guarded mode's part; see guarded.c
+ * @starved:   guarded mode: some SQ waits for room
+ * @turn:      guarded mode: which of them goes first next time
  */
 struct liov_cq {
 	spinlock_t		lock;	/* @live, @lazy, @head, the hardware's doorbell */
@@ -135,11 +232,40 @@ struct liov_cq {
 	struct list_head	vec_node;
 	struct irq_bypass_producer producer;
 	struct nvme_completion	*ring;
-	u64			ring_gpa;
-	u32			ring_pages;
+	struct liov_ring_map	ring_map;
 	u32			peek;
 	u8			peek_phase;
+	struct liov_gcq		*g;
+	bool			starved;
+	unsigned int		turn;
 } ____cacheline_aligned_in_smp;
+
+/*
+ * Latency of guarded commands, from the doorbell to the guest's completion
+ * entry: bucket n counts those below 2^n us, the last one all others.
+ */
+#define LIOV_LATENCY_BUCKETS	24
+
+/**
+ * struct liov_sq_stats - what the guarded mode counts of one submission queue
+ * @commands:  accepted, by kind; @bytes likewise
+ * @refused:   by reason, see enum liov_refusal
+ * @held_back: times that commands had to wait in the guest's ring
+ * @completed: by the hardware; @errors of them with a status
+ * @latency:   see LIOV_LATENCY_BUCKETS
+ *
+ * @commands to @held_back are written under liov_sq.submit, the others under
+ * liov_gcq.lock; each is read without a lock.  They outlive the queue.
+ */
+struct liov_sq_stats {
+	u64	commands[LIOV_NR_IO_CLASSES];
+	u64	bytes[LIOV_NR_IO_CLASSES];
+	u64	refused[LIOV_NR_REFUSALS];
+	u64	held_back;
+	u64	completed ____cacheline_aligned_in_smp;
+	u64	errors;
+	u64	latency[LIOV_LATENCY_BUCKETS];
+};
 
 /**
  * struct liov_sq - an I/O submission queue of an instance
@@ -149,6 +275,14 @@ struct liov_cq {
  * @cq:    where its completions go
  * @rings: doorbell writes to the hardware
  * @bad_doorbells: values refused
+ * @starved: guarded mode: commands wait in the guest's ring; set under @submit
+ * @submit: guarded mode: serialises readers of the guest's ring; @g is set and
+ *          cleared under it.  May be held while memory is pinned
+ * @g:      guarded mode's part; see guarded.c
+ * @work:   guarded mode: goes on with commands that were held back
+ * @ring_tries: guarded mode: how often its rings were not found again in a row;
+ *          under @submit
+ * @stats:  guarded mode's counters
  * For the rest see struct liov_cq.
  */
 struct liov_sq {
@@ -166,6 +300,13 @@ struct liov_sq {
 	u16			hwqid;
 	bool			made;
 	u64			gen;
+
+	bool			starved;
+	struct mutex		submit;	/* the guest's ring, @g */
+	struct liov_gsq		*g;
+	struct delayed_work	work;
+	unsigned int		ring_tries;
+	struct liov_sq_stats	stats;
 } ____cacheline_aligned_in_smp;
 
 /**
@@ -175,6 +316,8 @@ struct liov_sq {
  * @lock:       liov_doorbell.tracked and @base_gfn; KVM's slots_lock may be
  *              held outside it, never taken inside
  * @base_gfn:   guest frame of the first I/O doorbell while tracked
+ * @own:        the drive's own doorbell pages may be mapped; fixed at open
+ * @own_lock:   liov_doorbell.own, against page faults; a leaf
  * @mapped:     user space has mapped doorbell pages
  * @closing:    no more adding
  * @work:       adds what is not tracked, then rescans
@@ -184,9 +327,11 @@ struct liov_sq {
 struct liov_track {
 	struct kvm_page_track_notifier_node node;
 	bool			registered;
+	bool			own;
 	bool			mapped;
 	bool			closing;
 	struct mutex		lock;	/* what is tracked where */
+	struct mutex		own_lock; /* what a page fault finds */
 	gfn_t			base_gfn;
 	struct delayed_work	work;
 	unsigned int		delay_ms;
@@ -235,6 +380,26 @@ struct liov_mem {
 	} req;
 };
 
+/**
+ * struct liov_gmem - guest memory of a guarded instance
+ * @steps:    struct liov_step by guest-physical address >> LIOV_STEP_SHIFT;
+ *            looked up without a lock, entries go only when no command is
+ *            outstanding and every liov_sq.submit is held
+ * @lock:     adding to @steps
+ * @pinned:   bytes pinned, without the rings
+ * @faults:   steps and pages pinned so far
+ * @failures: pins refused
+ * @quiet_until: jiffies; no new pin before (see liov_gmem_unmap())
+ */
+struct liov_gmem {
+	struct xarray		steps;
+	struct mutex		lock;	/* pinning */
+	u64			pinned;
+	u64			faults;
+	u64			failures;
+	unsigned long		quiet_until;
+};
+
 /* Events waiting to become asynchronous event completions. */
 enum liov_event {
 	LIOV_EVENT_DB_REGISTER,	/* write to a doorbell of no queue */
@@ -270,9 +435,35 @@ struct liov_admin {
 };
 
 /**
+ * struct liov_backing - what an instance stores on
+ * @node:  liov_parent.backings, under pool_lock, while @file is set
+ * @file:  the claimed namespace or partition; NULL when there is none
+ * @text:  as written to the attribute
+ * @nsid:  the hardware's namespace
+ * @first: first LBA in it
+ * @nlb:   LBAs
+ * @lba_shift: log2 of the bytes of an LBA
+ * @whole: it is the whole namespace
+ */
+struct liov_backing {
+	struct list_head	node;
+	struct file		*file;
+	char			*text;
+	u32			nsid;
+	u64			first;
+	u64			nlb;
+	u8			lba_shift;
+	bool			whole;
+};
+
+/**
  * struct liov_instance - one mdev: a virtual controller
  * @lock:   everything of the slow path below it
+ * @mode:   direct or guarded; changes only while not open
+ * @guard:  guarded: what its commands may reach
+ * @gmem:   guarded: its guest memory
  * @qids_lost: the hardware did not give up some queues: never use them again
+ * @leaking: no fence could be had: what the hardware may use is not freed
  * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
  *          the guest resets.  Set by the reset hooks without @lock.
  */
@@ -291,9 +482,10 @@ struct liov_instance {
 	u16			nr_vectors;
 	u16			hwqid[LIOV_MAX_PAIRS + 1];
 	bool			qids_lost;
-	struct file		*backing;	/* claimed block device */
-	char			*backing_path;
-	u32			nsid;
+	bool			leaking;
+	const struct liov_mode_ops *mode;
+	struct liov_backing	backing;
+	struct liov_guard	guard;	/* guarded: constant while open, but nlb */
 
 	struct liov_pci		pci;
 	struct liov_regs	regs;
@@ -303,6 +495,7 @@ struct liov_instance {
 	struct liov_log_state	log;
 	struct liov_admin	admin;
 	struct liov_mem		mem;
+	struct liov_gmem	gmem;
 	struct liov_track	track;
 	u8			msix_bar[LIOV_MSIX_BAR_SIZE];
 
@@ -330,7 +523,8 @@ enum liov_cq_head_mode {
  * @gen:       counts controller disables: a queue made in an older generation
  *             no longer exists
  * @wq:        woken when @gen changes
- * @pool_lock: @qids and @instances
+ * @pool_lock: @qids, @instances and @backings
+ * @backings:  struct liov_backing of its instances: none overlap
  * @qids:      hardware qids taken, bit per qid
  * @irq_lock:  @vectors, liov_cq.vec, liov_virq.trigger
  * @told_granted: nr_granted as last logged; @told_host: nr_host likewise
@@ -347,9 +541,10 @@ struct liov_parent {
 	u64			gen;
 	wait_queue_head_t	wq;
 
-	struct mutex		pool_lock;	/* @qids, @instances */
+	struct mutex		pool_lock;	/* @qids, @instances, @backings */
 	unsigned long		*qids;
 	struct list_head	instances;
+	struct list_head	backings;
 
 	struct mutex		irq_lock;	/* @vectors, eventfds */
 	struct list_head	vectors;
@@ -375,6 +570,7 @@ static inline struct device *liov_dev(const struct liov_instance *inst)
 /* main.c */
 extern bool liov_allow_direct;
 extern struct workqueue_struct *liov_wq;
+extern struct workqueue_struct *liov_io_wq;
 
 /* parent.c */
 extern const struct liov_host_ops liov_parent_ops;
@@ -391,12 +587,19 @@ const char *liov_cq_head_name(enum liov_cq_head_mode mode);
 /* cqprobe.c */
 enum liov_cq_head_mode liov_probe_cq_head(struct liov_parent *p);
 
+/* backing.c */
+int liov_backing_set(struct liov_instance *inst, const char *text);
+void liov_backing_put(struct liov_instance *inst);
+int liov_backing_guard(struct liov_instance *inst);
+
 /* instance.c */
+int liov_instance_set_mode(struct liov_instance *inst, const char *name);
+int liov_instance_quiesce(struct liov_instance *inst);
+void liov_instance_abandon(struct liov_instance *inst);
 extern struct mdev_driver liov_mdev_driver;
-int liov_instance_set_backing(struct liov_instance *inst, const char *path);
 int liov_instance_open(struct liov_instance *inst);
 void liov_instance_close(struct liov_instance *inst);
-void liov_instance_function_reset(struct liov_instance *inst, bool drop_windows);
+void liov_instance_function_reset(struct liov_instance *inst, bool drop_pins);
 void liov_instance_master_changed(struct liov_instance *inst);
 void liov_instance_reg_write(struct liov_instance *inst, u32 off, u64 val, unsigned int size);
 u64 liov_instance_reg_read(struct liov_instance *inst, u32 off, unsigned int size);
@@ -413,6 +616,10 @@ void liov_sysfs_del_parent(struct liov_parent *p);
 int liov_sysfs_add_instance(struct liov_instance *inst);
 void liov_sysfs_del_instance(struct liov_instance *inst);
 
+/* stats.c */
+int liov_stats_add(struct liov_instance *inst);
+void liov_stats_del(struct liov_instance *inst);
+
 /* admin.c */
 void liov_admin_init(struct liov_instance *inst);
 void liov_admin_reset(struct liov_instance *inst);
@@ -421,6 +628,7 @@ void liov_admin_stop(struct liov_instance *inst);
 void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val);
 void liov_admin_kick(struct liov_instance *inst);
 void liov_admin_event(struct liov_instance *inst, enum liov_event ev);
+u16 liov_hw_status(int rc);
 
 /* qpair.c */
 int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c);
@@ -439,8 +647,28 @@ bool liov_doorbell_mappable(const struct liov_instance *inst);
 void liov_doorbell_decode_changed(struct liov_instance *inst);
 void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val);
 int liov_doorbell_mmap(struct liov_instance *inst, struct vm_area_struct *vma);
-void liov_sq_kick(struct liov_sq *sq);
-void liov_cq_kick(struct liov_cq *cq);
+bool liov_doorbell_prepare_own(struct liov_instance *inst, u16 qid, bool cq);
+void liov_doorbell_own(struct liov_instance *inst, u16 qid, bool cq);
+void liov_doorbell_disown(struct liov_instance *inst, u16 qid, bool cq);
+void liov_doorbell_revoke(struct liov_instance *inst);
+
+/* direct.c */
+extern const struct liov_mode_ops liov_direct_ops;
+
+/* gqueue.c */
+extern const struct liov_mode_ops liov_guarded_ops;
+int liov_guarded_drain(struct liov_instance *inst);
+void liov_guarded_init(struct liov_instance *inst);
+
+/* gmem.c */
+void liov_gmem_init(struct liov_instance *inst);
+const u64 *liov_gmem_step(struct liov_instance *inst, u64 gpa);
+const u64 *liov_gmem_fault(struct liov_instance *inst, u64 gpa, u16 *status);
+int liov_gmem_map_ring(struct liov_instance *inst, struct liov_ring_map *map);
+u16 liov_gmem_read(struct liov_instance *inst, u64 gpa, void *buf, u32 len);
+bool liov_gmem_overlaps(struct liov_instance *inst, u64 iova, u64 len);
+void liov_gmem_unmap(struct liov_instance *inst, u64 iova, u64 len);
+void liov_gmem_leak(struct liov_instance *inst);
 
 /* memory.c */
 void liov_mem_init(struct liov_instance *inst);
@@ -452,9 +680,15 @@ void liov_mem_poll(struct liov_instance *inst);
 void liov_mem_cancel(struct liov_instance *inst);
 void liov_mem_release(struct liov_instance *inst);
 void liov_mem_leak(struct liov_instance *inst);
-bool liov_mem_mapping(struct liov_instance *inst, u64 iova, u64 len);
-bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len);
-void liov_mem_unmap_range(struct liov_instance *inst, u64 iova, u64 len);
+void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len);
+
+/* pin.c */
+int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages, unsigned long npages,
+	     const bool *cancel);
+void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages);
+int liov_ring_map(struct liov_instance *inst, struct liov_ring_map *map, u64 gpa, u32 bytes);
+void liov_ring_unmap(struct liov_instance *inst, struct liov_ring_map *map);
+bool liov_ring_overlaps(const struct liov_ring_map *map, u64 iova, u64 len);
 int liov_mem_check_iommu(struct liov_parent *p, struct device *dev);
 
 /* irq.c */

@@ -24,6 +24,8 @@ MODULE_PARM_DESC(reserve,
 
 /* Admin work and window mapping of all instances; both may sleep for long. */
 struct workqueue_struct *liov_wq;
+/* Guarded commands that had to wait in a guest's ring; short. */
+struct workqueue_struct *liov_io_wq;
 
 static int __init liov_init(void)
 {
@@ -32,11 +34,16 @@ static int __init liov_init(void)
 	liov_wq = alloc_workqueue("lightiov", WQ_UNBOUND, 0);
 	if (!liov_wq)
 		return -ENOMEM;
+	liov_io_wq = alloc_workqueue("lightiov-io", WQ_UNBOUND | WQ_HIGHPRI, 0);
+	if (!liov_io_wq) {
+		rc = -ENOMEM;
+		goto err_wq;
+	}
 
 	rc = mdev_register_driver(&liov_mdev_driver);
 	if (rc) {
 		pr_err("cannot register the mdev driver (%d)\n", rc);
-		goto err_wq;
+		goto err_io_wq;
 	}
 
 	rc = liov_host_init(&liov_parent_ops, reserve);
@@ -49,6 +56,8 @@ static int __init liov_init(void)
 
 err_mdev:
 	mdev_unregister_driver(&liov_mdev_driver);
+err_io_wq:
+	destroy_workqueue(liov_io_wq);
 err_wq:
 	destroy_workqueue(liov_wq);
 	return rc;
@@ -62,6 +71,7 @@ static void __exit liov_exit(void)
 {
 	liov_host_exit();
 	mdev_unregister_driver(&liov_mdev_driver);
+	destroy_workqueue(liov_io_wq);
 	destroy_workqueue(liov_wq);
 }
 

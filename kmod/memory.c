@@ -27,9 +27,6 @@
 
 #include "lightiov.h"
 
-/* vfio_pin_pages() takes at most VFIO_PIN_PAGES_MAX_ENTRIES at a time. */
-#define LIOV_PIN_BATCH	512
-
 /*
  * A scatterlist entry must not straddle a segment boundary (4 GiB by default),
  * or iommu_dma_map_sg() pads in front of it and the mapping is not linear.
@@ -37,9 +34,6 @@
  * start, cannot.
  */
 #define LIOV_SG_STEP	SZ_2M
-
-/* Far longer than type1 needs from our dma_unmap callback to its next look. */
-#define LIOV_QUIET_MS	20
 
 static void liov_mem_work(struct work_struct *work);
 
@@ -176,59 +170,6 @@ int liov_mem_rw(struct liov_instance *inst, u64 addr, void *buf, u32 len, bool w
 	return vfio_dma_rw(&inst->vdev, addr, buf, len, write) ? -EFAULT : 0;
 }
 
-static void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages)
-{
-	while (npages) {
-		int n = min_t(unsigned long, npages, LIOV_PIN_BATCH);
-
-		vfio_unpin_pages(&inst->vdev, gpa, n);
-		gpa += (u64)n << PAGE_SHIFT;
-		npages -= n;
-		cond_resched();
-	}
-}
-
-/* Pins [gpa, gpa + npages) into @pages; all or nothing. */
-static int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages,
-		    unsigned long npages)
-{
-	unsigned long done = 0;
-	int rc;
-
-	while (done < npages) {
-		int want = min_t(unsigned long, npages - done, LIOV_PIN_BATCH);
-		u64 at = gpa + ((u64)done << PAGE_SHIFT);
-		int i;
-
-		rc = vfio_pin_pages(&inst->vdev, at, want,
-				    IOMMU_READ | IOMMU_WRITE, pages + done);
-		if (rc > 0 && READ_ONCE(inst->mem.cancel)) {
-			vfio_unpin_pages(&inst->vdev, at, rc);
-			rc = -EINTR;
-			goto err;
-		}
-		if (rc > 0 && rc < want) {
-			vfio_unpin_pages(&inst->vdev, at, rc);
-			rc = -EFAULT;
-		}
-		if (rc < 0)
-			goto err;
-		done += want;
-		/* Only RAM: a physical device's BAR has no page or a reserved one. */
-		for (i = 0; i < want; i++) {
-			if (PageReserved(pages[done - want + i])) {
-				rc = -EFAULT;
-				goto err;
-			}
-		}
-		cond_resched();
-	}
-	return 0;
-err:
-	liov_unpin(inst, gpa, done);
-	return rc;
-}
-
 /* Whether page @i of the window continues the scatterlist entry before it. */
 static bool liov_sg_continues(struct page **pages, unsigned long i)
 {
@@ -304,7 +245,7 @@ static int liov_window_make(struct liov_instance *inst, u64 gpa, u64 size,
 	w->gpa = gpa;
 	w->size = size;
 
-	rc = liov_pin(inst, gpa, pages, npages);
+	rc = liov_pin(inst, gpa, pages, npages, &inst->mem.cancel);
 	if (rc)
 		goto err_free;
 	rc = liov_window_sgt(w, pages, npages);
@@ -395,7 +336,7 @@ static void liov_mem_work(struct work_struct *work)
 	struct liov_mem *mem = container_of(work, struct liov_mem, work);
 	struct liov_instance *inst = container_of(mem, struct liov_instance, mem);
 
-	/* See liov_mem_unmap_range(). */
+	/* See liov_mem_unmap(). */
 	while (!READ_ONCE(mem->cancel) && time_before(jiffies, READ_ONCE(mem->quiet_until)))
 		usleep_range(1000, 2000);
 	mem->bus = 0;
@@ -467,6 +408,10 @@ void liov_mem_mailbox(struct liov_instance *inst)
 	liov_mem_poll(inst);
 	if (mem->busy || cmd == LIGHTIOV_CMD_NONE)
 		return;
+	if (inst->mode != &liov_direct_ops) {
+		liov_mem_finish(inst, -EOPNOTSUPP, 0);
+		return;
+	}
 	switch (cmd) {
 	case LIGHTIOV_CMD_MAP:
 		mem->req.gpa = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_GPA_LO) |
@@ -499,15 +444,8 @@ void liov_mem_mailbox(struct liov_instance *inst)
 	}
 }
 
-/**
- * liov_mem_mapping() - is a MAP under way that touches this range?
- * @inst: open instance; the caller holds its lock
- * @iova: guest-physical start
- * @len:  bytes, not 0
- *
- * Return: whether there is.
- */
-bool liov_mem_mapping(struct liov_instance *inst, u64 iova, u64 len)
+/* Is a MAP under way that touches [iova, iova + len)? */
+static bool liov_mem_mapping(struct liov_instance *inst, u64 iova, u64 len)
 {
 	struct liov_mem *mem = &inst->mem;
 
@@ -516,15 +454,7 @@ bool liov_mem_mapping(struct liov_instance *inst, u64 iova, u64 len)
 	       iova <= mem->req.gpa + (mem->req.size - 1);
 }
 
-/**
- * liov_mem_overlaps() - is any of this range in a window?
- * @inst: instance
- * @iova: guest-physical start
- * @len: bytes, not 0
- *
- * May sleep.  Return: whether it is.
- */
-bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
+static bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
 {
 	struct liov_window *w;
 	bool hit = false;
@@ -537,18 +467,31 @@ bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
 }
 
 /**
- * liov_mem_unmap_range() - drop the windows of a range of guest memory
- * @inst: instance; the caller holds its lock and has stopped its queues
+ * liov_mem_unmap() - VFIO takes guest memory away: drop its windows
+ * @inst: instance; the caller holds its lock
  * @iova: guest-physical start
  * @len:  bytes, not 0
  *
- * For VFIO's dma_unmap, which type1 calls again and again until no pin is left,
- * and takes the host down after some tries: so no new window for a while.
+ * If hardware may use any of it, its queues go first; the guest then finds a
+ * fatal status.
+ *
+ * VFIO's dma_unmap is called by type1 again and again until no pin is left,
+ * and it takes the host down after some tries: so no new window for a while.
  * May sleep.
  */
-void liov_mem_unmap_range(struct liov_instance *inst, u64 iova, u64 len)
+void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len)
 {
 	lockdep_assert_held(&inst->lock);
+	if (liov_mem_mapping(inst, iova, len))
+		liov_mem_cancel(inst);
+	if (!liov_mem_overlaps(inst, iova, len))
+		return;
+	if (inst->regs.csts & NVME_CSTS_RDY)
+		liov_regs_set_fatal(&inst->regs);
+	if (liov_instance_quiesce(inst)) {
+		liov_instance_abandon(inst);
+		return;
+	}
 	WRITE_ONCE(inst->mem.quiet_until, jiffies + msecs_to_jiffies(LIOV_QUIET_MS));
 	liov_mem_drop(inst, iova, len);
 }

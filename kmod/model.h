@@ -168,6 +168,8 @@ void liov_queues_clear(struct liov_queues *q);
 
 /* ---- identify.c ---- */
 
+struct liov_guard;
+
 /**
  * struct liov_ident - what makes this instance's identity
  * @uuid:      of the mdev; serial number, SUBNQN, NGUID and EUI-64 derive from it
@@ -175,6 +177,8 @@ void liov_queues_clear(struct liov_queues *q);
  * @nr_pairs:  I/O queue pairs
  * @vs:        VS the virtual controller reports
  * @cntlid:    controller ID
+ * @guard:     guarded: what its commands may do, which Identify tells; NULL in
+ *             direct mode
  */
 struct liov_ident {
 	uuid_t uuid;
@@ -182,7 +186,13 @@ struct liov_ident {
 	u16 nr_pairs;
 	u32 vs;
 	u16 cntlid;
+	const struct liov_guard *guard;
 };
+
+/* What of the hardware's data the guard is made of. */
+u16 liov_identify_oncs(const struct nvme_id_ctrl *ctrl, bool guarded);
+void liov_identify_copy(const struct nvme_id_ns *ns, u32 *max, u16 *max_range,
+			u16 *max_ranges);
 
 /* What the hardware's data must become, in place (4096-byte buffers). */
 void liov_identify_ctrl(void *data, const struct liov_ident *id);
@@ -207,6 +217,23 @@ enum liov_identify_src {
 
 enum liov_identify_src liov_identify_route(const struct nvme_command *c,
 					   const struct liov_ident *id, u16 *status);
+
+/* ---- range.c: the text of a backing ---- */
+
+/**
+ * struct liov_range - the part behind PATH: in a backing
+ * @given: there was one; else the device as a whole is meant
+ * @start: first LBA, relative to the device
+ * @count: LBAs
+ */
+struct liov_range {
+	bool given;
+	u64 start;
+	u64 count;
+};
+
+bool liov_range_confirmed(char *text);
+bool liov_range_parse(char *text, struct liov_range *range);
 
 /* ---- features.c ---- */
 
@@ -309,5 +336,104 @@ typedef int (*liov_prp_read_fn)(void *ctx, u64 addr, void *buf, u32 len);
 unsigned int liov_prp_walk(u64 prp1, u64 prp2, u32 len, u32 page_size,
 			   liov_prp_read_fn rd, void *ctx,
 			   struct liov_prp_seg *seg, unsigned int max, u16 *status);
+
+/* ---- guard.c: I/O commands of a guarded instance ---- */
+
+#define LIOV_STEP_SHIFT		21	/* guest memory comes in steps of 2 MiB */
+#define LIOV_STEP_PAGES		512
+#define LIOV_NO_DMA		(~0ULL)	/* a page of a step that is not mapped */
+#define LIOV_GUARD_PAGE_SHIFT	12	/* CC.MPS 0, the only page size of the guard */
+#define LIOV_GUARD_PAGE_SIZE	4096U
+/*
+ * The most data of one command: PRP1 and a list of one page.  MDTS never says
+ * more, so that a slot needs one page and the copied list no chain.
+ */
+#define LIOV_GUARD_MAX_BYTES	(LIOV_STEP_PAGES * LIOV_GUARD_PAGE_SIZE)
+
+/* Kinds of I/O commands, for statistics. */
+enum liov_io_class {
+	LIOV_IO_READ,		/* Read, Compare, Verify */
+	LIOV_IO_WRITE,		/* Write, Write Uncorrectable, Copy */
+	LIOV_IO_FLUSH,
+	LIOV_IO_DISCARD,	/* Dataset Management, Write Zeroes */
+	LIOV_NR_IO_CLASSES
+};
+
+/* Why a guarded command was refused, for statistics; from its status. */
+enum liov_refusal {
+	LIOV_REFUSED_OPCODE,
+	LIOV_REFUSED_FIELD,
+	LIOV_REFUSED_NSID,
+	LIOV_REFUSED_LBA,
+	LIOV_REFUSED_PRP,	/* offsets */
+	LIOV_REFUSED_MEMORY,	/* not the guest's, or it cannot be pinned */
+	LIOV_REFUSED_OTHER,
+	LIOV_NR_REFUSALS
+};
+
+/**
+ * struct liov_guard - what an instance may do with its drive
+ * @nsid:      the guest's namespace ID
+ * @hw_nsid:   the hardware's
+ * @first:     first LBA of the backing, in the hardware's namespace
+ * @nlb:       LBAs of the backing; may be changed at any time (resize), read
+ *             once per command
+ * @max_bytes: most data of one command, a multiple of the page size and at
+ *             most LIOV_GUARD_MAX_BYTES
+ * @max_copy:  LBAs one Copy may have (MCL), @max_copy_range of them in one
+ *             source range (MSSRL), from at most @max_copy_ranges ranges (MSRC
+ *             + 1)
+ * @oncs:      optional commands offered to the guest, as in its Identify
+ * @lba_shift: log2 of the bytes of an LBA, without metadata
+ */
+struct liov_guard {
+	u32 nsid;
+	u32 hw_nsid;
+	u64 first;
+	u64 nlb;
+	u32 max_bytes;
+	u32 max_copy;
+	u16 max_copy_range;
+	u16 max_copy_ranges;
+	u16 oncs;
+	u8  lba_shift;
+};
+
+/**
+ * struct liov_guard_env - guest memory and host memory for one command
+ * @step: the bus addresses of the LIOV_STEP_PAGES pages of the 2 MiB step that
+ *        holds guest-physical address @gpa; entries may be LIOV_NO_DMA, but not
+ *        that of @gpa's own page.  NULL if that page is no memory of the
+ *        guest's or cannot be pinned; *@status then is what the guest is told.
+ *        May sleep.  Stays valid until the command is done.
+ * @read: copies @len bytes, which do not cross a page, out of guest memory; 0
+ *        or the NVMe status for the guest.  May sleep.
+ * @page: one page of host memory for this command (a copied PRP list, ranges,
+ *        descriptors) and its bus address; NULL if there is none
+ * @ctx:  for all three
+ */
+struct liov_guard_env {
+	const u64 *(*step)(void *ctx, u64 gpa, u16 *status);
+	u16 (*read)(void *ctx, u64 gpa, void *buf, u32 len);
+	void *(*page)(void *ctx, u64 *bus);
+	void *ctx;
+};
+
+/**
+ * struct liov_guarded - a command that passed the guard
+ * @cmd:   for the hardware, all but the command identifier
+ * @io:    its kind
+ * @bytes: of the LBAs it names, for statistics
+ */
+struct liov_guarded {
+	struct nvme_command cmd;
+	enum liov_io_class io;
+	u64 bytes;
+};
+
+/* Checks @in (host memory, not the guest's) and makes @out; 0 or an NVMe status. */
+enum liov_refusal liov_guard_refusal(u16 status);
+u16 liov_guard_check(const struct liov_guard *g, const struct liov_guard_env *env,
+		     const struct nvme_command *in, struct liov_guarded *out);
 
 #endif /* _LIOV_MODEL_H */

@@ -231,6 +231,7 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 	mutex_init(&p->pool_lock);
 	mutex_init(&p->irq_lock);
 	INIT_LIST_HEAD(&p->instances);
+	INIT_LIST_HEAD(&p->backings);
 	INIT_LIST_HEAD(&p->vectors);
 	init_waitqueue_head(&p->wq);
 	for (i = 0; i < LIOV_NR_TYPES; i++) {

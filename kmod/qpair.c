@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Hardware queue pairs of an instance in direct mode: creating them on the
- * guest's own rings, deleting them, and the hardware fence that deletion is.
+ * Hardware queue pairs of an instance: creating them on the rings that the mode
+ * (liov_mode_ops) provides, deleting them, and the hardware fence that deletion
+ * is.
  *
  * All functions run under liov_instance.lock, except liov_instance_hw_lost()'s
  * part in the reset hooks, which only clears @live under the queues' spinlocks.
@@ -10,9 +11,6 @@
  * the controller was disabled; the latter shows as a newer liov_parent.gen.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
-
-#include <linux/io.h>
-#include <linux/vmalloc.h>
 
 #include "lightiov.h"
 
@@ -65,56 +63,6 @@ static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 
 	return rc > 0 ? -EIO : rc;
 }
 
-/*
- * Maps the guest's completion ring, so that a shared vector can tell whose
- * interrupt it was.  The pages are pinned by their window already; this pin is
- * the mapping's own.
- */
-static int liov_cq_map_ring(struct liov_cq *cq, u64 bus)
-{
-	u32 bytes = cq->depth * sizeof(struct nvme_completion);
-	struct liov_instance *inst = cq->inst;
-	struct page **pages;
-	void *va;
-	int rc;
-
-	rc = liov_mem_to_gpa(inst, bus, bytes, &cq->ring_gpa);
-	if (rc)
-		return rc;
-	cq->ring_pages = DIV_ROUND_UP(bytes, PAGE_SIZE);
-	pages = kcalloc(cq->ring_pages, sizeof(*pages), GFP_KERNEL_ACCOUNT);
-	if (!pages)
-		return -ENOMEM;
-	rc = vfio_pin_pages(&inst->vdev, cq->ring_gpa, cq->ring_pages,
-			    IOMMU_READ | IOMMU_WRITE, pages);
-	if (rc != cq->ring_pages) {
-		if (rc > 0)
-			vfio_unpin_pages(&inst->vdev, cq->ring_gpa, rc);
-		rc = rc < 0 ? rc : -EFAULT;
-		goto out;
-	}
-	va = vmap(pages, cq->ring_pages, VM_MAP, PAGE_KERNEL);
-	if (!va) {
-		vfio_unpin_pages(&inst->vdev, cq->ring_gpa, cq->ring_pages);
-		rc = -ENOMEM;
-		goto out;
-	}
-	cq->ring = va;
-	rc = 0;
-out:
-	kfree(pages);
-	return rc;
-}
-
-static void liov_cq_unmap_ring(struct liov_cq *cq)
-{
-	if (!cq->ring)
-		return;
-	vunmap(cq->ring);
-	cq->ring = NULL;
-	vfio_unpin_pages(&cq->inst->vdev, cq->ring_gpa, cq->ring_pages);
-}
-
 /* Negative errno or hardware status to what the guest is told. */
 static int liov_guest_status(int rc)
 {
@@ -130,18 +78,18 @@ static int liov_guest_status(int rc)
  * @cq: the guest's queue, not made
  * @c:  the guest's command, checked by liov_check_create_cq()
  *
- * The ring is where the guest says, in its own memory: PRP1 is a bus address
- * and must lie in a window.  Caller holds liov_instance.lock.  May sleep.
+ * Caller holds liov_instance.lock.  May sleep.
  *
  * Return: 0 or an NVMe status for the guest.
  */
 int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 {
-	u64 bus = le64_to_cpu(c->create_cq.prp1);
 	struct liov_instance *inst = cq->inst;
 	struct liov_parent *p = inst->parent;
 	struct nvme_command hw = {};
+	struct liov_ring ring;
 	int rc, index = 0;
+	u16 flags;
 
 	lockdep_assert_held(&inst->lock);
 	if (cq->made)
@@ -152,10 +100,9 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 	cq->hwqid = inst->hwqid[cq->qid];
 	cq->hw_db = liov_parent_doorbell(p, cq->hwqid, true);
 	cq->head = 0;
-	cq->lazy = p->cq_head == LIOV_CQ_HEAD_LAZY;
 	WRITE_ONCE(*cq->db.val, 0);
 
-	rc = liov_cq_map_ring(cq, bus);
+	rc = inst->mode->cq_make_ring(cq, c, &ring);
 	if (rc)
 		return liov_guest_status(rc);
 
@@ -168,7 +115,9 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 		rc = -ENOSPC;
 		goto err_leave;
 	}
-	if (cq->ien) {
+	flags = NVME_QUEUE_PHYS_CONTIG;
+	if (cq->ien || inst->mode->always_irq) {
+		flags |= NVME_CQ_IRQ_ENABLED;
 		index = liov_irq_attach(cq);
 		if (index < 0) {
 			rc = index;
@@ -178,11 +127,10 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 		}
 	}
 	hw.create_cq.opcode = nvme_admin_create_cq;
-	hw.create_cq.prp1 = cpu_to_le64(bus);
+	hw.create_cq.prp1 = cpu_to_le64(ring.bus);
 	hw.create_cq.cqid = cpu_to_le16(cq->hwqid);
-	hw.create_cq.qsize = c->create_cq.qsize;
-	hw.create_cq.cq_flags = c->create_cq.cq_flags &
-				cpu_to_le16(NVME_QUEUE_PHYS_CONTIG | NVME_CQ_IRQ_ENABLED);
+	hw.create_cq.qsize = cpu_to_le16(ring.depth - 1);
+	hw.create_cq.cq_flags = cpu_to_le16(flags);
 	hw.create_cq.irq_vector = cpu_to_le16(index);
 	rc = liov_host_admin(p->host, &hw, NULL, 0, NULL);
 	if (rc)
@@ -192,16 +140,17 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 	spin_lock(&cq->lock);
 	cq->live = true;
 	spin_unlock(&cq->lock);
+	liov_doorbell_own(inst, cq->qid, true);
 	liov_host_leave(p->host);
 	return 0;
 
 err_irq:
-	if (cq->ien)
-		liov_irq_detach(cq);
+	liov_irq_detach(cq);
 err_leave:
 	liov_host_leave(p->host);
 err_ring:
-	liov_cq_unmap_ring(cq);
+	liov_doorbell_disown(inst, cq->qid, true);
+	inst->mode->cq_free_ring(cq);
 	return liov_guest_status(rc);
 }
 
@@ -223,12 +172,13 @@ int liov_cq_delete(struct liov_cq *cq)
 	spin_lock(&cq->lock);
 	cq->live = false;
 	spin_unlock(&cq->lock);
+	liov_doorbell_disown(cq->inst, cq->qid, true);
 
 	rc = liov_hw_delete(cq->inst, nvme_admin_delete_cq, cq->hwqid, cq->gen);
 	if (rc)
 		return rc;
 	liov_irq_detach(cq);
-	liov_cq_unmap_ring(cq);
+	cq->inst->mode->cq_free_ring(cq);
 	cq->made = false;
 	return 0;
 }
@@ -244,10 +194,10 @@ int liov_cq_delete(struct liov_cq *cq)
  */
 int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 {
-	u64 gpa, bus = le64_to_cpu(c->create_sq.prp1);
 	struct liov_instance *inst = sq->inst;
 	struct liov_parent *p = inst->parent;
 	struct nvme_command hw = {};
+	struct liov_ring ring;
 	int rc;
 
 	lockdep_assert_held(&inst->lock);
@@ -260,17 +210,17 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 	sq->tail = 0;
 	WRITE_ONCE(*sq->db.val, 0);
 
-	rc = liov_mem_to_gpa(inst, bus, (u64)sq->depth * sizeof(struct nvme_command), &gpa);
+	rc = inst->mode->sq_make_ring(sq, c, &ring);
 	if (rc)
 		return liov_guest_status(rc);
 
 	rc = liov_parent_enter(p);
 	if (rc)
-		return liov_guest_status(rc);
+		goto err_ring;
 	hw.create_sq.opcode = nvme_admin_create_sq;
-	hw.create_sq.prp1 = cpu_to_le64(bus);
+	hw.create_sq.prp1 = cpu_to_le64(ring.bus);
 	hw.create_sq.sqid = cpu_to_le16(sq->hwqid);
-	hw.create_sq.qsize = c->create_sq.qsize;
+	hw.create_sq.qsize = cpu_to_le16(ring.depth - 1);
 	/* Not QPRIO: the host runs round robin (CC.AMS = 0). */
 	hw.create_sq.sq_flags = cpu_to_le16(NVME_QUEUE_PHYS_CONTIG);
 	hw.create_sq.cqid = cpu_to_le16(sq->cq->hwqid);
@@ -284,16 +234,14 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 		spin_lock(&sq->lock);
 		sq->live = true;
 		spin_unlock(&sq->lock);
-		/*
-		 * Lazy CQ heads are safe only while every completion that can
-		 * be outstanding has a place (see liov_sq_kick()).
-		 */
-		spin_lock(&sq->cq->lock);
-		if (sq->depth > sq->cq->depth || inst->queues.cq[sq->cq->qid].nr_sqs)
-			sq->cq->lazy = false;
-		spin_unlock(&sq->cq->lock);
+		liov_doorbell_own(inst, sq->qid, false);
 	}
 	liov_host_leave(p->host);
+err_ring:
+	if (rc) {
+		liov_doorbell_disown(inst, sq->qid, false);
+		inst->mode->sq_free_ring(sq);
+	}
 	return liov_guest_status(rc);
 }
 
@@ -315,10 +263,12 @@ int liov_sq_delete(struct liov_sq *sq)
 	spin_lock(&sq->lock);
 	sq->live = false;
 	spin_unlock(&sq->lock);
+	liov_doorbell_disown(sq->inst, sq->qid, false);
 
 	rc = liov_hw_delete(sq->inst, nvme_admin_delete_sq, sq->hwqid, sq->gen);
 	if (rc)
 		return rc;
+	sq->inst->mode->sq_free_ring(sq);
 	sq->made = false;
 	return 0;
 }
@@ -352,14 +302,21 @@ void liov_queues_abandon(struct liov_instance *inst)
 
 	lockdep_assert_held(&inst->lock);
 	for (i = 1; i <= inst->nr_pairs; i++) {
+		struct liov_sq *sq = &inst->sq[i];
 		struct liov_cq *cq = &inst->cq[i];
 
-		inst->qids_lost |= inst->sq[i].made || cq->made;
-		inst->sq[i].made = false;
-		if (!cq->made)
-			continue;
-		liov_irq_detach(cq);
-		liov_cq_unmap_ring(cq);
+		inst->qids_lost |= sq->made || cq->made;
+		if (cq->made)
+			liov_irq_detach(cq);
+		if (sq->made)
+			inst->mode->sq_free_ring(sq);
+		sq->made = false;
+	}
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		struct liov_cq *cq = &inst->cq[i];
+
+		if (cq->made)
+			inst->mode->cq_free_ring(cq);
 		cq->made = false;
 	}
 }

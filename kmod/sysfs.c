@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What operators see: BDF/lightiov/ of a parent, UUID/lightiov/ and
- * UUID/lightiov/stats/ of an instance (Documentation/ABI).
+ * What operators see: BDF/lightiov/ of a parent, UUID/lightiov/ of an instance
+ * (Documentation/ABI); stats.c has UUID/lightiov/stats/.
  *
  * These are kobjects and not attribute groups because the PCI device's driver
  * data belong to nvme.ko, and because a group cannot hold a directory.  Each
@@ -220,17 +220,16 @@ void liov_sysfs_del_parent(struct liov_parent *p)
 
 static ssize_t inst_mode_show(void *owner, char *buf)
 {
-	return sysfs_emit(buf, "direct\n");
+	struct liov_instance *inst = owner;
+
+	return sysfs_emit(buf, "%s\n", READ_ONCE(inst->mode)->name);
 }
 
 static ssize_t inst_mode_store(void *owner, const char *buf, size_t count)
 {
-	struct liov_instance *inst = owner;
+	int rc = liov_instance_set_mode(owner, buf);
 
-	if (sysfs_streq(buf, "direct"))
-		return count;
-	dev_err(liov_dev(inst), "lightiov: the only mode of this version is direct\n");
-	return -EINVAL;
+	return rc ?: count;
 }
 LIOV_ATTR_RW(inst, mode);
 
@@ -240,21 +239,21 @@ static ssize_t inst_backing_show(void *owner, char *buf)
 	ssize_t n;
 
 	mutex_lock(&inst->lock);
-	n = sysfs_emit(buf, "%s\n", inst->backing_path ?: "");
+	n = sysfs_emit(buf, "%s\n", inst->backing.text ?: "");
 	mutex_unlock(&inst->lock);
 	return n;
 }
 
 static ssize_t inst_backing_store(void *owner, const char *buf, size_t count)
 {
-	char *path;
+	char *text;
 	int rc;
 
-	path = kstrndup(buf, count, GFP_KERNEL);
-	if (!path)
+	text = kstrndup(buf, count, GFP_KERNEL);
+	if (!text)
 		return -ENOMEM;
-	rc = liov_instance_set_backing(owner, strim(path));
-	kfree(path);
+	rc = liov_backing_set(owner, strim(text));
+	kfree(text);
 	return rc ?: count;
 }
 LIOV_ATTR_RW(inst, backing);
@@ -306,69 +305,6 @@ static const struct kobj_type inst_ktype = {
 	.default_groups	= inst_groups,
 };
 
-/* ---- statistics: sums over the queues, read without their locks ---- */
-
-#define LIOV_STAT_SUM(_name, _queue, _field)					\
-	static ssize_t stat_##_name##_show(void *owner, char *buf)		\
-	{									\
-		struct liov_instance *inst = owner;				\
-		unsigned int i;							\
-		u64 sum = 0;							\
-										\
-		for (i = 1; i <= inst->nr_pairs; i++)				\
-			sum += READ_ONCE((inst->_queue)[i]._field);		\
-		return sysfs_emit(buf, "%llu\n", sum);				\
-	}									\
-	LIOV_ATTR_RO(stat, _name)
-
-#define LIOV_STAT(_name, _expr)							\
-	static ssize_t stat_##_name##_show(void *owner, char *buf)		\
-	{									\
-		struct liov_instance *inst = owner;				\
-										\
-		return sysfs_emit(buf, "%llu\n", (u64)(_expr));			\
-	}									\
-	LIOV_ATTR_RO(stat, _name)
-
-LIOV_STAT_SUM(sq_doorbells, sq, rings);
-LIOV_STAT_SUM(cq_doorbells, cq, rings);
-LIOV_STAT_SUM(bad_doorbells, sq, bad_doorbells);
-LIOV_STAT(admin_commands, READ_ONCE(inst->admin.commands));
-LIOV_STAT(admin_refused, READ_ONCE(inst->admin.refused));
-LIOV_STAT(pinned_bytes, READ_ONCE(inst->mem.pinned));
-LIOV_STAT(tracking_adds, READ_ONCE(inst->track.adds));
-
-static ssize_t stat_interrupts_show(void *owner, char *buf)
-{
-	struct liov_instance *inst = owner;
-	unsigned int i;
-	u64 sum = 0;
-
-	for (i = 0; i < inst->nr_vectors; i++)
-		sum += READ_ONCE(inst->virq[i].signals);
-	return sysfs_emit(buf, "%llu\n", sum);
-}
-LIOV_ATTR_RO(stat, interrupts);
-
-static struct attribute *stat_attrs[] = {
-	&stat_sq_doorbells_attr.attr,
-	&stat_cq_doorbells_attr.attr,
-	&stat_bad_doorbells_attr.attr,
-	&stat_admin_commands_attr.attr,
-	&stat_admin_refused_attr.attr,
-	&stat_pinned_bytes_attr.attr,
-	&stat_tracking_adds_attr.attr,
-	&stat_interrupts_attr.attr,
-	NULL
-};
-ATTRIBUTE_GROUPS(stat);
-
-static const struct kobj_type stat_ktype = {
-	.release	= liov_kobj_release,
-	.sysfs_ops	= &liov_kobj_ops,
-	.default_groups	= stat_groups,
-};
-
 /**
  * liov_sysfs_add_instance() - make UUID/lightiov and its stats
  * @inst: instance
@@ -380,18 +316,16 @@ static const struct kobj_type stat_ktype = {
 int liov_sysfs_add_instance(struct liov_instance *inst)
 {
 	struct kobject *kobj;
+	int rc;
 
 	kobj = liov_kobj_add(&inst_ktype, inst, &liov_dev(inst)->kobj, "lightiov");
 	if (IS_ERR(kobj))
 		return PTR_ERR(kobj);
 	inst->kobj = kobj;
-	kobj = liov_kobj_add(&stat_ktype, inst, inst->kobj, "stats");
-	if (IS_ERR(kobj)) {
+	rc = liov_stats_add(inst);
+	if (rc)
 		liov_kobj_del(inst->kobj);
-		return PTR_ERR(kobj);
-	}
-	inst->stats_kobj = kobj;
-	return 0;
+	return rc;
 }
 
 /**
@@ -400,6 +334,6 @@ int liov_sysfs_add_instance(struct liov_instance *inst)
  */
 void liov_sysfs_del_instance(struct liov_instance *inst)
 {
-	liov_kobj_del(inst->stats_kobj);
+	liov_stats_del(inst);
 	liov_kobj_del(inst->kobj);
 }

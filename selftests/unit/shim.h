@@ -37,6 +37,7 @@ typedef struct {
 #define __packed __attribute__((__packed__))
 #endif
 #define __force
+#define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 

@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guest memory of an instance in guarded mode.
+ *
+ * Owns what is pinned and mapped for the drive of a guest's memory, in steps of
+ * 2 MiB: on first use a step is pinned and mapped as a whole; where that cannot
+ * be (memory begins or ends inside it, or the locked-memory limit is near) page
+ * by page.  What is pinned stays until VFIO takes the range away, the device is
+ * reset through VFIO or closed.  The bus addresses of a step are an array, so
+ * nothing is asked of the host's IOMMU: translated, passthrough and none work.
+ *
+ * Looking up takes no lock: steps are added under liov_gmem.lock and filled
+ * before they can be found, and go only when the caller of liov_gmem_unmap()
+ * has made sure that nobody is looking and nothing is outstanding (every
+ * liov_sq.submit held or the queues deleted).
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/delay.h>
+#include <linux/dma-mapping.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "guarded.h"
+
+#define LIOV_STEP_SIZE	BIT_ULL(LIOV_STEP_SHIFT)
+
+/**
+ * struct liov_step - 2 MiB of guest memory
+ * @bus:   bus address of each page, LIOV_NO_DMA where there is none
+ * @page:  the pinned page; valid where @bus is
+ * @gpa:   guest-physical start
+ * @whole: pinned and mapped at once; @sgt is the mapping
+ * @sgt:   kept for unmapping
+ */
+struct liov_step {
+	u64		*bus;
+	struct page	**page;
+	u64		gpa;
+	bool		whole;
+	struct sg_table	sgt;
+};
+
+static_assert(LIOV_STEP_SIZE == LIOV_STEP_PAGES * PAGE_SIZE);
+
+static unsigned int liov_step_index(u64 gpa)
+{
+	return (gpa >> PAGE_SHIFT) % LIOV_STEP_PAGES;
+}
+
+/**
+ * liov_gmem_init() - prepare an instance's guest memory; once, at creation
+ * @inst: instance
+ */
+void liov_gmem_init(struct liov_instance *inst)
+{
+	mutex_init(&inst->gmem.lock);
+	xa_init(&inst->gmem.steps);
+}
+
+/* The step with the page at @gpa available, or NULL. */
+static struct liov_step *liov_step_find(struct liov_instance *inst, u64 gpa)
+{
+	struct liov_step *s = xa_load(&inst->gmem.steps, gpa >> LIOV_STEP_SHIFT);
+
+	/* Acquire: @page is read after @bus says that it is there. */
+	if (s && smp_load_acquire(&s->bus[liov_step_index(gpa)]) != LIOV_NO_DMA)
+		return s;
+	return NULL;
+}
+
+/**
+ * liov_gmem_step() - bus addresses of the step that holds an address
+ * @inst: open instance
+ * @gpa:  guest-physical address
+ *
+ * The fast path's lookup; does not sleep.  The caller holds a liov_sq.submit,
+ * which keeps the result valid.
+ *
+ * Return: LIOV_STEP_PAGES bus addresses, that of @gpa's page among them; NULL
+ * if that page is not pinned yet.
+ */
+const u64 *liov_gmem_step(struct liov_instance *inst, u64 gpa)
+{
+	struct liov_step *s = liov_step_find(inst, gpa);
+
+	return s ? s->bus : NULL;
+}
+
+/*
+ * With bounce buffers the drive would not reach the guest's pages, and each
+ * command would have to be copied.
+ */
+static int liov_check_sync(struct liov_instance *inst, dma_addr_t bus)
+{
+	if (!dma_need_sync(liov_dma_dev(inst), bus))
+		return 0;
+	dev_err_ratelimited(liov_dev(inst), "lightiov: the host bounces DMA of %s (swiotlb); boot it without swiotlb=force or with its IOMMU on\n",
+			    pci_name(inst->parent->host->pdev));
+	return -EOPNOTSUPP;
+}
+
+static int liov_step_map_whole(struct liov_instance *inst, struct liov_step *s)
+{
+	struct device *dev = liov_dma_dev(inst);
+	struct sg_dma_page_iter it;
+	unsigned int i = 0;
+	int rc;
+
+	rc = liov_pin(inst, s->gpa, s->page, LIOV_STEP_PAGES, NULL);
+	if (rc)
+		return rc;
+	rc = sg_alloc_table_from_pages(&s->sgt, s->page, LIOV_STEP_PAGES, 0, LIOV_STEP_SIZE,
+				       GFP_KERNEL_ACCOUNT);
+	if (rc)
+		goto err_unpin;
+	rc = dma_map_sgtable(dev, &s->sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+	if (rc)
+		goto err_table;
+	rc = liov_check_sync(inst, sg_dma_address(s->sgt.sgl));
+	if (rc)
+		goto err_map;
+	for_each_sgtable_dma_page(&s->sgt, &it, 0)
+		s->bus[i++] = sg_page_iter_dma_address(&it);
+	s->whole = true;
+	inst->gmem.pinned += LIOV_STEP_SIZE;
+	return 0;
+
+err_map:
+	dma_unmap_sgtable(dev, &s->sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+err_table:
+	sg_free_table(&s->sgt);
+err_unpin:
+	liov_unpin(inst, s->gpa, LIOV_STEP_PAGES);
+	return rc;
+}
+
+static int liov_step_map_page(struct liov_instance *inst, struct liov_step *s, u64 gpa)
+{
+	struct device *dev = liov_dma_dev(inst);
+	unsigned int i = liov_step_index(gpa);
+	struct page *page;
+	dma_addr_t bus;
+	int rc;
+
+	gpa &= PAGE_MASK;
+	rc = liov_pin(inst, gpa, &page, 1, NULL);
+	if (rc)
+		return rc;
+	bus = dma_map_page_attrs(dev, page, 0, PAGE_SIZE, DMA_BIDIRECTIONAL,
+				 DMA_ATTR_SKIP_CPU_SYNC);
+	if (dma_mapping_error(dev, bus)) {
+		rc = -ENOMEM;
+		goto err_unpin;
+	}
+	rc = liov_check_sync(inst, bus);
+	if (rc)
+		goto err_map;
+	s->page[i] = page;
+	inst->gmem.pinned += PAGE_SIZE;
+	/* After @page; pairs with liov_step_find(). */
+	smp_store_release(&s->bus[i], bus);
+	return 0;
+
+err_map:
+	dma_unmap_page_attrs(dev, bus, PAGE_SIZE, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+err_unpin:
+	liov_unpin(inst, gpa, 1);
+	return rc;
+}
+
+static struct liov_step *liov_step_alloc(u64 gpa)
+{
+	struct liov_step *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
+
+	if (!s)
+		return NULL;
+	s->gpa = gpa & ~(LIOV_STEP_SIZE - 1);
+	s->bus = kmalloc_array(LIOV_STEP_PAGES, sizeof(*s->bus), GFP_KERNEL_ACCOUNT);
+	s->page = kcalloc(LIOV_STEP_PAGES, sizeof(*s->page), GFP_KERNEL_ACCOUNT);
+	if (!s->bus || !s->page) {
+		kfree(s->bus);
+		kfree(s->page);
+		kfree(s);
+		return NULL;
+	}
+	memset(s->bus, 0xff, LIOV_STEP_PAGES * sizeof(*s->bus));
+	return s;
+}
+
+static void liov_step_free(struct liov_step *s)
+{
+	kfree(s->bus);
+	kfree(s->page);
+	kfree(s);
+}
+
+/* Unmaps and unpins; @s is not in the array any more. */
+static void liov_gmem_step_drop(struct liov_instance *inst, struct liov_step *s)
+{
+	struct device *dev = liov_dma_dev(inst);
+	unsigned int i;
+
+	lockdep_assert_held(&inst->gmem.lock);
+	if (s->whole) {
+		dma_unmap_sgtable(dev, &s->sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+		sg_free_table(&s->sgt);
+		liov_unpin(inst, s->gpa, LIOV_STEP_PAGES);
+		inst->gmem.pinned -= LIOV_STEP_SIZE;
+		liov_step_free(s);
+		return;
+	}
+	for (i = 0; i < LIOV_STEP_PAGES; i++) {
+		if (s->bus[i] == LIOV_NO_DMA)
+			continue;
+		dma_unmap_page_attrs(dev, s->bus[i], PAGE_SIZE, DMA_BIDIRECTIONAL,
+				     DMA_ATTR_SKIP_CPU_SYNC);
+		liov_unpin(inst, s->gpa + ((u64)i << PAGE_SHIFT), 1);
+		inst->gmem.pinned -= PAGE_SIZE;
+	}
+	liov_step_free(s);
+}
+
+static int liov_gmem_pin(struct liov_instance *inst, u64 gpa, struct liov_step **out)
+{
+	struct liov_gmem *gm = &inst->gmem;
+	struct liov_step *s;
+	int rc;
+
+	lockdep_assert_held(&gm->lock);
+	s = xa_load(&gm->steps, gpa >> LIOV_STEP_SHIFT);
+	if (!s) {
+		s = liov_step_alloc(gpa);
+		if (!s)
+			return -ENOMEM;
+		/* Whatever prevents the whole step may spare this page. */
+		if (liov_step_map_whole(inst, s)) {
+			rc = liov_step_map_page(inst, s, gpa);
+			if (rc) {
+				liov_step_free(s);
+				return rc;
+			}
+		}
+		rc = xa_err(xa_store(&gm->steps, gpa >> LIOV_STEP_SHIFT, s, GFP_KERNEL_ACCOUNT));
+		if (rc) {
+			liov_gmem_step_drop(inst, s);
+			return rc;
+		}
+	} else if (s->bus[liov_step_index(gpa)] == LIOV_NO_DMA) {
+		rc = liov_step_map_page(inst, s, gpa);
+		if (rc)
+			return rc;
+	} else {
+		/* Another queue was quicker. */
+		*out = s;
+		return 0;
+	}
+	WRITE_ONCE(gm->faults, gm->faults + 1);
+	*out = s;
+	return 0;
+}
+
+/*
+ * Takes liov_gmem.lock when pins are allowed again.  Looks once more under the
+ * lock, which liov_gmem_unmap() takes after it has begun the pause.
+ */
+static void liov_gmem_lock(struct liov_gmem *gm)
+{
+	for (;;) {
+		while (time_before(jiffies, READ_ONCE(gm->quiet_until)))
+			usleep_range(1000, 2000);
+		mutex_lock(&gm->lock);
+		if (!time_before(jiffies, READ_ONCE(gm->quiet_until)))
+			return;
+		mutex_unlock(&gm->lock);
+	}
+}
+
+/**
+ * liov_gmem_map_ring() - map a ring that liov_ring_unmap() took from a live queue
+ * @inst: open instance
+ * @map:  ring; nothing happens if it is mapped
+ *
+ * The caller holds the liov_sq.submit of a queue that uses it, which keeps it
+ * mapped.  May sleep, also for as long as no pins are allowed.
+ *
+ * Return: 0 or what liov_ring_map() said.
+ */
+int liov_gmem_map_ring(struct liov_instance *inst, struct liov_ring_map *map)
+{
+	struct liov_gmem *gm = &inst->gmem;
+	int rc = 0;
+
+	liov_gmem_lock(gm);
+	if (!map->va)
+		rc = liov_ring_map(inst, map, map->gpa, map->npages << PAGE_SHIFT);
+	mutex_unlock(&gm->lock);
+	return rc;
+}
+
+/* Pins what is needed for the page at @gpa; NULL with a status for the guest. */
+static struct liov_step *liov_step_fault(struct liov_instance *inst, u64 gpa, u16 *status)
+{
+	struct liov_gmem *gm = &inst->gmem;
+	struct liov_step *s;
+	int rc;
+
+	/* An address type1 cannot have: its IOVAs end below the top page. */
+	if (gpa >= -LIOV_STEP_SIZE) {
+		*status = NVME_SC_DATA_XFER_ERROR | NVME_STATUS_DNR;
+		return NULL;
+	}
+	liov_gmem_lock(gm);
+	rc = liov_gmem_pin(inst, gpa, &s);
+	if (rc)
+		WRITE_ONCE(gm->failures, gm->failures + 1);
+	mutex_unlock(&gm->lock);
+	if (!rc)
+		return s;
+
+	if (rc == -ENOMEM) {
+		dev_warn_ratelimited(liov_dev(inst), "lightiov: cannot pin guest memory at %#llx (%d); raise the locked-memory limit of the VM's process\n",
+				     gpa, rc);
+		*status = NVME_SC_INTERNAL;
+	} else if (rc == -EFAULT || rc == -EINVAL || rc == -EPERM) {
+		*status = NVME_SC_DATA_XFER_ERROR | NVME_STATUS_DNR;
+	} else {
+		*status = NVME_SC_INTERNAL;
+	}
+	return NULL;
+}
+
+/**
+ * liov_gmem_fault() - liov_gmem_step() that pins what is missing
+ * @inst:   open instance
+ * @gpa:    guest-physical address
+ * @status: out: why there is nothing, for the guest: Data Transfer Error with
+ *          DNR if it is no RAM of the guest's, Internal Error if it cannot be
+ *          pinned now
+ *
+ * The caller holds a liov_sq.submit.  Sleeps: pins 2 MiB at most.
+ *
+ * Return: as liov_gmem_step(); NULL with @status.
+ */
+const u64 *liov_gmem_fault(struct liov_instance *inst, u64 gpa, u16 *status)
+{
+	struct liov_step *s = liov_step_fault(inst, gpa, status);
+
+	return s ? s->bus : NULL;
+}
+
+/**
+ * liov_gmem_read() - copy out of guest memory
+ * @inst: open instance
+ * @gpa:  guest-physical address
+ * @buf:  where to
+ * @len:  bytes; the range does not cross a page
+ *
+ * Each byte is read once.  The caller holds a liov_sq.submit.  Sleeps if the
+ * page is not pinned yet.
+ *
+ * Return: 0 or the NVMe status for the guest.
+ */
+u16 liov_gmem_read(struct liov_instance *inst, u64 gpa, void *buf, u32 len)
+{
+	struct liov_step *s = liov_step_find(inst, gpa);
+	u16 status = 0;
+	void *va;
+
+	if (!s) {
+		s = liov_step_fault(inst, gpa, &status);
+		if (!s)
+			return status;
+	}
+	va = kmap_local_page(s->page[liov_step_index(gpa)]);
+	memcpy(buf, va + offset_in_page(gpa), len);
+	kunmap_local(va);
+	return 0;
+}
+
+/**
+ * liov_gmem_overlaps() - is any of [iova, iova + len) pinned?
+ * @inst: instance
+ * @iova: guest-physical start
+ * @len:  bytes, not 0
+ *
+ * Also begins the time in which nothing is pinned, so that the answer does not
+ * become stale before liov_gmem_unmap().  May sleep while a step is pinned.
+ *
+ * Return: whether a step that it touches has pins.
+ */
+bool liov_gmem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
+{
+	struct liov_gmem *gm = &inst->gmem;
+	unsigned long first = iova >> LIOV_STEP_SHIFT;
+	bool hit;
+
+	WRITE_ONCE(gm->quiet_until, jiffies + msecs_to_jiffies(LIOV_QUIET_MS));
+	mutex_lock(&gm->lock);
+	hit = xa_find(&gm->steps, &first, (iova + (len - 1)) >> LIOV_STEP_SHIFT, XA_PRESENT);
+	mutex_unlock(&gm->lock);
+	return hit;
+}
+
+/**
+ * liov_gmem_unmap() - unmap and unpin every step that a range touches
+ * @inst: instance; nobody looks steps up and no command is outstanding
+ * @iova: guest-physical start
+ * @len:  bytes, not 0
+ *
+ * For VFIO's dma_unmap too, which type1 repeats until no pin is left: hence
+ * nothing is pinned for LIOV_QUIET_MS.  May sleep.
+ */
+void liov_gmem_unmap(struct liov_instance *inst, u64 iova, u64 len)
+{
+	struct liov_gmem *gm = &inst->gmem;
+	struct liov_step *s;
+	unsigned long i;
+
+	WRITE_ONCE(gm->quiet_until, jiffies + msecs_to_jiffies(LIOV_QUIET_MS));
+	mutex_lock(&gm->lock);
+	xa_for_each_range(&gm->steps, i, s, iova >> LIOV_STEP_SHIFT,
+			  (iova + (len - 1)) >> LIOV_STEP_SHIFT) {
+		xa_erase(&gm->steps, i);
+		liov_gmem_step_drop(inst, s);
+	}
+	mutex_unlock(&gm->lock);
+}
+
+/**
+ * liov_gmem_leak() - give up all pins without unmapping them
+ * @inst: instance whose hardware queues could not be deleted
+ *
+ * The hardware may still write there, so the pages must never be used for
+ * anything else.  May sleep.
+ */
+void liov_gmem_leak(struct liov_instance *inst)
+{
+	struct liov_gmem *gm = &inst->gmem;
+	struct liov_step *s;
+	unsigned long i;
+
+	mutex_lock(&gm->lock);
+	if (gm->pinned)
+		dev_crit(liov_dev(inst), "lightiov: %#llx bytes of guest memory leaked: %s may still write to them; reboot the host\n",
+			 gm->pinned, pci_name(inst->parent->host->pdev));
+	xa_for_each(&gm->steps, i, s) {
+		unsigned int n;
+
+		for (n = 0; n < LIOV_STEP_PAGES; n++) {
+			if (s->bus[n] == LIOV_NO_DMA)
+				continue;
+			get_page(s->page[n]);
+			liov_unpin(inst, s->gpa + ((u64)n << PAGE_SHIFT), 1);
+		}
+		xa_erase(&gm->steps, i);
+		/* @s stays allocated, its mapping is in use. */
+	}
+	gm->pinned = 0;
+	mutex_unlock(&gm->lock);
+}

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life of guarded mode's queues: rings and slots made and freed, Abort, the
+ * wait for what is outstanding, memory that VFIO takes away.  Fills the mode's
+ * liov_mode_ops.
+ *
+ * Everything here runs under liov_instance.lock and may sleep.  Who else is at
+ * work on a queue meanwhile is written down in guarded.c.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/bitmap.h>
+#include <linux/delay.h>
+#include <linux/dma-mapping.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "guarded.h"
+
+/* How long commands in flight may take before their queue is deleted instead. */
+#define LIOV_DRAIN_MS		3000
+
+/* ---- rings ---- */
+
+static int liov_guarded_cq_make_ring(struct liov_cq *cq, const struct nvme_command *c,
+				     struct liov_ring *ring)
+{
+	u32 bytes = cq->depth * sizeof(struct nvme_completion);
+	struct liov_instance *inst = cq->inst;
+	struct liov_gcq *g;
+	int rc;
+
+	g = kzalloc(sizeof(*g), GFP_KERNEL_ACCOUNT);
+	if (!g)
+		return -ENOMEM;
+	spin_lock_init(&g->lock);
+	g->phase = 1;
+	g->hw_phase = 1;
+	g->hw = dma_alloc_coherent(liov_dma_dev(inst), bytes, &g->hw_bus, GFP_KERNEL_ACCOUNT);
+	if (!g->hw) {
+		rc = -ENOMEM;
+		goto err_free;
+	}
+	rc = liov_ring_map(inst, &cq->ring_map, le64_to_cpu(c->create_cq.prp1), bytes);
+	if (rc)
+		goto err_hw;
+	cq->ring = cq->ring_map.va;
+	cq->lazy = true;
+	cq->g = g;
+	ring->bus = g->hw_bus;
+	ring->depth = cq->depth;
+	return 0;
+
+err_hw:
+	dma_free_coherent(liov_dma_dev(inst), bytes, g->hw, g->hw_bus);
+err_free:
+	kfree(g);
+	return rc;
+}
+
+/* Its vector is detached and its submission queues are gone. */
+static void liov_guarded_cq_free_ring(struct liov_cq *cq)
+{
+	struct liov_instance *inst = cq->inst;
+	struct liov_gcq *g = cq->g;
+
+	if (!g)
+		return;
+	cq->g = NULL;
+	cq->ring = NULL;
+	liov_ring_unmap(inst, &cq->ring_map);
+	if (!inst->leaking)
+		dma_free_coherent(liov_dma_dev(inst), cq->depth * sizeof(*g->hw), g->hw,
+				  g->hw_bus);
+	kfree(g);
+}
+
+static void liov_gsq_free(struct liov_instance *inst, struct liov_gsq *g)
+{
+	struct device *dev = liov_dma_dev(inst);
+	unsigned int i;
+
+	liov_ring_unmap(inst, &g->map);
+	if (!inst->leaking) {
+		for (i = 0; i < g->nr_slots; i++) {
+			if (g->slot[i].page)
+				dma_free_coherent(dev, PAGE_SIZE, g->slot[i].page,
+						  g->slot[i].page_bus);
+		}
+		if (g->hw)
+			dma_free_coherent(dev, g->hw_depth * sizeof(*g->hw), g->hw, g->hw_bus);
+	}
+	kvfree(g);
+}
+
+static int liov_guarded_sq_make_ring(struct liov_sq *sq, const struct nvme_command *c,
+				     struct liov_ring *ring)
+{
+	u32 nr_slots = min_t(u32, sq->depth - 1, LIOV_MAX_SLOTS);
+	struct liov_instance *inst = sq->inst;
+	struct liov_gsq *g;
+	int rc;
+
+	g = kvzalloc(struct_size(g, slot, nr_slots), GFP_KERNEL_ACCOUNT);
+	if (!g)
+		return -ENOMEM;
+	g->nr_slots = nr_slots;
+	g->hw_depth = nr_slots + 1;
+	bitmap_fill(g->free, nr_slots);
+	g->hw = dma_alloc_coherent(liov_dma_dev(inst), g->hw_depth * sizeof(*g->hw),
+				   &g->hw_bus, GFP_KERNEL_ACCOUNT);
+	if (!g->hw) {
+		rc = -ENOMEM;
+		goto err_free;
+	}
+	rc = liov_ring_map(inst, &g->map, le64_to_cpu(c->create_sq.prp1),
+			   sq->depth * sizeof(struct nvme_command));
+	if (rc)
+		goto err_free;
+
+	spin_lock_irq(&sq->cq->g->lock);
+	sq->cq->g->sqs[sq->qid] = g;
+	spin_unlock_irq(&sq->cq->g->lock);
+	mutex_lock(&sq->submit);
+	sq->starved = false;
+	sq->g = g;
+	mutex_unlock(&sq->submit);
+	ring->bus = g->hw_bus;
+	ring->depth = g->hw_depth;
+	return 0;
+
+err_free:
+	liov_gsq_free(inst, g);
+	return rc;
+}
+
+/* May the guest still be told of commands that a deletion ended? */
+static bool liov_guarded_listens(const struct liov_instance *inst)
+{
+	return (inst->regs.csts & (NVME_CSTS_RDY | NVME_CSTS_CFS)) == NVME_CSTS_RDY &&
+	       (inst->regs.cc & NVME_CC_ENABLE) && !READ_ONCE(inst->fatal);
+}
+
+static void liov_guarded_sq_free_ring(struct liov_sq *sq)
+{
+	struct liov_instance *inst = sq->inst;
+	struct liov_cq *cq = sq->cq;
+	struct liov_gsq *g;
+	bool told = false;
+	unsigned int i;
+
+	mutex_lock(&sq->submit);
+	g = sq->g;
+	sq->g = NULL;
+	sq->starved = false;
+	mutex_unlock(&sq->submit);
+	/* Finds nothing to do from here on, but must not outlive the instance. */
+	cancel_delayed_work_sync(&sq->work);
+	if (!g)
+		return;
+
+	/* What it completed before it deleted the queue, then what it did not. */
+	told = liov_gcq_reap(cq, false);
+	spin_lock_irq(&cq->g->lock);
+	for (i = 0; i < g->nr_slots; i++) {
+		if (!(atomic_read(&g->slot[i].state) & LIOV_SLOT_BUSY))
+			continue;
+		sq->stats.completed++;
+		sq->stats.errors++;
+		if (liov_guarded_listens(inst)) {
+			liov_gcq_post(cq, sq, g, g->slot[i].cid, NVME_SC_ABORT_QUEUE, 0);
+			told = true;
+		} else {
+			cq->g->reserved--;
+		}
+	}
+	cq->g->sqs[sq->qid] = NULL;
+	spin_unlock_irq(&cq->g->lock);
+	if (told && cq->ien)
+		liov_virq_signal(inst, cq->vector);
+	liov_guarded_wake(cq);
+	liov_gsq_free(inst, g);
+}
+
+/* ---- commands that take part in the slow path ---- */
+
+/*
+ * The slot is held while the hardware looks for the command, or its number could
+ * meanwhile be another command's.
+ */
+static u16 liov_guarded_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result)
+{
+	struct liov_sq *sq = &inst->sq[sqid];
+	struct liov_gsq *g = sq->g;
+	struct nvme_command hw = {};
+	unsigned int i;
+	int rc;
+
+	lockdep_assert_held(&inst->lock);
+	*result = 1;
+	if (!g)
+		return 0;
+	mutex_lock(&sq->submit);
+	for (i = 0; i < g->nr_slots; i++) {
+		struct liov_slot *s = &g->slot[i];
+
+		if (!(atomic_read(&s->state) & LIOV_SLOT_BUSY) || s->cid != cid)
+			continue;
+		if (atomic_fetch_or(LIOV_SLOT_HELD, &s->state) & LIOV_SLOT_BUSY)
+			break;
+		/* Completed in between; the slot is free and not to be freed twice. */
+		atomic_andnot(LIOV_SLOT_HELD, &s->state);
+	}
+	mutex_unlock(&sq->submit);
+	if (i == g->nr_slots)
+		return 0;
+
+	hw.abort.opcode = nvme_admin_abort_cmd;
+	hw.abort.sqid = cpu_to_le16(sq->hwqid);
+	hw.abort.cid = i;
+	rc = liov_parent_admin(inst->parent, &hw, NULL, 0, result);
+	liov_slot_put(g, i, LIOV_SLOT_HELD);
+	liov_guarded_wake(sq->cq);
+	return liov_hw_status(rc);
+}
+
+static bool liov_gsq_idle(struct liov_sq *sq)
+{
+	struct liov_gsq *g = sq->g;
+
+	/* Acquire: the hardware's use of guest memory came before. */
+	return !g || smp_load_acquire(&g->completed) == g->submitted ||
+	       READ_ONCE(sq->inst->parent->gen) != sq->gen;
+}
+
+/*
+ * Keeps submitters out and waits until the hardware has completed what it has.
+ * The locks are taken also if that fails.
+ */
+static int liov_guarded_hold(struct liov_instance *inst)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(LIOV_DRAIN_MS);
+	unsigned int i;
+	int rc = 0;
+
+	lockdep_assert_held(&inst->lock);
+	for (i = 1; i <= inst->nr_pairs; i++)
+		mutex_lock_nest_lock(&inst->sq[i].submit, &inst->lock);
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		while (!liov_gsq_idle(&inst->sq[i])) {
+			if (time_after(jiffies, end)) {
+				rc = -ETIMEDOUT;
+				break;
+			}
+			usleep_range(50, 200);
+		}
+	}
+	return rc;
+}
+
+static void liov_guarded_unhold(struct liov_instance *inst)
+{
+	unsigned int i;
+
+	for (i = inst->nr_pairs; i; i--) {
+		/* What the guest rang for meanwhile must not wait for its next ring. */
+		if (inst->sq[i].g)
+			queue_delayed_work(liov_io_wq, &inst->sq[i].work, 0);
+		mutex_unlock(&inst->sq[i].submit);
+	}
+}
+
+/**
+ * liov_guarded_drain() - wait until commands accepted so far are completed
+ * @inst: open guarded instance; the caller holds its lock
+ *
+ * Commands accepted later see what the caller changed before.  May sleep.
+ *
+ * Return: 0, or -ETIMEDOUT.
+ */
+int liov_guarded_drain(struct liov_instance *inst)
+{
+	int rc = liov_guarded_hold(inst);
+
+	liov_guarded_unhold(inst);
+	return rc;
+}
+
+static bool liov_guarded_rings_overlap(struct liov_instance *inst, u64 iova, u64 len)
+{
+	unsigned int i;
+
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		if (liov_ring_overlaps(&inst->cq[i].ring_map, iova, len) ||
+		    (inst->sq[i].g && liov_ring_overlaps(&inst->sq[i].g->map, iova, len)))
+			return true;
+	}
+	return false;
+}
+
+/* Submitters are kept out and nothing is outstanding, so nobody uses the rings. */
+static void liov_guarded_unmap_rings(struct liov_instance *inst, u64 iova, u64 len)
+{
+	unsigned int i;
+
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		struct liov_cq *cq = &inst->cq[i];
+		struct liov_sq *sq = &inst->sq[i];
+
+		if (sq->g && liov_ring_overlaps(&sq->g->map, iova, len))
+			liov_ring_unmap(inst, &sq->g->map);
+		if (!liov_ring_overlaps(&cq->ring_map, iova, len))
+			continue;
+		spin_lock_irq(&cq->g->lock);
+		cq->ring = NULL;
+		spin_unlock_irq(&cq->g->lock);
+		liov_ring_unmap(inst, &cq->ring_map);
+	}
+}
+
+/*
+ * The guest loses memory: at a reboot all of it, when a firmware changes what the
+ * low memory is all of that for a moment, else what is unplugged.  It goes once the
+ * hardware has completed what it was given.  Hardware never touches the guest's
+ * rings, so a queue outlives its rings: they are looked for at its next doorbell.
+ */
+static void liov_guarded_unmap(struct liov_instance *inst, u64 iova, u64 len)
+{
+	int rc;
+
+	lockdep_assert_held(&inst->lock);
+	if (!liov_gmem_overlaps(inst, iova, len) && !liov_guarded_rings_overlap(inst, iova, len))
+		return;
+	rc = liov_guarded_hold(inst);
+	if (!rc) {
+		liov_gmem_unmap(inst, iova, len);
+		liov_guarded_unmap_rings(inst, iova, len);
+	}
+	liov_guarded_unhold(inst);
+	if (!rc)
+		return;
+
+	dev_warn(liov_dev(inst), "lightiov: commands did not complete while the VM gave memory up; deleting their queues\n");
+	if (inst->regs.csts & NVME_CSTS_RDY)
+		liov_regs_set_fatal(&inst->regs);
+	if (liov_instance_quiesce(inst))
+		liov_instance_abandon(inst);
+	else
+		liov_gmem_unmap(inst, iova, len);
+}
+
+static void liov_guarded_release(struct liov_instance *inst)
+{
+	lockdep_assert_held(&inst->lock);
+	liov_gmem_unmap(inst, 0, U64_MAX);
+}
+
+static int liov_guarded_check(struct liov_instance *inst)
+{
+	return liov_backing_guard(inst);
+}
+
+static void liov_guarded_open(struct liov_instance *inst)
+{
+	unsigned int i;
+
+	for (i = 1; i <= inst->nr_pairs; i++)
+		inst->cq[i].lazy = true;
+}
+
+/**
+ * liov_guarded_init() - prepare an instance's queues; once, at creation
+ * @inst: instance
+ */
+void liov_guarded_init(struct liov_instance *inst)
+{
+	unsigned int i;
+
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		mutex_init(&inst->sq[i].submit);
+		INIT_DELAYED_WORK(&inst->sq[i].work, liov_guarded_work);
+	}
+}
+
+const struct liov_mode_ops liov_guarded_ops = {
+	.name		= "guarded",
+	.check		= liov_guarded_check,
+	.open		= liov_guarded_open,
+	.cq_make_ring	= liov_guarded_cq_make_ring,
+	.cq_free_ring	= liov_guarded_cq_free_ring,
+	.sq_make_ring	= liov_guarded_sq_make_ring,
+	.sq_free_ring	= liov_guarded_sq_free_ring,
+	.sq_kick	= liov_guarded_sq_kick,
+	.cq_kick	= liov_guarded_cq_kick,
+	.cq_irq		= liov_guarded_cq_irq,
+	.abort		= liov_guarded_abort,
+	.unmap		= liov_guarded_unmap,
+	.release	= liov_guarded_release,
+	.leak		= liov_gmem_leak,
+	.always_irq	= true,
+};

@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guarded mode: hardware rings in host memory, one slot a command.
+ *
+ * A doorbell copies new entries of the guest's SQ, has the guard check and
+ * translate each (guard.c), puts what passed into the hardware's SQ under the
+ * slot's number as command identifier and rings once.  The hardware's interrupt
+ * copies completions into the guest's CQ under the guest's own identifiers.
+ *
+ * Who may run at once:
+ *
+ *   submit     any number of vCPUs, the tracking worker and liov_sq.work: one
+ *              at a time per SQ by liov_sq.submit, a mutex, since memory may
+ *              have to be pinned.  Uncontended, and never slept under, in the
+ *              common case.
+ *   complete   the interrupt handler of the CQ's vector, the reaping of a
+ *              deleted SQ and submitters that refuse a command: liov_gcq.lock.
+ *   slots      taken under liov_sq.submit, given back by completion: the bits
+ *              of liov_gsq.free and liov_slot.state change atomically.
+ *   teardown   liov_instance.lock (gqueue.c).  A ring goes only after the
+ *              hardware deleted its queue or was disabled.
+ *
+ * A command is accepted only with a place in the guest's CQ reserved for its
+ * completion, so the handler always has one.  What finds no slot or no place
+ * stays in the guest's SQ, marked by liov_sq.starved and liov_cq.starved;
+ * whoever makes room sees the mark and queues liov_sq.work.  Mark and room are
+ * stores with a full barrier before the look at the other.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/bitmap.h>
+#include <linux/dma-mapping.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/timekeeping.h>
+
+#include "guarded.h"
+#include "trace.h"
+
+/*
+ * How often rings are looked for, LIOV_QUIET_MS apart, before they count as gone:
+ * far longer than user space needs to lay memory out anew.
+ */
+#define LIOV_RING_TRIES		100
+
+/* ---- slots ---- */
+
+/**
+ * liov_slot_put() - clear a bit of a slot; whoever clears the last one frees it
+ * @g:   queue
+ * @i:   slot
+ * @bit: LIOV_SLOT_BUSY or LIOV_SLOT_HELD, which is set
+ *
+ * Any context.
+ */
+void liov_slot_put(struct liov_gsq *g, unsigned int i, int bit)
+{
+	if (atomic_fetch_andnot(bit, &g->slot[i].state) == bit) {
+		/* All of the slot was used before; pairs with liov_slot_get(). */
+		smp_mb__before_atomic();
+		set_bit(i, g->free);
+	}
+}
+
+/* A free slot, or nr_slots.  Under liov_sq.submit: only one takes at a time. */
+static unsigned int liov_slot_get(struct liov_gsq *g)
+{
+	unsigned int i = find_first_bit(g->free, g->nr_slots);
+
+	if (i < g->nr_slots) {
+		clear_bit(i, g->free);
+		/* Uses of the slot come after; pairs with liov_slot_put(). */
+		smp_mb__after_atomic();
+	}
+	return i;
+}
+
+/* ---- completion ---- */
+
+/**
+ * liov_gcq_post() - write one entry of the guest's CQ, into a reserved place
+ * @cq:     queue; the caller holds its liov_gcq.lock
+ * @sq:     whose command it was
+ * @gsq:    its guarded part, as liov_sq.g may be cleared already
+ * @cid:    the guest's command identifier
+ * @status: NVMe status
+ * @result: dwords 0 and 1
+ *
+ * The half with the phase goes last and at once: the guest may look at any
+ * time.  Hard interrupt too.
+ */
+void liov_gcq_post(struct liov_cq *cq, struct liov_sq *sq, struct liov_gsq *gsq,
+		   u16 cid, u16 status, u64 result)
+{
+	struct liov_gcq *g = cq->g;
+	u64 *entry = (u64 *)&cq->ring[g->tail];
+	union {
+		struct nvme_completion cqe;
+		u64 half[2];
+	} u;
+
+	lockdep_assert_held(&g->lock);
+	u.cqe.result.u64 = cpu_to_le64(result);
+	u.cqe.sq_head = cpu_to_le16(READ_ONCE(gsq->head));
+	u.cqe.sq_id = cpu_to_le16(sq->qid);
+	u.cqe.command_id = cid;
+	u.cqe.status = cpu_to_le16(status << 1 | g->phase);
+	/* Without a ring the queue is being deleted after a reset of the host's. */
+	if (likely(cq->ring)) {
+		WRITE_ONCE(entry[0], u.half[0]);
+		/* Also orders the command's data, which the hardware wrote before. */
+		smp_wmb();
+		WRITE_ONCE(entry[1], u.half[1]);
+	}
+
+	if (++g->tail == cq->depth) {
+		g->tail = 0;
+		g->phase ^= 1;
+	}
+	g->reserved--;
+}
+
+/* Takes up to @want places in the guest's CQ for commands to come. */
+static u32 liov_gcq_reserve(struct liov_cq *cq, u32 want)
+{
+	struct liov_gcq *g = cq->g;
+	u32 head, used, n = 0;
+	unsigned long flags;
+
+	spin_lock_irqsave(&g->lock, flags);
+	head = READ_ONCE(*cq->db.val);
+	if (likely(head < cq->depth))
+		g->head = head;
+	else
+		liov_admin_event(cq->inst, LIOV_EVENT_DB_VALUE);
+	/* One entry stays empty, or full would look like empty. */
+	used = (g->tail + cq->depth - g->head) % cq->depth + g->reserved + 1;
+	if (used < cq->depth)
+		n = min(want, cq->depth - used);
+	g->reserved += n;
+	spin_unlock_irqrestore(&g->lock, flags);
+	return n;
+}
+
+static void liov_gcq_unreserve(struct liov_cq *cq, u32 n)
+{
+	struct liov_gcq *g = cq->g;
+	unsigned long flags;
+
+	spin_lock_irqsave(&g->lock, flags);
+	g->reserved -= n;
+	spin_unlock_irqrestore(&g->lock, flags);
+}
+
+static void liov_count_latency(struct liov_sq_stats *st, u64 ns)
+{
+	unsigned int bucket = fls64(ns / NSEC_PER_USEC);
+
+	st->latency[min(bucket, LIOV_LATENCY_BUCKETS - 1U)]++;
+}
+
+/* One entry of the hardware's CQ. */
+static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *e, u64 now)
+{
+	/* More and the retry delay speak of pages the guest does not get. */
+	u16 status = le16_to_cpu(e->status) >> 1 & (NVME_STATUS_DNR | 0x7ff);
+	struct liov_instance *inst = cq->inst;
+	u16 hwqid = le16_to_cpu(e->sq_id);
+	unsigned int slot = e->command_id;
+	struct liov_gcq *g = cq->g;
+	unsigned int i = cq->qid;
+	struct liov_gsq *gsq;
+	struct liov_slot *s;
+	struct liov_sq *sq;
+
+	/* Nearly always the SQ of the same number. */
+	if (unlikely(inst->hwqid[i] != hwqid)) {
+		for (i = inst->nr_pairs; i && inst->hwqid[i] != hwqid; i--)
+			;
+	}
+	gsq = g->sqs[i];
+	sq = &inst->sq[i];
+	if (unlikely(!gsq || slot >= gsq->nr_slots ||
+		     !(atomic_read(&gsq->slot[slot].state) & LIOV_SLOT_BUSY))) {
+		dev_err_ratelimited(liov_dev(inst), "lightiov: %s completed command %u of queue %u, which it was not given\n",
+				    pci_name(inst->parent->host->pdev), slot, hwqid);
+		return;
+	}
+	s = &gsq->slot[slot];
+	liov_count_latency(&sq->stats, now - s->start);
+	sq->stats.completed++;
+	if (status)
+		sq->stats.errors++;
+	trace_lightiov_complete(sq, slot, s->cid, status, now - s->start);
+	liov_gcq_post(cq, sq, gsq, s->cid, status, le64_to_cpu(e->result.u64));
+	/* Release: who sees it finds the hardware done with the slot. */
+	smp_store_release(&gsq->completed, gsq->completed + 1);
+	liov_slot_put(gsq, slot, LIOV_SLOT_BUSY);
+}
+
+/**
+ * liov_gcq_reap() - take what the hardware has posted
+ * @cq:  queue with a ring
+ * @ack: tell the hardware; from its interrupt only
+ *
+ * Any context.  Return: the number of completions.
+ */
+unsigned int liov_gcq_reap(struct liov_cq *cq, bool ack)
+{
+	struct liov_gcq *g = cq->g;
+	unsigned long flags;
+	unsigned int n = 0;
+	u64 now = 0;
+
+	spin_lock_irqsave(&g->lock, flags);
+	/* Bounded by what can be outstanding, even if the hardware goes mad. */
+	while (n < cq->depth) {
+		struct nvme_completion *e = &g->hw[g->hw_head];
+
+		if ((le16_to_cpu(READ_ONCE(e->status)) & 1) != g->hw_phase)
+			break;
+		/* The rest of the entry after its phase. */
+		dma_rmb();
+		if (!n)
+			now = ktime_get_ns();
+		liov_gcq_complete(cq, e, now);
+		if (++g->hw_head == cq->depth) {
+			g->hw_head = 0;
+			g->hw_phase ^= 1;
+		}
+		n++;
+	}
+	/*
+	 * Not once the controller is being taken down.  The reset hooks clear
+	 * @live and then free the vector, which waits for this handler.
+	 */
+	if (ack && g->hw_acked != g->hw_head && READ_ONCE(cq->live)) {
+		writel(g->hw_head, cq->hw_db);
+		g->hw_acked = g->hw_head;
+		cq->rings++;
+	}
+	spin_unlock_irqrestore(&g->lock, flags);
+	return n;
+}
+
+/*
+ * The SQs that wait for room on @cq, one a call, beginning with another each
+ * time that @cq is gone over: the first one may take all of the room.
+ */
+static struct liov_sq *liov_next_starved(struct liov_cq *cq, unsigned int turn, unsigned int *n)
+{
+	struct liov_instance *inst = cq->inst;
+
+	while (*n < inst->nr_pairs) {
+		struct liov_sq *sq = &inst->sq[(turn + (*n)++) % inst->nr_pairs + 1];
+
+		if (READ_ONCE(sq->starved) && READ_ONCE(sq->cq) == cq)
+			return sq;
+	}
+	return NULL;
+}
+
+/**
+ * liov_guarded_wake() - room was made: go on with what waits for it
+ * @cq: queue
+ *
+ * Any context.
+ */
+void liov_guarded_wake(struct liov_cq *cq)
+{
+	unsigned int turn, n = 0;
+	struct liov_sq *sq;
+
+	/* Room before mark; pairs with liov_guarded_starve(). */
+	smp_mb();
+	if (likely(!READ_ONCE(cq->starved)))
+		return;
+	/* Whoever still finds no room sets it again. */
+	WRITE_ONCE(cq->starved, false);
+	turn = READ_ONCE(cq->turn);
+	WRITE_ONCE(cq->turn, turn + 1);
+	while ((sq = liov_next_starved(cq, turn, &n)))
+		queue_delayed_work(liov_io_wq, &sq->work, 0);
+}
+
+/**
+ * liov_guarded_cq_irq() - see struct liov_mode_ops
+ * @cq:    queue
+ * @alone: does not matter
+ *
+ * Return: whether the guest gets an interrupt.
+ */
+bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone)
+{
+	unsigned int n = liov_gcq_reap(cq, true);
+
+	if (n)
+		liov_guarded_wake(cq);
+	return n && cq->ien;
+}
+
+/* ---- submission ---- */
+
+/**
+ * struct liov_submit - one run over a guest's SQ; what the guard's calls need
+ * @sq:   queue; its submit mutex is held
+ * @slot: of the command being checked
+ */
+struct liov_submit {
+	struct liov_sq	*sq;
+	unsigned int	slot;
+};
+
+/* Shows the hardware what has been put into its ring. */
+static void liov_gsq_ring(struct liov_sq *sq)
+{
+	spin_lock(&sq->lock);
+	if (sq->live && sq->tail != sq->g->hw_tail) {
+		sq->tail = sq->g->hw_tail;
+		writel(sq->tail, sq->hw_db);
+		sq->rings++;
+	}
+	spin_unlock(&sq->lock);
+}
+
+static const u64 *liov_env_step(void *ctx, u64 gpa, u16 *status)
+{
+	struct liov_submit *sub = ctx;
+	struct liov_instance *inst = sub->sq->inst;
+	const u64 *step = liov_gmem_step(inst, gpa);
+
+	if (likely(step))
+		return step;
+	/* That takes a while: let the hardware begin with what it has. */
+	liov_gsq_ring(sub->sq);
+	return liov_gmem_fault(inst, gpa, status);
+}
+
+static u16 liov_env_read(void *ctx, u64 gpa, void *buf, u32 len)
+{
+	struct liov_submit *sub = ctx;
+
+	return liov_gmem_read(sub->sq->inst, gpa, buf, len);
+}
+
+static void *liov_env_page(void *ctx, u64 *bus)
+{
+	struct liov_submit *sub = ctx;
+	struct liov_slot *s = &sub->sq->g->slot[sub->slot];
+
+	if (unlikely(!s->page))
+		s->page = dma_alloc_coherent(liov_dma_dev(sub->sq->inst), PAGE_SIZE,
+					     &s->page_bus, GFP_KERNEL_ACCOUNT);
+	*bus = s->page_bus;
+	return s->page;
+}
+
+/* Reads an entry of the guest's ring exactly once. */
+static void liov_gsq_copy(struct liov_gsq *g, struct nvme_command *c)
+{
+	const u64 *from = (const u64 *)((struct nvme_command *)g->map.va + g->head);
+	u64 *to = (u64 *)c;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(*c) / sizeof(u64); i++)
+		to[i] = READ_ONCE(from[i]);
+}
+
+static void liov_guarded_refuse(struct liov_sq *sq, const struct nvme_command *c, u16 status)
+{
+	struct liov_cq *cq = sq->cq;
+	unsigned long flags;
+
+	sq->stats.refused[liov_guard_refusal(status)]++;
+	trace_lightiov_refuse(sq, c, status);
+	spin_lock_irqsave(&cq->g->lock, flags);
+	liov_gcq_post(cq, sq, sq->g, c->common.command_id, status, 0);
+	spin_unlock_irqrestore(&cq->g->lock, flags);
+}
+
+/* The guest's next command into slot @sub->slot; false if it was refused. */
+static bool liov_guarded_submit_one(struct liov_submit *sub, u64 start)
+{
+	const struct liov_guard_env env = {
+		.step	= liov_env_step,
+		.read	= liov_env_read,
+		.page	= liov_env_page,
+		.ctx	= sub,
+	};
+	struct liov_sq *sq = sub->sq;
+	struct liov_gsq *g = sq->g;
+	struct liov_slot *s = &g->slot[sub->slot];
+	struct liov_guarded out;
+	struct nvme_command c;
+	u16 status;
+
+	liov_gsq_copy(g, &c);
+	WRITE_ONCE(g->head, g->head + 1 == sq->depth ? 0 : g->head + 1);
+	status = liov_guard_check(&sq->inst->guard, &env, &c, &out);
+	if (unlikely(status)) {
+		liov_guarded_refuse(sq, &c, status);
+		return false;
+	}
+	s->cid = c.common.command_id;
+	s->start = start;
+	atomic_set(&s->state, LIOV_SLOT_BUSY);
+	out.cmd.common.command_id = sub->slot;
+	g->hw[g->hw_tail] = out.cmd;
+	if (++g->hw_tail == g->hw_depth)
+		g->hw_tail = 0;
+	g->submitted++;
+	sq->stats.commands[out.io]++;
+	sq->stats.bytes[out.io] += out.bytes;
+	trace_lightiov_submit(sq, sub->slot, &c, out.bytes);
+	return true;
+}
+
+/*
+ * Marks the queue as waiting for room and looks once more: room made before the
+ * mark was seen wakes nobody.  Returns whether to try again.
+ *
+ * If nothing is outstanding on its CQ, only the guest can make room there, by
+ * its head: from now on that doorbell is listened to.  Drivers that never have
+ * more outstanding than their CQ holds, which is all common ones, do not come
+ * here.
+ */
+static bool liov_guarded_starve(struct liov_sq *sq)
+{
+	struct liov_cq *cq = sq->cq;
+	bool listen = false;
+
+	if (!sq->starved)
+		sq->stats.held_back++;
+	WRITE_ONCE(sq->starved, true);
+	WRITE_ONCE(cq->starved, true);
+	/* Mark before room; pairs with liov_guarded_wake(). */
+	smp_mb();
+	if (find_first_bit(sq->g->free, sq->g->nr_slots) == sq->g->nr_slots)
+		return false;
+	if (liov_gcq_reserve(cq, 1)) {
+		liov_gcq_unreserve(cq, 1);
+		return true;
+	}
+	spin_lock(&cq->lock);
+	if (cq->lazy) {
+		cq->lazy = false;
+		listen = true;
+	}
+	spin_unlock(&cq->lock);
+	/* Its worker looks at every queue once it listens. */
+	if (listen)
+		liov_doorbell_decode_changed(sq->inst);
+	return false;
+}
+
+static void liov_guarded_run(struct liov_sq *sq, u32 tail)
+{
+	struct liov_submit sub = { .sq = sq };
+	u64 start = ktime_get_ns();
+	struct liov_gsq *g = sq->g;
+	bool refused = false;
+
+	while (g->head != tail) {
+		u32 n = liov_gcq_reserve(sq->cq, (tail + sq->depth - g->head) % sq->depth);
+		u32 left = n;
+
+		for (; left; left--) {
+			sub.slot = liov_slot_get(g);
+			if (sub.slot == g->nr_slots)
+				break;
+			if (!liov_guarded_submit_one(&sub, start)) {
+				refused = true;
+				set_bit(sub.slot, g->free);
+			}
+		}
+		if (left)
+			liov_gcq_unreserve(sq->cq, left);
+		/* A ring of 64 Ki commands that are all refused takes a while. */
+		cond_resched();
+		if (g->head == tail)
+			break;
+		if ((!n || left) && !liov_guarded_starve(sq))
+			goto out;
+	}
+	WRITE_ONCE(sq->starved, false);
+out:
+	liov_gsq_ring(sq);
+	if (refused && sq->cq->ien)
+		liov_virq_signal(sq->inst, sq->cq->vector);
+}
+
+/*
+ * Rings that VFIO took away and gave back are mapped again.  At its boot a
+ * firmware changes what the low memory is, and for a moment all of it is gone.
+ */
+static int liov_guarded_find_rings(struct liov_sq *sq)
+{
+	struct liov_cq *cq = sq->cq;
+	int rc;
+
+	rc = liov_gmem_map_ring(sq->inst, &sq->g->map);
+	if (!rc)
+		rc = liov_gmem_map_ring(sq->inst, &cq->ring_map);
+	if (rc)
+		return rc;
+	spin_lock_irq(&cq->g->lock);
+	cq->ring = cq->ring_map.va;
+	spin_unlock_irq(&cq->g->lock);
+	return 0;
+}
+
+/*
+ * By the work item only: a vCPU in its doorbell keeps KVM from changing memory
+ * slots, and so user space from bringing the memory back.
+ */
+static bool liov_guarded_wait_rings(struct liov_sq *sq, bool work)
+{
+	int rc;
+
+	if (!work) {
+		queue_delayed_work(liov_io_wq, &sq->work, 0);
+		return false;
+	}
+	rc = liov_guarded_find_rings(sq);
+	if (!rc) {
+		sq->ring_tries = 0;
+		return true;
+	}
+	if (++sq->ring_tries < LIOV_RING_TRIES) {
+		queue_delayed_work(liov_io_wq, &sq->work, msecs_to_jiffies(LIOV_QUIET_MS));
+		return false;
+	}
+	sq->ring_tries = 0;
+	dev_warn_ratelimited(liov_dev(sq->inst), "lightiov: the memory of queue %u is gone (%d); the guest's controller stops until it resets it\n",
+			     sq->qid, rc);
+	WRITE_ONCE(sq->inst->fatal, true);
+	liov_admin_event(sq->inst, LIOV_EVENT_INTERNAL);
+	return false;
+}
+
+/*
+ * Typically in a vCPU thread inside KVM, with the vCPU's kvm->srcu held: may
+ * sleep for pins and for another submitter, must not wait for memory slots.
+ * That holds for whoever owns liov_sq.submit.
+ */
+static void liov_guarded_go_on(struct liov_sq *sq, bool work)
+{
+	u32 tail;
+
+	mutex_lock(&sq->submit);
+	if (!sq->g || !READ_ONCE(sq->live))
+		goto out;
+	tail = READ_ONCE(*sq->db.val);
+	if (unlikely(tail >= sq->depth)) {
+		sq->bad_doorbells++;
+		liov_admin_event(sq->inst, LIOV_EVENT_DB_VALUE);
+		goto out;
+	}
+	if (tail == sq->g->head)
+		goto out;
+	if (unlikely(!sq->g->map.va || !sq->cq->ring) && !liov_guarded_wait_rings(sq, work))
+		goto out;
+	liov_guarded_run(sq, tail);
+out:
+	mutex_unlock(&sq->submit);
+}
+
+/**
+ * liov_guarded_sq_kick() - see struct liov_mode_ops
+ * @sq: queue, live or not
+ */
+void liov_guarded_sq_kick(struct liov_sq *sq)
+{
+	liov_guarded_go_on(sq, false);
+}
+
+/**
+ * liov_guarded_work() - liov_sq.work: what had to wait
+ * @work: of the queue
+ */
+void liov_guarded_work(struct work_struct *work)
+{
+	liov_guarded_go_on(container_of(to_delayed_work(work), struct liov_sq, work), true);
+}
+
+/**
+ * liov_guarded_cq_kick() - see struct liov_mode_ops
+ * @cq: queue that an SQ waits for, see liov_guarded_starve()
+ */
+void liov_guarded_cq_kick(struct liov_cq *cq)
+{
+	unsigned int turn = READ_ONCE(cq->turn), n = 0;
+	struct liov_sq *sq;
+
+	WRITE_ONCE(cq->turn, turn + 1);
+	while ((sq = liov_next_starved(cq, turn, &n)))
+		liov_guarded_sq_kick(sq);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Guarded mode's queues, shared by guarded.c (submission and completion) and
+ * gqueue.c (their life).  guarded.c says who may do what at once.
+ */
+#ifndef _LIOV_GUARDED_H
+#define _LIOV_GUARDED_H
+
+#include "lightiov.h"
+
+/*
+ * Commands one SQ may have at the hardware: what a single drive's queue needs
+ * to be busy, and little memory.  A guest may have more in its ring.
+ */
+#define LIOV_MAX_SLOTS		256
+
+/* liov_slot.state; 0: free */
+#define LIOV_SLOT_BUSY		BIT(0)	/* the hardware has the command */
+#define LIOV_SLOT_HELD		BIT(1)	/* an Abort names it: not to be used again yet */
+
+/**
+ * struct liov_slot - what belongs to one command at the hardware
+ * @state:    LIOV_SLOT_*
+ * @cid:      the guest's command identifier
+ * @start:    when the doorbell was seen, ns
+ * @page:     host memory for a PRP list, ranges or descriptors; allocated when
+ *            first needed, kept while the queue lives
+ * @page_bus: its bus address
+ */
+struct liov_slot {
+	atomic_t	state;
+	u16		cid;
+	u64		start;
+	void		*page;
+	dma_addr_t	page_bus;
+};
+
+/**
+ * struct liov_gsq - a guarded submission queue
+ * @map:       the guest's ring
+ * @head:      next entry to read from it; under liov_sq.submit, read by
+ *             completion for SQHD
+ * @hw:        the hardware's ring, one entry more than slots: never full
+ * @hw_bus:    its bus address
+ * @hw_depth:  entries
+ * @hw_tail:   next entry to fill
+ * @nr_slots:  slots
+ * @submitted: commands given to the hardware; under liov_sq.submit
+ * @completed: of those completed; under liov_gcq.lock
+ * @free:      bit per slot
+ * @slot:      slots; the index is the hardware's command identifier
+ */
+struct liov_gsq {
+	struct liov_ring_map	map;
+	u32			head;
+	u32			hw_tail;
+	u32			hw_depth;
+	u32			nr_slots;
+	struct nvme_command	*hw;
+	dma_addr_t		hw_bus;
+	u64			submitted;
+	u64			completed ____cacheline_aligned_in_smp;
+	DECLARE_BITMAP(free, LIOV_MAX_SLOTS);
+	struct liov_slot	slot[];
+};
+
+/**
+ * struct liov_gcq - a guarded completion queue
+ * @lock:     all below
+ * @sqs:      submission queues that post here, by the guest's ID; [0] is NULL
+ * @hw:       the hardware's ring, as deep as the guest's
+ * @hw_bus:   its bus address
+ * @hw_head:  next entry to look at
+ * @hw_phase: the phase it will have
+ * @hw_acked: head as last written to the hardware's doorbell
+ * @tail:     next entry of the guest's ring to write
+ * @phase:    the phase it gets
+ * @head:     the guest's head as last seen to be valid
+ * @reserved: places promised to commands accepted and not completed
+ */
+struct liov_gcq {
+	spinlock_t		lock;	/* hard interrupts take it */
+	u8			phase;
+	u8			hw_phase;
+	u32			hw_head;
+	u32			hw_acked;
+	u32			tail;
+	u32			head;
+	u32			reserved;
+	struct nvme_completion	*hw;
+	dma_addr_t		hw_bus;
+	struct liov_gsq		*sqs[LIOV_MAX_PAIRS + 1];
+};
+
+static inline struct device *liov_dma_dev(struct liov_instance *inst)
+{
+	return &inst->parent->host->pdev->dev;
+}
+
+/* guarded.c */
+void liov_slot_put(struct liov_gsq *g, unsigned int i, int bit);
+void liov_gcq_post(struct liov_cq *cq, struct liov_sq *sq, struct liov_gsq *gsq,
+		   u16 cid, u16 status, u64 result);
+unsigned int liov_gcq_reap(struct liov_cq *cq, bool ack);
+void liov_guarded_wake(struct liov_cq *cq);
+bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone);
+void liov_guarded_sq_kick(struct liov_sq *sq);
+void liov_guarded_cq_kick(struct liov_cq *cq);
+void liov_guarded_work(struct work_struct *work);
+
+#endif /* _LIOV_GUARDED_H */

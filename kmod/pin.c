@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pins of guest memory, and a guest's rings mapped into the kernel.
+ *
+ * Owns nothing: whoever pins keeps the record and unpins.  Used by both modes.
+ * Pinning and unpinning sleep and take VFIO's own locks; unpinning from VFIO's
+ * dma_unmap callback is allowed, as type1 drops its lock around it.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/iommu.h>
+#include <linux/mm.h>
+#include <linux/vmalloc.h>
+
+#include "lightiov.h"
+
+/* vfio_pin_pages() takes at most VFIO_PIN_PAGES_MAX_ENTRIES at a time. */
+#define LIOV_PIN_BATCH	512
+
+/*
+ * Guest RAM is anonymous memory or belongs to a file, hugetlbfs among them.  A
+ * page of a physical device's BAR is reserved or has no struct page at all, and
+ * one that a driver gave to user space, such as a doorbell page of this module,
+ * has no mapping: DMA must reach none of them.
+ */
+static bool liov_page_is_ram(struct page *page)
+{
+	return !PageReserved(page) && page_folio(page)->mapping;
+}
+
+/**
+ * liov_unpin() - give pins back
+ * @inst:   instance
+ * @gpa:    guest-physical start, page aligned
+ * @npages: pages, all pinned
+ *
+ * May sleep.
+ */
+void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages)
+{
+	while (npages) {
+		int n = min_t(unsigned long, npages, LIOV_PIN_BATCH);
+
+		vfio_unpin_pages(&inst->vdev, gpa, n);
+		gpa += (u64)n << PAGE_SHIFT;
+		npages -= n;
+		cond_resched();
+	}
+}
+
+/**
+ * liov_pin() - pin guest RAM
+ * @inst:   open instance
+ * @gpa:    guest-physical start, page aligned
+ * @pages:  result
+ * @npages: pages
+ * @cancel: stops half-way when it becomes true; may be NULL
+ *
+ * All or nothing.  May sleep; takes VFIO's locks.
+ *
+ * Return: 0, -EFAULT (not RAM), -EINTR (cancelled), or what vfio_pin_pages()
+ * said: -EINVAL (VFIO has no memory there), -ENOMEM (among others the locked
+ * memory limit), ...
+ */
+int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages, unsigned long npages,
+	     const bool *cancel)
+{
+	unsigned long done = 0;
+	int rc;
+
+	while (done < npages) {
+		int want = min_t(unsigned long, npages - done, LIOV_PIN_BATCH);
+		u64 at = gpa + ((u64)done << PAGE_SHIFT);
+		int i;
+
+		rc = vfio_pin_pages(&inst->vdev, at, want,
+				    IOMMU_READ | IOMMU_WRITE, pages + done);
+		if (rc > 0 && cancel && READ_ONCE(*cancel)) {
+			vfio_unpin_pages(&inst->vdev, at, rc);
+			rc = -EINTR;
+			goto err;
+		}
+		if (rc > 0 && rc < want) {
+			vfio_unpin_pages(&inst->vdev, at, rc);
+			rc = -EFAULT;
+		}
+		if (rc < 0)
+			goto err;
+		done += want;
+		for (i = 0; i < want; i++) {
+			if (!liov_page_is_ram(pages[done - want + i])) {
+				rc = -EFAULT;
+				goto err;
+			}
+		}
+		cond_resched();
+	}
+	return 0;
+err:
+	liov_unpin(inst, gpa, done);
+	return rc;
+}
+
+/**
+ * liov_ring_map() - pin a guest's ring and map it into the kernel
+ * @inst:  open instance
+ * @map:   result; not mapped yet
+ * @gpa:   guest-physical start, page aligned
+ * @bytes: its size
+ *
+ * May sleep.  Return: 0, -ENOMEM, or what liov_pin() said.
+ */
+int liov_ring_map(struct liov_instance *inst, struct liov_ring_map *map, u64 gpa, u32 bytes)
+{
+	u32 npages = DIV_ROUND_UP(bytes, PAGE_SIZE);
+	struct page **pages;
+	int rc;
+
+	pages = kvmalloc_array(npages, sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	if (!pages)
+		return -ENOMEM;
+	rc = liov_pin(inst, gpa, pages, npages, NULL);
+	if (rc)
+		goto out;
+	map->va = vmap(pages, npages, VM_MAP, PAGE_KERNEL);
+	if (!map->va) {
+		liov_unpin(inst, gpa, npages);
+		rc = -ENOMEM;
+		goto out;
+	}
+	map->gpa = gpa;
+	map->npages = npages;
+out:
+	kvfree(pages);
+	return rc;
+}
+
+/**
+ * liov_ring_unmap() - undo liov_ring_map()
+ * @inst: instance
+ * @map:  nothing happens if it is not mapped; keeps where the ring is
+ *
+ * May sleep.
+ */
+void liov_ring_unmap(struct liov_instance *inst, struct liov_ring_map *map)
+{
+	if (!map->va)
+		return;
+	vunmap(map->va);
+	map->va = NULL;
+	liov_unpin(inst, map->gpa, map->npages);
+}
+
+/**
+ * liov_ring_overlaps() - is any of [iova, iova + len) in a mapped ring?
+ * @map:  ring, mapped or not
+ * @iova: guest-physical start
+ * @len:  bytes, not 0
+ *
+ * Return: whether it is.
+ */
+bool liov_ring_overlaps(const struct liov_ring_map *map, u64 iova, u64 len)
+{
+	return map->va && map->gpa <= iova + (len - 1) &&
+	       iova <= map->gpa + ((u64)map->npages << PAGE_SHIFT) - 1;
+}
