@@ -20,12 +20,6 @@
 #define WAIT_MS		20000
 #define QUIET_MS	300
 
-struct suite {
-	const char *name;
-	struct test *tests;
-	unsigned int nr;
-};
-
 extern const struct suite suite_regs, suite_config, suite_mailbox, suite_admin,
 			  suite_queues, suite_doorbells, suite_prps, suite_vfio;
 

@@ -115,29 +115,9 @@ static void admin_prp_list(struct test *t, struct nvme *n)
 
 /* ---- I/O commands ---- */
 
-static int io_raw(struct nvme *n, struct nvme_queue *q, struct nvme_sqe *sqe)
-{
-	struct nvme_cqe cqe;
-	int rc = nvme_wait(n, q, nvme_submit(n, q, sqe), &cqe, WAIT_MS);
-
-	return rc ? rc : nvme_status(&cqe);
-}
-
 static bool io_queue(struct test *t, struct nvme *n, struct nvme_queue *q)
 {
 	return EXPECT(t, !nvme_create_pair(n, q, 1, 16, 16, 0), "no pair");
-}
-
-static struct nvme_sqe cmd_rw(struct nvme *n, u8 opcode, u64 slba, u32 nlb, const void *buf)
-{
-	return (struct nvme_sqe){
-		.opcode = opcode,
-		.nsid = n->nsid,
-		.prp1 = nvme_dma(n, buf),
-		.cdw10 = (u32)slba,
-		.cdw11 = slba >> 32,
-		.cdw12 = nlb - 1,
-	};
 }
 
 static void lba_out_of_range(struct test *t, struct nvme *n)
@@ -170,9 +150,9 @@ static void io_to_foreign_namespace(struct test *t, struct nvme *n)
 		struct nvme_sqe sqe = cmd_rw(n, IO_READ, 0, 1, buf);
 
 		sqe.nsid = nsids[i];
-		EXPECT_SC(t, io_raw(n, &q, &sqe), "read", SC_INVALID_NS, SC_INVALID_FIELD);
+		EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "read", SC_INVALID_NS, SC_INVALID_FIELD);
 		sqe.opcode = IO_WRITE;
-		EXPECT_SC(t, io_raw(n, &q, &sqe), "write", SC_INVALID_NS, SC_INVALID_FIELD);
+		EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "write", SC_INVALID_NS, SC_INVALID_FIELD);
 	}
 }
 
@@ -189,7 +169,7 @@ static void unknown_io_opcodes(struct test *t, struct nvme *n)
 		return;
 	for (i = 0; i < sizeof(ops); i++) {
 		struct nvme_sqe sqe = cmd_rw(n, ops[i], 0, 1, buf);
-		int rc = io_raw(n, &q, &sqe);
+		int rc = nvme_cmd(n, &q, &sqe);
 
 		EXPECT(t, rc == SC_INVALID_OPCODE || rc == SC_INVALID_FIELD,
 		       "opcode %02x: status %x", ops[i], rc);
@@ -209,7 +189,7 @@ static void io_flags_are_refused(struct test *t, struct nvme *n)
 		struct nvme_sqe sqe = cmd_rw(n, IO_READ, 0, 1, buf);
 
 		sqe.flags = flags[i];
-		EXPECT_SC(t, io_raw(n, &q, &sqe), "read", SC_ANY_ERROR);
+		EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "read", SC_ANY_ERROR);
 	}
 }
 
@@ -249,9 +229,9 @@ static void io_prps_are_checked(struct test *t, struct nvme *n)
 
 		sqe.prp1 = c[i].prp1;
 		sqe.prp2 = c[i].prp2;
-		EXPECT_SC(t, io_raw(n, &q, &sqe), c[i].what, SC_ANY_ERROR);
+		EXPECT_SC(t, nvme_cmd(n, &q, &sqe), c[i].what, SC_ANY_ERROR);
 		sqe.opcode = IO_WRITE;
-		EXPECT_SC(t, io_raw(n, &q, &sqe), c[i].what, SC_ANY_ERROR);
+		EXPECT_SC(t, nvme_cmd(n, &q, &sqe), c[i].what, SC_ANY_ERROR);
 	}
 	for (i = 0; i < 512; i++)
 		list[i] = addr + 0x200;
@@ -260,7 +240,74 @@ static void io_prps_are_checked(struct test *t, struct nvme *n)
 
 		sqe.prp1 = addr;
 		sqe.prp2 = lst;
-		EXPECT_SC(t, io_raw(n, &q, &sqe), "list entries with an offset", SC_ANY_ERROR);
+		EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "list entries with an offset", SC_ANY_ERROR);
+	}
+}
+
+static void io_prp_into_a_bar(struct test *t, struct nvme *n)
+{
+	const u64 addrs[] = {
+		n->bar[0], n->bar[0] + nvme_sq_db(n, 1), n->bar[0] + nvme_cq_db(n, 1),
+		n->bar[0] + n->v.region[BAR0].size - 4096, n->bar[1], n->bar[1] + 4096,
+	};
+	struct nvme_queue q;
+	unsigned int i;
+
+	if (!io_queue(t, n, &q))
+		return;
+	for (i = 0; i < ARRAY_SIZE(addrs); i++) {
+		struct nvme_sqe sqe = cmd_rw(n, IO_READ, 0, 1, NULL);
+
+		sqe.prp1 = addrs[i];
+		EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "read into a BAR", SC_DATA_TRANSFER);
+		sqe.opcode = IO_WRITE;
+		EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "write from a BAR", SC_DATA_TRANSFER);
+	}
+}
+
+/*
+ * Who maps RAM where a BAR lies gets one of the two; both are its own.  (QEMU
+ * takes the RAM away while a BAR is over it.)
+ */
+static void io_prp_into_a_bar_over_ram(struct test *t, struct nvme *n)
+{
+	u8 *ram = n->v.mem + 8 * SZ_1M;
+	u64 gpa = n->v.iova + 8 * SZ_1M;
+	struct nvme_queue q;
+	struct nvme_sqe sqe;
+
+	if (!io_queue(t, n, &q))
+		return;
+	sqe = cmd_rw(n, IO_READ, 0, 1, ram + 4096);
+	EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "read into RAM", SC_OK);
+	vfio_put(&n->v, CFG, PCI_BASE_ADDRESS_0, 4, (u32)gpa);
+	vfio_put(&n->v, CFG, PCI_BASE_ADDRESS_1, 4, gpa >> 32);
+	EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "read into what is a BAR now", SC_DATA_TRANSFER,
+		  SC_OK);
+	sqe.prp1 = gpa + nvme_sq_db(n, 1);
+	EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "read into a doorbell", SC_DATA_TRANSFER, SC_OK);
+}
+
+/* The guest's own CQ, SQ and list as targets of its own read: only it suffers. */
+static void io_into_the_own_rings(struct test *t, struct nvme *n)
+{
+	struct nvme_queue q;
+	struct nvme_sqe sqe;
+	struct nvme_cqe cqe;
+	unsigned int i;
+
+	for (i = 0; i < 10; i++) {
+		if (!io_queue(t, n, &q))
+			return;
+		sqe = cmd_rw(n, IO_READ, 0, 8, i & 1 ? (void *)q.sq : (void *)q.cq);
+		nvme_submit(n, &q, &sqe);
+		nvme_submit(n, &q, &sqe);
+		sleep_us(20000);
+		while (nvme_reap(n, &q, &cqe))
+			if (q.head == 0)
+				break;
+		EXPECT(t, !nvme_delete_pair(n, &q), "round %u: the pair cannot be deleted", i);
+		nvme_free_all(n);
 	}
 }
 
@@ -278,7 +325,7 @@ static void io_larger_than_mdts(struct test *t, struct nvme *n)
 		return;
 	sqe = cmd_rw(n, IO_READ, 0, 0x10000, buf);
 	sqe.prp2 = nvme_dma(n, buf);
-	EXPECT_SC(t, io_raw(n, &q, &sqe), "65536 blocks", SC_INVALID_FIELD, SC_LBA_RANGE);
+	EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "65536 blocks", SC_INVALID_FIELD, SC_LBA_RANGE);
 }
 
 static struct test tests[] = {
@@ -294,6 +341,10 @@ static struct test tests[] = {
 	{ "unknown_io_opcodes_are_refused", unknown_io_opcodes, TEST_GUARDED },
 	{ "fused_and_sgl_io_is_refused", io_flags_are_refused, TEST_GUARDED },
 	{ "io_prps_are_checked", io_prps_are_checked, TEST_GUARDED },
+	{ "io_prp_into_a_bar_is_refused", io_prp_into_a_bar, TEST_GUARDED },
+	{ "io_prp_into_a_bar_over_ram_does_no_harm", io_prp_into_a_bar_over_ram,
+	  TEST_GUARDED | TEST_RESETS },
+	{ "io_into_the_own_rings_does_no_harm", io_into_the_own_rings, TEST_GUARDED },
 	{ "io_larger_than_mdts_is_refused", io_larger_than_mdts, TEST_GUARDED },
 };
 

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * liov_basic [UUID]: an instance does what an NVMe controller does.
+ * liov_basic [UUID [SUITE...]]: an instance does what an NVMe controller does.
+ * Here is the suite "controller", the others are in basic_*.c.
  *
  * WRITES to the first MiBs of the instance's namespace.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "health.h"
-
-#define WAIT_MS		20000
-/* How long nothing must happen, where nothing must happen. */
-#define QUIET_MS	300
+#include "basic.h"
 
 static void id_ctrl_is_sane(struct test *t, struct nvme *n)
 {
@@ -161,46 +158,6 @@ static void no_interrupt_when_not_enabled(struct test *t, struct nvme *n)
 	EXPECT(t, !vfio_irq_wait(&n->v, vector, QUIET_MS), "an interrupt came");
 }
 
-/* Keeps up to @depth reads outstanding until @total are done; returns those that failed. */
-static unsigned int read_many(struct test *t, struct nvme *n, struct nvme_queue *q,
-			      unsigned int depth, unsigned int total)
-{
-	u8 *buf = nvme_alloc(n, (size_t)depth * 4096);
-	unsigned int sent = 0, done = 0, bad = 0;
-	u64 end = now_ms() + 3 * WAIT_MS;
-	struct nvme_cqe cqe;
-
-	while (done < total && now_ms() < end) {
-		bool rang = false;
-
-		while (sent < total && sent - done < depth) {
-			struct nvme_sqe sqe = {
-				.opcode = IO_READ,
-				.nsid = n->nsid,
-				.prp1 = nvme_dma(n, buf + sent % depth * 4096),
-				.cdw10 = sent % 1024,
-			};
-
-			nvme_queue_cmd(q, &sqe);
-			sent++;
-			rang = true;
-		}
-		if (rang)
-			nvme_ring(n, q);
-		while (nvme_reap(n, q, &cqe)) {
-			bad += !!nvme_status(&cqe);
-			/* In direct mode the drive itself writes the SQID it knows. */
-			EXPECT(t, n->direct || cqe.sqid == q->qid,
-			       "SQID %u in the completion", cqe.sqid);
-			EXPECT(t, cqe.sqhd < q->sq_depth, "SQHD %u", cqe.sqhd);
-			done++;
-		}
-		sleep_us(20);
-	}
-	EXPECT(t, done == total, "%u of %u came back", done, total);
-	return bad;
-}
-
 static void rings_of_every_shape_wrap(struct test *t, struct nvme *n)
 {
 	const u32 shapes[][2] = {
@@ -324,8 +281,6 @@ static void aer_waits_and_can_be_aborted(struct test *t, struct nvme *n)
 /* Reset kinds, for works_after_reset(). */
 enum { BY_VFIO, BY_CC, BY_FLR, BY_SHUTDOWN, BY_ABRUPT_SHUTDOWN, BY_CLOSE };
 
-static const char *uuid;
-
 static int reset_by(struct test *t, struct nvme *n)
 {
 	u32 cc = nvme_get32(n, REG_CC);
@@ -350,7 +305,7 @@ static int reset_by(struct test *t, struct nvme *n)
 		return nvme_start(n);
 	default:
 		vfio_close_device(&n->v);
-		rc = vfio_open_device(&n->v, uuid);
+		rc = vfio_open_device(&n->v, n->uuid);
 		return rc ? rc : nvme_start(n);
 	}
 }
@@ -411,18 +366,21 @@ static struct test tests[] = {
 	{ "works_after_close_and_open", works_after_reset, 0, BY_CLOSE },
 };
 
+static const struct suite suite_controller = { "controller", tests, ARRAY_SIZE(tests) };
+
+static const struct suite *const suites[] = {
+	&suite_controller, &suite_data, &suite_commands, &suite_rings, &suite_memory,
+	&suite_stats,
+};
+
 int main(int argc, char **argv)
 {
 	struct nvme n;
-	unsigned int i;
 	int rc;
 
-	uuid = test_uuid(argc, argv);
 	if (!test_open(&n, argc, argv, &rc))
 		return rc;
-	test_plan(ARRAY_SIZE(tests));
-	for (i = 0; i < ARRAY_SIZE(tests); i++)
-		test_run(&tests[i], &n, test_health);
+	test_suites(&n, suites, ARRAY_SIZE(suites), argc, argv, test_health);
 	nvme_close(&n);
 	return test_done();
 }

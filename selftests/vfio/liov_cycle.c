@@ -4,18 +4,24 @@
  *
  * With N it ends after N I/Os, without (or 0) it goes on until it is killed, at
  * whatever moment: the host has to clean up.  Prints "ready" when the first I/O
- * is done, so that a script knows when to kill it.  Reads, and every fourth
- * command writes; WRITES to the first MiBs of the instance's namespace.
+ * is done, so that a script knows when to kill it; SIGTERM ends it in order.  Reads
+ * and writes, at most one command a block at a time; what a block reads is what was
+ * last written to it.  WRITES to the first MiBs of the instance's namespace.
+ *
+ * liov_cycle UUID canary ID: writes stamps of area ID over the whole namespace and
+ * reads them back, so that the host can look for them ("canary verify").
  *
  * A controller that was lost (CSTS.CFS, as after a reset by the host) ends it.
  *
  * Exit code: 0 all I/Os succeeded, 1 something failed, 4 no instance given.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "health.h"
+#include "stamp.h"
 
 #define DEPTH		32
 #define BLOCK		4096
@@ -23,34 +29,74 @@
 /* No completion for so long means that it hangs. */
 #define HANG_MS		60000
 
+/**
+ * struct op - a command that is outstanding; its CID is its index
+ * @block: in units of BLOCK
+ */
+struct op {
+	bool busy;
+	bool write;
+	u32 block;
+};
+
+/**
+ * struct load - all that is going on
+ * @gen:  of each block, how often it was written, 0: not by us
+ * @busy: a command on it is outstanding
+ */
 struct load {
 	struct nvme_queue q[LIGHTIOV_MAX_PAIRS];
 	u8 *buf[LIGHTIOV_MAX_PAIRS];
-	unsigned int sent[LIGHTIOV_MAX_PAIRS], done[LIGHTIOV_MAX_PAIRS];
+	struct op op[LIGHTIOV_MAX_PAIRS][DEPTH];
+	u32 gen[SPAN];
+	bool busy[SPAN];
+	u32 span;
+	u32 next;
 	unsigned int bad;
 };
 
+static bool stop;
+
+static void on_term(int sig)
+{
+	WRITE_ONCE(stop, true);
+}
+
+static u32 seed_of(struct load *l, u32 block)
+{
+	return block * 2654435761U + l->gen[block];
+}
+
 static void submit(struct nvme *n, struct load *l, unsigned int i)
 {
-	struct nvme_queue *q = &l->q[i];
+	u32 per = n->lba < BLOCK ? BLOCK / n->lba : 1;
 	bool rang = false;
+	unsigned int k;
 
-	while (l->sent[i] - l->done[i] < DEPTH - 1) {
-		unsigned int k = l->sent[i]++;
-		u32 per = n->lba < BLOCK ? BLOCK / n->lba : 1;
-		struct nvme_sqe sqe = {
-			.opcode = k % 4 == 3 ? IO_WRITE : IO_READ,
-			.nsid = n->nsid,
-			.prp1 = nvme_dma(n, l->buf[i] + k % DEPTH * BLOCK),
-			.cdw10 = (k * 7919 + i * 131) % SPAN * per,
-			.cdw12 = per - 1,
-		};
+	for (k = 0; k < DEPTH - 1; k++) {
+		struct op *op = &l->op[i][k];
+		u8 *buf = l->buf[i] + k * BLOCK;
+		struct nvme_sqe sqe;
 
-		nvme_queue_cmd(q, &sqe);
+		if (op->busy)
+			continue;
+		op->block = l->next++ * 7919 % l->span;
+		if (l->busy[op->block])
+			continue;
+		l->busy[op->block] = true;
+		op->busy = true;
+		op->write = !l->gen[op->block] || l->next % 4 == 3;
+		if (op->write) {
+			l->gen[op->block]++;
+			fill_pattern(buf, BLOCK, seed_of(l, op->block));
+		}
+		sqe = cmd_rw(n, op->write ? IO_WRITE : IO_READ, op->block * per, per, buf);
+		l->q[i].next_cid = k;
+		nvme_queue_cmd(&l->q[i], &sqe);
 		rang = true;
 	}
 	if (rang)
-		nvme_ring(n, q);
+		nvme_ring(n, &l->q[i]);
 }
 
 static unsigned int reap(struct nvme *n, struct load *l, unsigned int i)
@@ -60,11 +106,22 @@ static unsigned int reap(struct nvme *n, struct load *l, unsigned int i)
 
 	while (nvme_reap(n, &l->q[i], &cqe)) {
 		int status = nvme_status(&cqe);
+		struct op *op = &l->op[i][cqe.cid % DEPTH];
 
+		got++;
+		if (cqe.cid >= DEPTH || !op->busy) {
+			diag("pair %u: a completion of CID %x", i + 1, cqe.cid);
+			l->bad++;
+			continue;
+		}
+		op->busy = false;
+		l->busy[op->block] = false;
 		if (status && l->bad++ < 10)
 			diag("pair %u: status %x", i + 1, status);
-		l->done[i]++;
-		got++;
+		if (!status && !op->write &&
+		    !check_pattern(l->buf[i] + cqe.cid * BLOCK, BLOCK, seed_of(l, op->block)) &&
+		    l->bad++ < 10)
+			diag("pair %u: block %u holds other data", i + 1, op->block);
 	}
 	return got;
 }
@@ -76,7 +133,7 @@ static int run(struct nvme *n, struct load *l, unsigned long total)
 	bool ready = false;
 	unsigned int i, got;
 
-	while (!total || done < total) {
+	while (!READ_ONCE(stop) && (!total || done < total)) {
 		got = 0;
 		for (i = 0; i < n->nr_pairs; i++) {
 			submit(n, l, i);
@@ -106,27 +163,76 @@ static int run(struct nvme *n, struct load *l, unsigned long total)
 	return l->bad ? KSFT_FAIL : KSFT_PASS;
 }
 
+/* Stamps over all of the namespace: written, or looked for. */
+static int canary(struct nvme *n, struct nvme_queue *q, u16 id, bool write)
+{
+	u32 len = n->max_xfer, nlb;
+	u8 *buf = nvme_alloc(n, len);
+	u64 slba;
+
+	for (slba = 0; slba < n->nsze; slba += nlb) {
+		long bad;
+		int rc;
+
+		nlb = n->nsze - slba < len / n->lba ? n->nsze - slba : len / n->lba;
+		if (write)
+			stamp_fill(buf, nlb * n->lba, id, slba * n->lba);
+		rc = nvme_io(n, q, write ? IO_WRITE : IO_READ, slba, nlb, buf);
+		if (rc) {
+			diag("LBA %llu: status %x", slba, rc);
+			return KSFT_FAIL;
+		}
+		bad = write ? -1 : stamp_check(buf, nlb * n->lba, id, slba * n->lba);
+		if (bad >= 0) {
+			diag("LBA %llu holds other data", slba + bad / n->lba);
+			return KSFT_FAIL;
+		}
+	}
+	return KSFT_PASS;
+}
+
+static int canaries(struct nvme *n, u16 id)
+{
+	struct nvme_queue q;
+
+	if (nvme_create_pair(n, &q, 1, DEPTH, DEPTH, 0) || canary(n, &q, id, true) ||
+	    nvme_io(n, &q, IO_FLUSH, 0, 0, NULL) || canary(n, &q, id, false))
+		return KSFT_FAIL;
+	diag("%llu blocks of area %u", n->nsze, id);
+	return KSFT_PASS;
+}
+
+static int cycle(struct nvme *n, unsigned long total)
+{
+	u32 per = n->lba < BLOCK ? BLOCK / n->lba : 1;
+	static struct load l;
+	unsigned int i;
+
+	l.span = n->nsze / per < SPAN ? n->nsze / per : SPAN;
+	for (i = 0; i < n->nr_pairs; i++) {
+		l.buf[i] = nvme_alloc(n, DEPTH * BLOCK);
+		if (!l.buf[i] || nvme_create_pair(n, &l.q[i], i + 1, DEPTH, DEPTH,
+						  (i + 1) % n->v.nr_vectors))
+			return KSFT_FAIL;
+	}
+	return run(n, &l, total);
+}
+
 int main(int argc, char **argv)
 {
-	unsigned long total = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
 	const char *uuid = test_uuid(argc, argv);
-	static struct load l;
 	static struct nvme n;
-	unsigned int i;
-	int rc = KSFT_PASS;
+	int rc;
 
 	if (!uuid)
-		return test_skip_all("usage: liov_cycle UUID [N]");
+		return test_skip_all("usage: liov_cycle UUID [N | canary ID]");
+	signal(SIGTERM, on_term);
 	if (nvme_open(&n, uuid))
 		return KSFT_FAIL;
-	for (i = 0; i < n.nr_pairs; i++) {
-		l.buf[i] = nvme_alloc(&n, DEPTH * BLOCK);
-		if (!l.buf[i] || nvme_create_pair(&n, &l.q[i], i + 1, DEPTH, DEPTH,
-						  (i + 1) % n.v.nr_vectors))
-			rc = KSFT_FAIL;
-	}
-	if (!rc)
-		rc = run(&n, &l, total);
+	if (argc > 3 && !strcmp(argv[2], "canary"))
+		rc = canaries(&n, strtoul(argv[3], NULL, 0));
+	else
+		rc = cycle(&n, argc > 2 ? strtoul(argv[2], NULL, 0) : 0);
 	nvme_close(&n);
 	return rc;
 }

@@ -3,6 +3,8 @@
  * Bringing the controller up and its admin commands; queues are in queue.c.
  * Single-threaded.
  */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -47,7 +49,12 @@ void *nvme_alloc(struct nvme *n, size_t len)
 	void *p = n->v.mem + n->brk;
 
 	len = (len + n->page - 1) & ~(size_t)(n->page - 1);
-	if (len > n->v.mem_len - n->brk) {
+	/* Whoever asks for more than a page wants it contiguous. */
+	if (n->v.phys && (n->brk & (PIECE_LEN - 1)) + len > PIECE_LEN) {
+		n->brk = (n->brk + PIECE_LEN - 1) & ~(PIECE_LEN - 1);
+		p = n->v.mem + n->brk;
+	}
+	if (n->brk > n->v.mem_len || len > n->v.mem_len - n->brk) {
 		diag("out of device memory");
 		return NULL;
 	}
@@ -63,7 +70,40 @@ void nvme_free_all(struct nvme *n)
 
 u64 nvme_dma(struct nvme *n, const void *p)
 {
-	return n->dma_base + (p - n->v.mem);
+	size_t off = p - n->v.mem;
+
+	if (n->v.phys)
+		return n->v.phys[off >> PIECE_SHIFT] + (off & (PIECE_LEN - 1));
+	return n->dma_base + off;
+}
+
+void *nvme_ptr(struct nvme *n, u64 addr)
+{
+	size_t i;
+
+	if (!n->v.phys)
+		return addr - n->dma_base < n->v.mem_len ? n->v.mem + (addr - n->dma_base) : NULL;
+	for (i = 0; i < n->v.mem_len >> PIECE_SHIFT; i++)
+		if (addr - n->v.phys[i] < PIECE_LEN)
+			return n->v.mem + (i << PIECE_SHIFT) + (addr - n->v.phys[i]);
+	return NULL;
+}
+
+long long nvme_sysfs(struct nvme *n, const char *name)
+{
+	char path[256], buf[64] = "";
+	FILE *f;
+
+	if (!n->uuid)
+		return -ENODEV;
+	snprintf(path, sizeof(path), "/sys/bus/mdev/devices/%s/lightiov/%s", n->uuid, name);
+	f = fopen(path, "r");
+	if (!f)
+		return -errno;
+	if (!fgets(buf, sizeof(buf), f))
+		buf[0] = '\0';
+	fclose(f);
+	return strtoll(buf, NULL, 0);
 }
 
 /* ---- windows ---- */
@@ -123,11 +163,13 @@ int nvme_setup_pci(struct nvme *n)
 	u16 flags;
 	int rc;
 
-	vfio_put(&n->v, CFG, PCI_BASE_ADDRESS_0, 4, BAR0_ADDR);
-	vfio_put(&n->v, CFG, PCI_BASE_ADDRESS_1, 4, 0);
-	vfio_put(&n->v, CFG, PCI_BASE_ADDRESS_2, 4, BAR2_ADDR);
-	vfio_put(&n->v, CFG, PCI_BASE_ADDRESS_3, 4, 0);
+	vfio_put(&n->v, CFG, PCI_BASE_ADDRESS_0, 4, (u32)n->bar[0]);
+	vfio_put(&n->v, CFG, PCI_BASE_ADDRESS_1, 4, n->bar[0] >> 32);
+	vfio_put(&n->v, CFG, PCI_BASE_ADDRESS_2, 4, (u32)n->bar[1]);
+	vfio_put(&n->v, CFG, PCI_BASE_ADDRESS_3, 4, n->bar[1] >> 32);
 	vfio_put(&n->v, CFG, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	if (n->v.phys)
+		return 0;
 	if (!msix) {
 		diag("no MSI-X capability");
 		return -ENODEV;
@@ -243,6 +285,7 @@ int nvme_identify(struct nvme *n)
 	if (rc)
 		return rc;
 	memcpy(n->id, buf, sizeof(n->id));
+	memcpy(&n->oncs, buf + 520, sizeof(n->oncs));
 	n->max_xfer = SZ_1M;
 	if (buf[77] && buf[77] < 8 && (n->page << buf[77]) < n->max_xfer)
 		n->max_xfer = n->page << buf[77];
@@ -317,6 +360,9 @@ int nvme_open(struct nvme *n, const char *uuid)
 	int rc;
 
 	memset(n, 0, sizeof(*n));
+	n->uuid = uuid;
+	n->bar[0] = BAR0_ADDR;
+	n->bar[1] = BAR2_ADDR;
 	rc = vfio_open(&n->v, uuid);
 	if (rc)
 		return rc;
@@ -330,9 +376,38 @@ int nvme_open(struct nvme *n, const char *uuid)
 	return rc;
 }
 
+/* What the firmware gave the BAR; memory bars are 64 bits wide here. */
+static u64 bar_of(struct nvme *n, u32 off)
+{
+	return (vfio_get(&n->v, CFG, off, 4) & ~0xfULL) | vfio_get(&n->v, CFG, off + 4, 4) << 32;
+}
+
+int nvme_open_pci(struct nvme *n, const char *bdf)
+{
+	int rc;
+
+	memset(n, 0, sizeof(*n));
+	rc = pci_open(&n->v, bdf);
+	if (!rc) {
+		n->bar[0] = bar_of(n, PCI_BASE_ADDRESS_0);
+		n->bar[1] = bar_of(n, PCI_BASE_ADDRESS_2);
+		rc = pci_map_mem(&n->v, MEM_LEN);
+	}
+	if (!rc) {
+		find_vsec(n);
+		rc = nvme_start(n);
+	}
+	if (rc)
+		nvme_close(n);
+	return rc;
+}
+
 void nvme_close(struct nvme *n)
 {
-	vfio_close(&n->v);
+	if (n->v.cfg >= 0)
+		pci_close(&n->v);
+	else
+		vfio_close(&n->v);
 }
 
 /* ---- admin commands ---- */

@@ -52,6 +52,23 @@
 #define IO_FLUSH		0x00
 #define IO_WRITE		0x01
 #define IO_READ			0x02
+#define IO_WRITE_UNC		0x04
+#define IO_COMPARE		0x05
+#define IO_WRITE_ZEROES		0x08
+#define IO_DSM			0x09
+#define IO_VERIFY		0x0c
+#define IO_COPY			0x19
+
+/* Identify Controller, ONCS: which of them are offered. */
+#define ONCS_COMPARE		BIT(0)
+#define ONCS_WRITE_UNC		BIT(1)
+#define ONCS_DSM		BIT(2)
+#define ONCS_WRITE_ZEROES	BIT(3)
+#define ONCS_VERIFY		BIT(7)
+#define ONCS_COPY		BIT(8)
+
+/* Dataset Management, CDW11: deallocate. */
+#define DSM_AD			BIT(2)
 
 /* Status: SCT << 8 | SC. */
 #define SC_OK			0x000
@@ -65,6 +82,7 @@
 #define SC_SEQUENCE		0x00c
 #define SC_BAD_PRP_OFFSET	0x013
 #define SC_LBA_RANGE		0x080
+#define SC_SIZE_LIMIT		0x183
 #define SC_CQ_INVALID		0x100
 #define SC_QID_INVALID		0x101
 #define SC_QUEUE_SIZE		0x102
@@ -76,6 +94,7 @@
 #define SC_NOT_SAVEABLE		0x10d
 #define SC_NOT_CHANGEABLE	0x10e
 #define SC_NOT_NS_SPECIFIC	0x10f
+#define SC_COMPARE		0x285
 
 struct nvme_sqe {
 	u8  opcode;
@@ -95,6 +114,20 @@ struct nvme_cqe {
 	u16 sqid;
 	u16 cid;
 	u16 status;	/* bit 0: phase */
+};
+
+/* A range of Dataset Management and a source range, format 0, of Copy. */
+struct nvme_dsm {
+	u32 attr;
+	u32 nlb;
+	u64 slba;
+};
+
+struct nvme_copy {
+	u64 rsvd;
+	u64 slba;
+	u16 nlb;	/* 0's based */
+	u8 tail[14];
 };
 
 #define NVME_SEEN		64
@@ -123,16 +156,21 @@ struct nvme_queue {
  * struct nvme - the controller
  * @v:        device and memory
  * @vsec:     position of the LightIOV capability, 0 if there is none
+ * @uuid:     of the mdev; NULL with nvme_open_pci()
+ * @bar:      addresses of BAR0 and BAR2
  * @direct:   direct mode
  * @dma_base: what the device calls the start of @v.mem
  * @brk:      first free byte of @v.mem, @base its value without any queue
  * @nr_pairs: I/O queue pairs granted
+ * @oncs:     optional commands offered
  * @nsid:     first active namespace, @lba bytes a block, @nsze blocks
  * @max_xfer: bytes of one command (MDTS), at most 1 MiB
  * @sq_live, @cq_live: I/O queues that exist, bit per qid
  */
 struct nvme {
 	struct vfio v;
+	const char *uuid;
+	u64 bar[2];
 	u64 cap;
 	u32 page;
 	u32 stride;
@@ -145,6 +183,7 @@ struct nvme {
 	struct nvme_queue adm;
 	u8 id[4096];
 	u16 nr_pairs;
+	u16 oncs;
 	u32 nsid;
 	u32 lba;
 	u64 nsze;
@@ -154,6 +193,8 @@ struct nvme {
 
 /* Opens the device and brings it up; the namespace must not be in use. */
 int nvme_open(struct nvme *n, const char *uuid);
+/* Inside a guest: the function @bdf, without VFIO. */
+int nvme_open_pci(struct nvme *n, const char *bdf);
 void nvme_close(struct nvme *n);
 
 /* nvme_start() in steps: PCI setup and windows, then CC.EN, then identify. */
@@ -170,6 +211,11 @@ int nvme_restart(struct nvme *n);
 void *nvme_alloc(struct nvme *n, size_t len);
 void nvme_free_all(struct nvme *n);
 u64 nvme_dma(struct nvme *n, const void *p);
+/* The other way: where @addr lies in @n->v.mem, NULL if it does not. */
+void *nvme_ptr(struct nvme *n, u64 addr);
+
+/* A file of the instance's directory in sysfs as a number: -ENOENT and the like. */
+long long nvme_sysfs(struct nvme *n, const char *name);
 
 u32 nvme_get32(struct nvme *n, u32 reg);
 u64 nvme_get64(struct nvme *n, u32 reg);
@@ -210,6 +256,10 @@ int nvme_delete_all(struct nvme *n);
 
 /* Fills PRP1 and PRP2 for @len bytes at @buf; @list is a page for the list. */
 void nvme_set_prps(struct nvme *n, struct nvme_sqe *sqe, const void *buf, u32 len, u64 *list);
+/* One I/O command, waited for. */
+int nvme_cmd(struct nvme *n, struct nvme_queue *q, const struct nvme_sqe *sqe);
+/* A command of LBAs with PRP1 only. */
+struct nvme_sqe cmd_rw(struct nvme *n, u8 opcode, u64 slba, u32 nlb, const void *buf);
 /* One command on @nlb blocks, waited for. */
 int nvme_io(struct nvme *n, struct nvme_queue *q, u8 opcode, u64 slba, u32 nlb, void *buf);
 

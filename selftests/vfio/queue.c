@@ -199,39 +199,53 @@ int nvme_delete_pair(struct nvme *n, struct nvme_queue *q)
 
 void nvme_set_prps(struct nvme *n, struct nvme_sqe *sqe, const void *buf, u32 len, u64 *list)
 {
-	u64 addr = nvme_dma(n, buf);
-	u32 first = n->page - (addr & (n->page - 1));
+	u32 first = n->page - (nvme_dma(n, buf) & (n->page - 1));
 	unsigned int i = 0;
 
-	sqe->prp1 = addr;
+	sqe->prp1 = nvme_dma(n, buf);
 	sqe->prp2 = 0;
 	if (len <= first)
 		return;
-	addr += first;
+	buf += first;
 	len -= first;
 	if (len <= n->page) {
-		sqe->prp2 = addr;
+		sqe->prp2 = nvme_dma(n, buf);
 		return;
 	}
 	sqe->prp2 = nvme_dma(n, list);
-	for (; len; addr += n->page) {
-		list[i++] = addr;
+	for (; len; buf += n->page) {
+		list[i++] = nvme_dma(n, buf);
 		len -= len < n->page ? len : n->page;
 	}
+}
+
+int nvme_cmd(struct nvme *n, struct nvme_queue *q, const struct nvme_sqe *sqe)
+{
+	struct nvme_cqe cqe;
+	int rc = nvme_wait(n, q, nvme_submit(n, q, sqe), &cqe, IO_TIMEOUT_MS);
+
+	return rc ? rc : nvme_status(&cqe);
+}
+
+struct nvme_sqe cmd_rw(struct nvme *n, u8 opcode, u64 slba, u32 nlb, const void *buf)
+{
+	return (struct nvme_sqe){
+		.opcode = opcode,
+		.nsid = n->nsid,
+		.prp1 = buf ? nvme_dma(n, buf) : 0,
+		.cdw10 = (u32)slba,
+		.cdw11 = slba >> 32,
+		.cdw12 = nlb - 1,
+	};
 }
 
 int nvme_io(struct nvme *n, struct nvme_queue *q, u8 opcode, u64 slba, u32 nlb, void *buf)
 {
 	struct nvme_sqe sqe = { .opcode = opcode, .nsid = n->nsid };
-	struct nvme_cqe cqe;
-	int rc;
 
-	if (opcode != IO_FLUSH) {
+	if (opcode != IO_FLUSH)
+		sqe = cmd_rw(n, opcode, slba, nlb, NULL);
+	if (buf)
 		nvme_set_prps(n, &sqe, buf, nlb * n->lba, q->list);
-		sqe.cdw10 = (u32)slba;
-		sqe.cdw11 = slba >> 32;
-		sqe.cdw12 = nlb - 1;
-	}
-	rc = nvme_wait(n, q, nvme_submit(n, q, &sqe), &cqe, IO_TIMEOUT_MS);
-	return rc ? rc : nvme_status(&cqe);
+	return nvme_cmd(n, q, &sqe);
 }

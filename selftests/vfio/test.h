@@ -23,6 +23,10 @@ typedef __u64 u64;
 #define SZ_4K		0x1000UL
 #define SZ_1M		0x100000UL
 
+/* For memory that a device or another thread reads and writes. */
+#define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, val)	__atomic_store_n(&(x), val, __ATOMIC_RELAXED)
+
 #define KSFT_PASS	0
 #define KSFT_FAIL	1
 #define KSFT_SKIP	4
@@ -53,6 +57,12 @@ struct test {
 	const char *skipped;
 };
 
+struct suite {
+	const char *name;
+	struct test *tests;
+	unsigned int nr;
+};
+
 __printf(1, 2)
 void diag(const char *fmt, ...);
 __printf(3, 4)
@@ -76,7 +86,12 @@ void test_plan(unsigned int nr);
 /* Runs one test; @after is the check that everybody must pass, it may be NULL. */
 void test_run(struct test *t, struct nvme *n,
 	      void (*after)(struct test *t, struct nvme *n));
+/* The result line alone, for a test that ran in pieces. */
+void test_report(struct test *t);
 int test_done(void);
+/* Plans and runs those of @suites that argv[2] and on name, or all. */
+void test_suites(struct nvme *n, const struct suite *const *suites, unsigned int nr,
+		 int argc, char **argv, void (*after)(struct test *t, struct nvme *n));
 int test_skip_all(const char *why);
 
 /* The mdev's UUID: the first argument, else LIGHTIOV_UUID; NULL if none. */

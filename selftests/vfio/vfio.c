@@ -134,6 +134,7 @@ int vfio_open(struct vfio *v, const char *uuid)
 	v->container = -1;
 	v->group = -1;
 	v->device = -1;
+	v->cfg = -1;
 	for (i = 0; i < VFIO_MAX_VECTORS; i++)
 		v->efd[i] = -1;
 
@@ -170,9 +171,15 @@ void vfio_close(struct vfio *v)
 
 int vfio_dma_map(struct vfio *v, void *va, u64 iova, u64 len)
 {
+	return vfio_dma_map_flags(v, va, iova, len,
+				  VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE);
+}
+
+int vfio_dma_map_flags(struct vfio *v, void *va, u64 iova, u64 len, u32 flags)
+{
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map),
-		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.flags = flags,
 		.vaddr = (unsigned long)va,
 		.iova = iova,
 		.size = len,
@@ -216,20 +223,28 @@ int vfio_map_mem(struct vfio *v, size_t len, u64 iova)
 
 int vfio_reset(struct vfio *v)
 {
+	if (v->bar0)
+		return pci_reset(v);
 	return ioctl(v->device, VFIO_DEVICE_RESET) ? -errno : 0;
 }
 
 ssize_t vfio_read(struct vfio *v, unsigned int region, u64 off, void *buf, size_t len)
 {
-	ssize_t rc = pread(v->device, buf, len, v->region[region].offset + off);
+	ssize_t rc;
 
+	if (v->bar0)
+		return pci_read(v, region, off, buf, len);
+	rc = pread(v->device, buf, len, v->region[region].offset + off);
 	return rc < 0 ? -errno : rc;
 }
 
 ssize_t vfio_write(struct vfio *v, unsigned int region, u64 off, const void *buf, size_t len)
 {
-	ssize_t rc = pwrite(v->device, buf, len, v->region[region].offset + off);
+	ssize_t rc;
 
+	if (v->bar0)
+		return pci_write(v, region, off, buf, len);
+	rc = pwrite(v->device, buf, len, v->region[region].offset + off);
 	return rc < 0 ? -errno : rc;
 }
 
@@ -273,6 +288,8 @@ int vfio_irqs_on(struct vfio *v)
 	__aligned_u64 buf[(sizeof(struct vfio_irq_set) + sizeof(v->efd)) / 8 + 1] = { 0 };
 	struct vfio_irq_set *set = (struct vfio_irq_set *)buf;
 
+	if (v->bar0)
+		return 0;
 	set->argsz = sizeof(*set) + v->nr_vectors * sizeof(int);
 	set->flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
 	set->index = VFIO_PCI_MSIX_IRQ_INDEX;

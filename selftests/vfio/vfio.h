@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One mediated device through the VFIO group and type1 interface, without KVM.
- * Functions return 0 or a negative errno unless they say otherwise.
+ * One mediated device through the VFIO group and type1 interface, without KVM;
+ * or, inside a guest, a PCI function through sysfs. Functions return 0 or
+ * a negative errno unless they say otherwise.
  */
 #ifndef _LIOV_VFIO_H
 #define _LIOV_VFIO_H
@@ -17,6 +18,10 @@
 #define CFG			VFIO_PCI_CONFIG_REGION_INDEX
 #define BAR0			VFIO_PCI_BAR0_REGION_INDEX
 
+/* Memory of a function without an IOMMU is contiguous in pieces of this size. */
+#define PIECE_SHIFT		21
+#define PIECE_LEN		(2 * SZ_1M)
+
 /**
  * struct vfio - an open device and the one buffer it may reach
  * @container: type1 container, @group, @device: file descriptors, -1 if closed
@@ -25,6 +30,9 @@
  * @region:    VFIO_DEVICE_GET_REGION_INFO of each
  * @nr_vectors: MSI-X vectors, each with an eventfd in @efd
  * @mem:       anonymous memory of @mem_len bytes, mapped at @iova
+ * @bar0:      pci.c: BAR0, mapped; NULL with VFIO
+ * @cfg:       pci.c: configuration space
+ * @phys:      pci.c: physical address of each piece of @mem
  */
 struct vfio {
 	int container, group, device;
@@ -36,6 +44,9 @@ struct vfio {
 	void *mem;
 	size_t mem_len;
 	u64 iova;
+	void *bar0;
+	int cfg;
+	u64 *phys;
 };
 
 int vfio_open(struct vfio *v, const char *uuid);
@@ -47,6 +58,7 @@ int vfio_open_device(struct vfio *v, const char *uuid);
 /* Allocates @len bytes and maps them at @iova. */
 int vfio_map_mem(struct vfio *v, size_t len, u64 iova);
 int vfio_dma_map(struct vfio *v, void *va, u64 iova, u64 len);
+int vfio_dma_map_flags(struct vfio *v, void *va, u64 iova, u64 len, u32 flags);
 int vfio_dma_unmap(struct vfio *v, u64 iova, u64 len);
 int vfio_reset(struct vfio *v);
 
@@ -60,6 +72,14 @@ int vfio_put(struct vfio *v, unsigned int region, u64 off, unsigned int len, u64
 
 /* First capability @id after position @after (0: from the start), or 0. */
 u8 vfio_find_cap(struct vfio *v, u8 id, u8 after);
+
+/* pci.c: the same without VFIO, for root in a guest; no driver may be bound. */
+int pci_open(struct vfio *v, const char *bdf);
+void pci_close(struct vfio *v);
+int pci_map_mem(struct vfio *v, size_t len);
+int pci_reset(struct vfio *v);
+ssize_t pci_read(struct vfio *v, unsigned int region, u64 off, void *buf, size_t len);
+ssize_t pci_write(struct vfio *v, unsigned int region, u64 off, const void *buf, size_t len);
 
 int vfio_irqs_on(struct vfio *v);
 int vfio_irqs_off(struct vfio *v);

@@ -7,13 +7,20 @@
 #	. "$(dirname "$0")/common.sh"
 #	vm_args "$@"
 #
-# Arguments of every scenario: "full" for the long variant, NAME=VALUE to set a
-# variable. A scenario that needs options of "lab run" names them in a comment
+# Arguments of every scenario: "full" for the long variant, "guarded" or "direct"
+# for one mode only (a scenario that knows both runs in both), NAME=VALUE to set
+# a variable. A scenario that needs options of "lab run" names them in a comment
 # "lab-options:" in its first lines.
+#
+# MODE is the mode of the instances that are made. In guarded mode the attribute
+# is not touched and the guest is not changed: that is the default a user gets.
+# In direct mode lightiov_guest.ko is loaded in the guest.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../lab/l1.sh"
 
 FULL=${FULL:-}
+MODE=${MODE:-guarded}
+MODES=${MODES:-}
 # Parameters of the host's nvme module.
 NVME_ARGS=()
 VM_STARTED=$SECONDS
@@ -25,10 +32,50 @@ vm_args()
 	for arg in "$@"; do
 		case $arg in
 		full) FULL=1 ;;
+		guarded|direct|MODE=*)
+			MODES=${MODES:+$MODES }${arg#MODE=}
+			MODE=${MODES%% *} ;;
 		[A-Z]*=*) declare -g "$arg" ;;
 		*) echo "Bail out! unknown argument: $arg"; exit 1 ;;
 		esac
 	done
+	MODES=${MODES:-guarded direct}
+}
+
+# All of a scenario's tests in this mode? The short variant of both modes leaves out
+# in direct mode what guarded mode has shown.
+vm_all()
+{
+	[ -n "$FULL" ] || [ "$MODE" = guarded ] || [ "$MODES" = direct ]
+}
+
+# vm_test NAME FUNCTION [ARG...]: a test of the plan, in the mode MODE has now;
+# its name in the results begins with the mode. vm_run runs all of them, and
+# VM_AFTER_FAILURE, if set, after each that failed.
+VM_TESTS=()
+VM_AFTER_FAILURE=
+vm_test()
+{
+	VM_TESTS+=("$(printf '%q ' "$MODE" "$@")")
+}
+
+vm_run()
+{
+	local test failed start
+	local -a words
+
+	ktap_plan ${#VM_TESTS[@]}
+	for test in "${VM_TESTS[@]}"; do
+		eval "words=($test)"
+		MODE=${words[0]}
+		failed=$KTAP_FAIL
+		start=$SECONDS
+		ktap_run "$MODE.${words[1]}" "${words[@]:2}"
+		[ $((SECONDS - start)) -lt 5 ] || echo "# it took $((SECONDS - start)) s"
+		[ "$KTAP_FAIL" = "$failed" ] || [ -z "$VM_AFTER_FAILURE" ] ||
+			$VM_AFTER_FAILURE
+	done
+	vm_finish
 }
 
 # How long it took, then the totals.
@@ -61,6 +108,17 @@ vm_parent_attr()
 	cat "/sys/bus/pci/devices/$(l1_bdf "$1")/lightiov/$2"
 }
 
+# vm_load_lightiov [PARAM=VALUE...]: what the mode needs, no more; again, if what a
+# test left has to go first
+vm_load_lightiov()
+{
+	if [ -d /sys/module/lightiov ]; then
+		rmmod lightiov || return 1
+	fi
+	[ "$MODE" != direct ] || set -- allow_direct=1 "$@"
+	l1_load_lightiov "$@" && vm_parents_ready
+}
+
 # vm_host_ready [PARAM=VALUE...]: nvme, then lightiov, KVM; and the counters that
 # vm_nothing_is_left compares with.
 vm_host_ready()
@@ -68,7 +126,7 @@ vm_host_ready()
 	if [ ! -d /sys/module/nvme ]; then
 		l1_load_nvme "${NVME_ARGS[@]}" || return 1
 	fi
-	l1_load_lightiov "${@:-allow_direct=1}" && vm_parents_ready || return 1
+	vm_load_lightiov "$@" || return 1
 	l1_load_kvm && l2_payload || return 1
 	vm_baseline
 	echo "free queue pairs: $VM_FREE"
@@ -150,6 +208,13 @@ vm_counters_are_back()
 	return $rc
 }
 
+# vm_stats UUID: counters of an instance that are not 0, in one line
+vm_stats()
+{
+	(cd "/sys/bus/mdev/devices/$1/lightiov/stats" && grep -s . ./*) |
+		grep -v -e ':0$' -e latency: | sed 's|^\./||' | paste -sd ' '
+}
+
 # What a guest and its instance know when something went wrong.
 vm_guest_trouble()
 {
@@ -157,7 +222,7 @@ vm_guest_trouble()
 	l2_exec "$1" 'dmesg | grep -iE "nvme|lightiov" | tail -n 20
 		grep nvme /proc/interrupts; cat /sys/block/nvme*n1/stat' || true
 	[ -z "${2:-}" ] || {
-		grep . "/sys/bus/mdev/devices/$2/lightiov/stats/"*
+		vm_stats "$2"
 		mdev_attr "$2" queues
 		mdev_attr "$2" state
 		grep lightiov /proc/interrupts
@@ -234,13 +299,33 @@ vm_host_log_is_clean()
 		grep -vE 'unable to set dbbuf|module verification failed|probe with driver lightiov failed with error -28'
 }
 
-# vm_instance TYPE NSID [DRIVE]: prints the UUID of a new instance with a backing
+# vm_create TYPE [DRIVE]: prints the UUID of a new instance of this MODE
+vm_create()
+{
+	local uuid
+
+	uuid=$(mdev_create "$(l1_bdf "${2:-0}")" "$1") || return 1
+	if [ "$MODE" = direct ]; then
+		mdev_attr "$uuid" mode direct || return 1
+	fi
+	if [ "$(mdev_attr "$uuid" mode)" != "$MODE" ]; then
+		l1_err "mode is $(mdev_attr "$uuid" mode), not $MODE"
+		return 1
+	fi
+	echo "$uuid"
+}
+
+# vm_instance TYPE NSID|BACKING [DRIVE]: the same with a backing: the namespace
+# of this number, or what the path says
 vm_instance()
 {
-	local uuid dev
+	local uuid dev=$2
 
-	dev=$(l1_ns "${3:-0}" "$2") || { l1_err "no namespace $2"; return 1; }
-	uuid=$(mdev_create "$(l1_bdf "${3:-0}")" "$1") || return 1
+	case $dev in
+	/*) ;;
+	*) dev=$(l1_ns "${3:-0}" "$2") || { l1_err "no namespace $2"; return 1; } ;;
+	esac
+	uuid=$(vm_create "$1" "${3:-0}") || return 1
 	mdev_attr "$uuid" backing "$dev" || return 1
 	echo "$uuid"
 }
@@ -257,7 +342,7 @@ vm_host_sha()
 # vm_guest NAME [options of l2_start]: boots it
 vm_guest()
 {
-	l2_start "$@" && l2_wait_up "$1"
+	l2_start "$@" && l2_wait_up "$1" 480
 }
 
 # Shell code for a guest: wait until there are $1 nvme disks.
@@ -271,10 +356,14 @@ vm_wait_disks()
 	EOT
 }
 
-# vm_guest_nvme NAME [DISKS]: the helper, then nvme; waits for its disks (1)
+# vm_guest_nvme NAME [DISKS]: nvme, in direct mode the helper first; waits for its
+# disks (1)
 vm_guest_nvme()
 {
-	l2_exec "$1" --timeout 180 "insmod /payload/lightiov_guest.ko &&
+	local helper=true
+
+	[ "$MODE" != direct ] || helper="insmod /payload/lightiov_guest.ko"
+	l2_exec "$1" --timeout 180 "$helper &&
 		echo 'vm: loading nvme' >/dev/kmsg && modprobe nvme &&
 		{ $(vm_wait_disks "${2:-1}"); }" && return 0
 	l2_exec "$1" 'dmesg | grep -iE "nvme|lightiov"'
@@ -372,10 +461,10 @@ vm_fio_start()
 	local guest=$1
 
 	shift
-	l2_exec "$guest" "rm -f /tmp/fio.log
+	l2_exec "$guest" --timeout 150 "rm -f /tmp/fio.log
 		setsid $VM_FIO --name=bg --time_based --runtime=1d $* \
 			</dev/null >/tmp/fio.log 2>&1 &
-		a=; for i in \$(seq 100); do
+		a=; for i in \$(seq 300); do
 			b=\$(cat /sys/block/nvme*n1/stat)
 			[ -n \"\$a\" ] && [ \"\$a\" != \"\$b\" ] && pgrep -x fio >/dev/null && exit 0
 			a=\$b; sleep 0.3

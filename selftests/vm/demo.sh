@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The demonstration: a guest does I/O through queue pairs carved from the drive
-# its host goes on using, and what it wrote is read back through the host.
+# The demonstration: a guest, not changed in any way, does I/O through queue pairs
+# carved from the drive its host goes on using, and what it wrote is read back
+# through the host.
 
 . "$(dirname "$0")/../lab/l1.sh"
 
@@ -75,7 +76,7 @@ exit_row()
 
 step "load the host's own nvme driver, then lightiov"
 l1_load_nvme || give_up "nvme"
-l1_load_lightiov allow_direct=1 || give_up "lightiov"
+l1_load_lightiov || give_up "lightiov"
 BDF=$(l1_bdf 0)
 l1_wait 30 test -d "/sys/bus/pci/devices/$BDF/mdev_supported_types" ||
 	give_up "$BDF did not become a parent"
@@ -85,11 +86,12 @@ GUEST_NS=$(l1_ns 0 2)
 step "create an instance by sysfs, on $GUEST_NS"
 UUID=$(mdev_create "$BDF" ${GUEST_CPUS}q) || give_up "create"
 mdev_attr "$UUID" backing "$GUEST_NS" || give_up "backing"
+MODE=$(mdev_attr "$UUID" mode)
 
-step "boot a guest with it (stock QEMU and kernel; a minute, here all is emulated)"
-l1_load_kvm && l2_start g0 --cpus $GUEST_CPUS --mdev "$UUID" && l2_wait_up g0 180 ||
+step "boot a guest with it (stock QEMU, kernel and driver; a minute, here all is emulated)"
+l1_load_kvm && l2_start g0 --cpus $GUEST_CPUS --mdev "$UUID" && l2_wait_up g0 400 ||
 	give_up "the guest did not boot"
-l2_exec g0 'insmod /payload/lightiov_guest.ko && modprobe nvme &&
+l2_exec g0 'modprobe nvme &&
 	for i in $(seq 100); do [ -b /dev/nvme0n1 ] && exit 0; sleep 0.2; done; exit 1' ||
 	give_up "no disk in the guest"
 mdev_attr "$UUID" queues >$OUT/queues
@@ -119,7 +121,7 @@ zero_sum=$(head -c 8M /dev/zero | sha256sum)
 
 lightiov_dir=/sys/bus/pci/devices/$BDF/lightiov
 echo
-echo "LightIOV, direct mode: what was seen"
+echo "LightIOV, $MODE mode (the default), nothing added to the guest: what was seen"
 echo
 echo "Drive $BDF ($(cat "/sys/class/nvme/$(l1_ctrl 0)/model" | xargs)), bound to the stock nvme driver:"
 echo "  $(cat $lightiov_dir/queue_pairs_total) queue pairs, $(cat $lightiov_dir/queue_pairs_host) the host's," \

@@ -5,14 +5,14 @@
 # verification, with 1, 2 and 4 vCPUs on as many pairs. What it wrote is read
 # back through the host.
 #
-# Arguments: full (a minute at each depth), SECS=N, GUESTS="1 2 4".
+# Arguments: full (a minute at each depth, all depths with each number of vCPUs, in both
+# modes), guarded, direct, SECS=N, GUESTS="1 2 4".
 
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
 
 SECS=${SECS:-${FULL:+60}}
 SECS=${SECS:-5}
-GUESTS=${GUESTS:-1 2 4}
 DISK=/dev/nvme0n1
 
 guest_with_as_many_queues_as_vcpus()
@@ -78,34 +78,57 @@ host_reads_what_the_guest_wrote()
 		dd if=/tmp/data of=$DISK bs=1M seek=77 oflag=direct status=none
 		sha256sum </tmp/data | cut -c1-64") || return 1
 	vm_guest_log_is_clean "$G" || return 1
-	grep . "/sys/bus/mdev/devices/$UUID/lightiov/stats/"* |
-		sed 's|.*/stats/||' | paste -sd ' '
+	vm_stats "$UUID"
 	l2_stop "$G" || return 1
 	mdev_remove "$UUID" || return 1
 	[ "$(vm_host_sha "$(l1_ns 0 2)" 77 24)" = "$sum" ]
 }
 
-read -ra list <<<"$GUESTS"
-per_guest=8
-ktap_plan $((${#list[@]} * per_guest + 2))
-ktap_run host_is_ready vm_host_ready
-for n in "${list[@]}"; do
-	ktap_run "guest_with_${n}_vcpus_gets_${n}_io_queues" \
-		guest_with_as_many_queues_as_vcpus "$n"
-	ktap_run "ext4_holds_files_with_${n}_vcpus" ext4_holds_files
-	for qd in 1 32 128; do
-		ktap_run "mixed_blocks_are_verified_at_qd_${qd}_with_${n}_vcpus" \
-			mixed_blocks "$n" $qd
-	done
-	if [ "$n" = 1 ]; then
-		ktap_run fixed_4k_is_verified fixed_blocks 1 4k 16
-		ktap_run fixed_1m_is_verified fixed_blocks 1 1m 4
+# depths VCPUS: all of them, or in the short variant with one guest only
+depths()
+{
+	if [ -z "$FULL" ] && vm_all && [ "$1" = 4 ]; then
+		echo 128
 	else
-		ktap_run "all_${n}_vcpus_do_io_at_once" all_vcpus_at_once "$n"
-		ktap_run "fixed_1m_is_verified_with_${n}_vcpus" fixed_blocks "$n" 1m 4
+		echo 1 32 128
 	fi
-	ktap_run "host_reads_what_the_guest_with_${n}_vcpus_wrote" \
-		host_reads_what_the_guest_wrote
+}
+
+# guests: numbers of vCPUs; fewer in the short variant
+guests()
+{
+	if [ -n "${GUESTS:-}" ]; then
+		echo "$GUESTS"
+	elif [ -n "$FULL" ]; then
+		echo 1 2 4
+	elif vm_all; then
+		echo 1 4
+	else
+		echo 2
+	fi
+}
+
+# shellcheck disable=SC2034 # for common.sh
+for MODE in $MODES; do
+	vm_test host_is_ready vm_host_ready
+	for n in $(guests); do
+		vm_test "guest_with_${n}_vcpus_gets_${n}_io_queues" \
+			guest_with_as_many_queues_as_vcpus "$n"
+		vm_test "ext4_holds_files_with_${n}_vcpus" ext4_holds_files
+		for qd in $(depths "$n"); do
+			vm_test "mixed_blocks_are_verified_at_qd_${qd}_with_${n}_vcpus" \
+				mixed_blocks "$n" "$qd"
+		done
+		if [ "$n" = 1 ]; then
+			vm_test fixed_4k_is_verified fixed_blocks 1 4k 16
+			vm_test fixed_1m_is_verified fixed_blocks 1 1m 4
+		else
+			vm_test "all_${n}_vcpus_do_io_at_once" all_vcpus_at_once "$n"
+			vm_test "fixed_1m_is_verified_with_${n}_vcpus" fixed_blocks "$n" 1m 4
+		fi
+		vm_test "host_reads_what_the_guest_with_${n}_vcpus_wrote" \
+			host_reads_what_the_guest_wrote
+	done
+	vm_test nothing_is_left vm_nothing_is_left
 done
-ktap_run nothing_is_left vm_nothing_is_left
-vm_finish
+vm_run

@@ -4,16 +4,18 @@
 # The host resets its controller again and again, with instances idle, open and
 # busy and with verified I/O of its own: it keeps its namespaces, nothing warns,
 # and the instances can be used afterwards.
+#
+# Arguments: full, guarded, direct, RESETS=N (25). The short variant has in direct
+# mode 10 resets and no guest.
 
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
-
-RESETS=${RESETS:-25}
 
 host_and_instances()
 {
 	vm_host_ready && modprobe vfio_iommu_type1 || return 1
 	IDLE=$(vm_instance 2q 1) && BUSY=$(vm_instance 2q 2) || return 1
+	BUSY_LOG=/results/busy-$MODE.log
 	CTRL=$(l1_ctrl 0)
 }
 
@@ -27,13 +29,13 @@ reset_once()
 keep_busy()
 {
 	while [ -e /run/busy ]; do
-		/out/vfio/liov_cycle "$BUSY" >>/results/busy.log 2>&1
+		/out/vfio/liov_cycle "$BUSY" >>"$BUSY_LOG" 2>&1
 	done
 }
 
 resets_under_host_io_and_a_busy_instance()
 {
-	local i before after ns3 fio rc=0
+	local i before after ns3 fio rc=0 resets=$1
 
 	ns3=$(l1_ns 0 3) || return 1
 	: >/run/busy
@@ -44,7 +46,7 @@ resets_under_host_io_and_a_busy_instance()
 	fio=$!
 	sleep 2
 	before=$(awk '{ print $1 + $5 }' "/sys/block/${ns3#/dev/}/stat")
-	for ((i = 1; i <= RESETS; i++)); do
+	for ((i = 1; i <= resets; i++)); do
 		reset_once || { rc=1; break; }
 		sleep 0.4
 		for n in 1 2 3; do
@@ -57,7 +59,7 @@ resets_under_host_io_and_a_busy_instance()
 	pkill -9 -x liov_cycle
 	kill -INT $fio
 	wait $fio
-	echo "$RESETS resets, $((after - before)) host I/Os meanwhile"
+	echo "$resets resets, $((after - before)) host I/Os meanwhile"
 	[ $after -gt "$before" ] || { echo "the host did no I/O"; rc=1; }
 	if grep -iE 'verify:|error=|io_u error' /results/host-fio.log; then
 		rc=1
@@ -69,7 +71,7 @@ instances_lost_and_found()
 {
 	local resets
 
-	resets=$(grep -c ready /results/busy.log)
+	resets=$(grep -c ready "$BUSY_LOG")
 	echo "the busy instance was brought up $resets times"
 	[ "$resets" -ge 3 ] && l1_wait 20 l1_ctrl_live 0
 }
@@ -119,12 +121,19 @@ guest_recovers_by_itself()
 	vm_fio_stop vm0 && l2_stop vm0
 }
 
-ktap_plan 7
-ktap_run host_and_instances host_and_instances
-ktap_run resets_under_host_io_and_a_busy_instance resets_under_host_io_and_a_busy_instance
-ktap_run instances_lost_and_found instances_lost_and_found
-ktap_run both_instances_work_afterwards both_instances_work_afterwards
-ktap_run whole_function_test_afterwards whole_function_test_afterwards
-ktap_run guest_recovers_by_itself guest_recovers_by_itself
-ktap_run nothing_is_left vm_nothing_is_left
-vm_finish
+for MODE in $MODES; do
+	resets=25
+	vm_all || resets=10
+	resets=${RESETS:-$resets}
+	vm_test host_and_instances host_and_instances
+	vm_test "${resets}_resets_under_host_io_and_a_busy_instance" \
+		resets_under_host_io_and_a_busy_instance "$resets"
+	vm_test instances_lost_and_found instances_lost_and_found
+	vm_test both_instances_work_afterwards both_instances_work_afterwards
+	vm_test whole_function_test_afterwards whole_function_test_afterwards
+	if vm_all; then
+		vm_test guest_recovers_by_itself guest_recovers_by_itself
+	fi
+	vm_test nothing_is_left vm_nothing_is_left
+done
+vm_run

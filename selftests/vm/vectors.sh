@@ -38,10 +38,12 @@ sharing_ends_with_the_queues()
 	[ "$(vm_parent_attr 0 vectors)" = "0 used, 0 shared" ]
 }
 
-ktap_plan 5
-ktap_run three_vectors_are_spare three_vectors_are_spare
-ktap_run vectors_are_shared vectors_are_shared
-ktap_run interrupts_arrive_on_shared_vectors interrupts_arrive_on_shared_vectors
-ktap_run sharing_ends_with_the_queues sharing_ends_with_the_queues
-ktap_run nothing_is_left vm_nothing_is_left
-vm_finish
+# shellcheck disable=SC2034 # for common.sh
+for MODE in $MODES; do
+	vm_test three_vectors_are_spare three_vectors_are_spare
+	vm_test vectors_are_shared vectors_are_shared
+	vm_test interrupts_arrive_on_shared_vectors interrupts_arrive_on_shared_vectors
+	vm_test sharing_ends_with_the_queues sharing_ends_with_the_queues
+	vm_test nothing_is_left vm_nothing_is_left
+done
+vm_run

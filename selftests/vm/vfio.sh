@@ -1,22 +1,35 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The user-space programs of selftests/vfio on a fresh instance: no KVM, no
-# guest, every register and command by hand. They run through run_on_hardware,
-# as they would on a real drive; their own KTAP goes out as it is.
+# The user-space programs of selftests/vfio on fresh instances, in both modes: no
+# KVM, no guest, every register and command by hand. They run through
+# run_on_hardware, as they would on a real drive; their own KTAP goes out as it
+# is. In guarded mode on a range of LBAs amid the host's own, where the host looks
+# at what lies before and behind it.
 
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
 
+# A range in namespace 3, in blocks of 512 bytes; nothing is aligned to anything.
+BEFORE=5003 COUNT=65533 BEHIND=$((5003 + 65533)) AFTER=4099
+CANARY=/out/vfio/canary
+
 on_hardware()
 {
 	OUTPUT=/out/vfio LIGHTIOV_BDF=$(l1_bdf 0) LIGHTIOV_BACKING=$1 \
-		"$LAB/../run_on_hardware"
+		LIGHTIOV_MODE=$MODE LIGHTIOV_HOSTILE=5 "$LAB/../run_on_hardware"
+}
+
+# The programs' results are not of this script's plan; their exit code counts.
+programs_on()
+{
+	echo "# --- $MODE mode on $1"
+	on_hardware "$1" || KTAP_FAIL=$((KTAP_FAIL + 1))
 }
 
 host_is_ready()
 {
-	vm_host_ready
+	vm_host_ready allow_direct=1
 }
 
 device_in_use_is_refused()
@@ -30,16 +43,56 @@ device_in_use_is_refused()
 	grep -q '^Bail out.*in use' <<<"$out"
 }
 
+# LBA 0 of the guest is block BEFORE of the namespace, and so on to the last one.
+every_block_of_a_range_is_where_it_belongs()
+{
+	local dev uuid rc=0
+
+	dev=$(l1_ns 0 3) && $CANARY fill "$dev" 0 $((BEHIND + AFTER)) 1 || return 1
+	uuid=$(vm_instance 1q "$dev:$BEFORE+$COUNT") || return 1
+	/out/vfio/liov_cycle "$uuid" canary 2 || rc=1
+	mdev_remove "$uuid" || rc=1
+	$CANARY verify "$dev" $BEFORE $COUNT 2 && blocks_around_the_range_are_untouched &&
+		return $rc
+}
+
+blocks_around_the_range_are_untouched()
+{
+	local dev
+
+	dev=$(l1_ns 0 3) && $CANARY verify "$dev" 0 $BEFORE 1 &&
+		$CANARY verify "$dev" $BEHIND $AFTER 1 $BEHIND
+}
+
 host_goes_on_working()
 {
 	vm_host_fio "host after it" --filename="$(l1_ns 0 1)" --rw=randwrite --bs=4k \
 		--size=4m --iodepth=8 --verify=crc32c
 }
 
-ktap_plan 4
+guarded_tests()
+{
+	ktap_run "$MODE.device_in_use_is_refused" device_in_use_is_refused
+	ktap_run "$MODE.every_block_of_a_range_is_where_it_belongs" \
+		every_block_of_a_range_is_where_it_belongs
+	programs_on "$(l1_ns 0 3):$BEFORE+$COUNT"
+	ktap_run "$MODE.blocks_around_the_range_are_untouched" \
+		blocks_around_the_range_are_untouched
+}
+
+direct_tests()
+{
+	programs_on "$(l1_ns 0 2)"
+}
+
+case $MODES in
+*guarded*) ktap_plan 6 ;;
+*) ktap_plan 3 ;;
+esac
 ktap_run host_is_ready host_is_ready
-ktap_run device_in_use_is_refused device_in_use_is_refused
-on_hardware "$(l1_ns 0 2)" || KTAP_FAIL=$((KTAP_FAIL + 1))
+for MODE in $MODES; do
+	"${MODE}_tests"
+done
 ktap_run host_goes_on_working host_goes_on_working
 ktap_run nothing_is_left vm_nothing_is_left
 vm_finish

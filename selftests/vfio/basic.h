@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The suites of liov_basic: what an NVMe controller does when nobody is evil. */
+#ifndef _LIOV_BASIC_H
+#define _LIOV_BASIC_H
+
+#include "health.h"
+
+#define WAIT_MS		20000
+/* How long nothing must happen, where nothing must happen. */
+#define QUIET_MS	300
+
+/* Keeps up to @depth reads outstanding until @total are done; returns those that failed. */
+unsigned int read_many(struct test *t, struct nvme *n, struct nvme_queue *q,
+		       unsigned int depth, unsigned int total);
+/* A queue pair 1 for a test; false, and the test has failed, if there is none. */
+bool basic_queue(struct test *t, struct nvme *n, struct nvme_queue *q);
+/* 4 KiB in blocks, one block if they are larger. */
+u32 nlb_4k(const struct nvme *n);
+
+extern const struct suite suite_data, suite_commands, suite_rings, suite_memory, suite_stats;
+
+#endif /* _LIOV_BASIC_H */

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Suite "memory": guest memory that comes in odd pieces, goes while it is used,
+ * comes back as something else, or cannot be had.  Guarded mode pins it when it
+ * is first used, in steps of 2 MiB; none of that may show.
+ */
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "basic.h"
+
+#define STEP		(2 * SZ_1M)
+
+/**
+ * struct part - a mapping of its own
+ * @va:   memory behind it
+ * @iova: where the device finds it
+ */
+struct part {
+	u8 *va;
+	u64 iova;
+	size_t len;
+};
+
+static bool part_map(struct test *t, struct nvme *n, struct part *p, u64 iova, size_t len,
+		     u32 flags)
+{
+	int rc;
+
+	p->iova = iova;
+	p->len = len;
+	p->va = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (!EXPECT(t, p->va != MAP_FAILED, "mmap"))
+		return false;
+	rc = vfio_dma_map_flags(&n->v, p->va, iova, len, flags);
+	if (!EXPECT(t, !rc, "VFIO_IOMMU_MAP_DMA at %#llx: %s", iova, strerror(-rc))) {
+		munmap(p->va, len);
+		return false;
+	}
+	return true;
+}
+
+#define RW	(VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
+
+static void part_unmap(struct test *t, struct nvme *n, struct part *p)
+{
+	int rc = vfio_dma_unmap(&n->v, p->iova, p->len);
+
+	EXPECT(t, !rc, "VFIO_IOMMU_UNMAP_DMA at %#llx: %s", p->iova, strerror(-rc));
+	munmap(p->va, p->len);
+}
+
+static int io_at(struct nvme *n, struct nvme_queue *q, u8 opcode, u64 slba, u64 prp1)
+{
+	struct nvme_sqe sqe = cmd_rw(n, opcode, slba, nlb_4k(n), NULL);
+
+	sqe.prp1 = prp1;
+	return nvme_cmd(n, q, &sqe);
+}
+
+/* A page of @p is written to the drive and read back into the same page. */
+static void page_works(struct test *t, struct nvme *n, struct nvme_queue *q, struct part *p,
+		       size_t off)
+{
+	static u32 seed = 9000;
+
+	fill_pattern(p->va + off, SZ_4K, ++seed);
+	EXPECT_SC(t, io_at(n, q, IO_WRITE, 512, p->iova + off), "write", SC_OK);
+	memset(p->va + off, 0, SZ_4K);
+	EXPECT_SC(t, io_at(n, q, IO_READ, 512, p->iova + off), "read", SC_OK);
+	if (!EXPECT(t, check_pattern(p->va + off, SZ_4K, seed), "data"))
+		diag("at %#llx", p->iova + off);
+}
+
+static void not_there(struct test *t, struct nvme *n, struct nvme_queue *q, u64 iova)
+{
+	EXPECT_SC(t, io_at(n, q, IO_READ, 0, iova), "read into no memory", SC_DATA_TRANSFER);
+	EXPECT_SC(t, io_at(n, q, IO_WRITE, 1024, iova), "write from no memory",
+		  SC_DATA_TRANSFER);
+	if (t->failed)
+		diag("at %#llx", iova);
+}
+
+static void odd_mappings(struct test *t, struct nvme *n)
+{
+	const struct {
+		u64 iova;
+		size_t len;
+	} maps[] = {
+		{ 0x1000, SZ_4K },				/* first step, one page */
+		{ 0x3000, 2 * SZ_4K },				/* the same, with a hole */
+		{ 0x40000000 - SZ_4K, 2 * SZ_4K },		/* across two steps */
+		{ 0xc0000000 + SZ_1M, 3 * SZ_1M },		/* begins and ends inside */
+		{ 0x200000000ULL + STEP, STEP },		/* exactly one */
+		{ 0x240000000ULL - SZ_4K, STEP + 2 * SZ_4K },	/* one and a page each side */
+		{ 0x7f0000203000ULL, SZ_4K },
+		{ 0x10000000000000ULL - SZ_4K, SZ_4K },		/* below 2^52 */
+	};
+	struct part p[ARRAY_SIZE(maps)];
+	struct nvme_queue q;
+	unsigned int i, made = 0;
+
+	if (!basic_queue(t, n, &q))
+		return;
+	for (; made < ARRAY_SIZE(maps); made++)
+		if (!part_map(t, n, &p[made], maps[made].iova, maps[made].len, RW))
+			break;
+	for (i = 0; i < made && !t->failed; i++) {
+		size_t step = p[i].len > 16 * SZ_4K ? p[i].len / 16 : SZ_4K, off;
+
+		for (off = 0; off < p[i].len; off += step)
+			page_works(t, n, &q, &p[i], off & ~(SZ_4K - 1));
+		page_works(t, n, &q, &p[i], p[i].len - SZ_4K);
+		not_there(t, n, &q, p[i].iova - SZ_4K);
+		not_there(t, n, &q, p[i].iova + p[i].len);
+	}
+	while (made--)
+		part_unmap(t, n, &p[made]);
+	for (i = 0; i < ARRAY_SIZE(maps); i++)
+		not_there(t, n, &q, maps[i].iova);
+}
+
+/* Both ends of each transfer in another mapping, each of one page. */
+static void transfer_over_many_mappings(struct test *t, struct nvme *n)
+{
+	u32 nlb = 16 * nlb_4k(n);
+	u8 *flat = nvme_alloc(n, 16 * SZ_4K);
+	struct nvme_queue q;
+	struct part p[16];
+	struct nvme_sqe sqe;
+	unsigned int i, made = 0;
+
+	if (!basic_queue(t, n, &q))
+		return;
+	for (; made < 16; made++)
+		if (!part_map(t, n, &p[made], 0x300000000ULL + made * 0x1ff000ULL, SZ_4K, RW))
+			goto out;
+	fill_pattern(flat, 16 * SZ_4K, 41);
+	EXPECT_SC(t, nvme_io(n, &q, IO_WRITE, 0, nlb, flat), "write", SC_OK);
+	sqe = cmd_rw(n, IO_READ, 0, nlb, NULL);
+	sqe.prp1 = p[0].iova;
+	sqe.prp2 = nvme_dma(n, q.list);
+	for (i = 1; i < 16; i++)
+		q.list[i - 1] = p[i].iova;
+	EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "read", SC_OK);
+	for (i = 0; i < 16; i++)
+		EXPECT(t, !memcmp(p[i].va, flat + i * SZ_4K, SZ_4K), "mapping %u", i);
+	/* One of them is missing: none may be written, or at least no other harmed. */
+	q.list[7] += SZ_4K;
+	EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "with a hole", SC_DATA_TRANSFER);
+out:
+	while (made--)
+		part_unmap(t, n, &p[made]);
+}
+
+/* A step that was used with a hole; then the hole is filled. */
+static void memory_added_to_a_used_step(struct test *t, struct nvme *n)
+{
+	const u64 base = 0x280000000ULL;
+	struct nvme_queue q;
+	struct part a, b;
+	unsigned int i;
+
+	if (!basic_queue(t, n, &q) || !part_map(t, n, &a, base + 0x10000, SZ_4K, RW))
+		return;
+	for (i = 0; i < 5 && !t->failed; i++) {
+		page_works(t, n, &q, &a, 0);
+		not_there(t, n, &q, base + 0x20000);
+		if (!part_map(t, n, &b, base + 0x20000, 2 * SZ_4K, RW))
+			break;
+		page_works(t, n, &q, &b, SZ_4K);
+		page_works(t, n, &q, &b, 0);
+		page_works(t, n, &q, &a, 0);
+		part_unmap(t, n, &b);
+	}
+	part_unmap(t, n, &a);
+}
+
+/* The same address, other memory behind it: nothing cached may be used. */
+static void remapped_memory_is_the_new_one(struct test *t, struct nvme *n)
+{
+	const u64 iova = 0x2c0000000ULL;
+	struct nvme_queue q;
+	struct part old, new;
+	unsigned int i;
+
+	if (!basic_queue(t, n, &q) || !part_map(t, n, &old, iova, STEP, RW))
+		return;
+	for (i = 0; i < 10 && !t->failed; i++) {
+		size_t off = i * 37 * SZ_4K;
+		int rc;
+
+		page_works(t, n, &q, &old, off);
+		rc = vfio_dma_unmap(&n->v, iova, STEP);
+		EXPECT(t, !rc, "VFIO_IOMMU_UNMAP_DMA: %s", strerror(-rc));
+		/* Ours again, and still at hand to see who writes to it. */
+		memset(old.va, 0x66, STEP);
+		if (!part_map(t, n, &new, iova, STEP, RW))
+			return;
+		page_works(t, n, &q, &new, off);
+		EXPECT(t, old.va[0] == 0x66 && !memcmp(old.va, old.va + 1, STEP - 1),
+		       "the old memory was written to");
+		munmap(old.va, STEP);
+		old = new;
+	}
+	part_unmap(t, n, &old);
+}
+
+static void read_only_memory_is_never_written(struct test *t, struct nvme *n)
+{
+	const u64 iova = 0x340000000ULL;
+	struct nvme_queue q;
+	struct part p;
+	int rc;
+
+	if (!basic_queue(t, n, &q) ||
+	    !part_map(t, n, &p, iova, 2 * SZ_4K, VFIO_DMA_MAP_FLAG_READ))
+		return;
+	memset(p.va, 0x44, 2 * SZ_4K);
+	EXPECT_SC(t, io_at(n, &q, IO_READ, 0, iova), "read", SC_ANY_ERROR);
+	EXPECT(t, p.va[0] == 0x44 && !memcmp(p.va, p.va + 1, 2 * SZ_4K - 1), "it was written");
+	/* Whether the drive may fetch from there is not promised. */
+	rc = io_at(n, &q, IO_WRITE, 0, iova);
+	EXPECT(t, rc >= 0, "no answer");
+	if (!rc) {
+		u8 *buf = nvme_alloc(n, SZ_4K);
+
+		EXPECT_SC(t, nvme_io(n, &q, IO_READ, 0, nlb_4k(n), buf), "read back", SC_OK);
+		EXPECT(t, !memcmp(buf, p.va, SZ_4K), "other data were written");
+	}
+	part_unmap(t, n, &p);
+}
+
+/*
+ * Reads into a part and into the rest of memory are in flight when the part is
+ * unmapped; @arg: microseconds that the second round and each one after it waits
+ * longer.
+ */
+static void unmapped_with_io_in_flight(struct test *t, struct nvme *n)
+{
+	const u64 iova = 0x380000000ULL;
+	const size_t len = 2 * STEP + SZ_4K;
+	u8 *rest = nvme_alloc(n, 64 * SZ_4K);
+	long long pinned = nvme_sysfs(n, "stats/pinned_bytes");
+	unsigned int round, lost = 0;
+	struct nvme_queue q;
+
+	if (!EXPECT(t, !nvme_create_pair(n, &q, 1, 128, 128, 0), "no pair"))
+		return;
+	fill_pattern(rest, SZ_4K, 51);
+	EXPECT_SC(t, nvme_io(n, &q, IO_WRITE, 0, nlb_4k(n), rest), "write", SC_OK);
+	for (round = 0; round < 12 && !t->failed; round++) {
+		unsigned int i, nr = 0;
+		struct nvme_cqe cqe;
+		struct part p;
+		u64 end;
+		int rc;
+
+		if (!part_map(t, n, &p, iova, len, RW))
+			return;
+		memset(rest, 0, 64 * SZ_4K);
+		for (i = 0; i < 100; i++) {
+			struct nvme_sqe sqe = cmd_rw(n, IO_READ, 0, nlb_4k(n), NULL);
+
+			sqe.prp1 = i & 1 ? nvme_dma(n, rest + i / 2 * SZ_4K) :
+					   iova + i * 21 % (len / SZ_4K) * SZ_4K;
+			q.next_cid = i;
+			nvme_queue_cmd(&q, &sqe);
+		}
+		nvme_ring(n, &q);
+		sleep_us(round * t->arg);
+		rc = vfio_dma_unmap(&n->v, iova, len);
+		EXPECT(t, !rc, "VFIO_IOMMU_UNMAP_DMA: %s", strerror(-rc));
+		memset(p.va, 0x77, len);
+		for (end = now_ms() + WAIT_MS; nr < 100 && now_ms() < end; sleep_us(100)) {
+			while (nvme_reap(n, &q, &cqe)) {
+				rc = nvme_status(&cqe);
+				nr++;
+				if (!rc)
+					continue;
+				lost++;
+				EXPECT(t, !(cqe.cid & 1), "a read to other memory: status %x",
+				       rc);
+				EXPECT(t, rc == SC_DATA_TRANSFER || rc == SC_ABORTED,
+				       "a read to what is gone: status %x", rc);
+			}
+		}
+		EXPECT(t, nr == 100, "%u of 100 came back", nr);
+		for (i = 0; i < 50; i++)
+			if (!EXPECT(t, check_pattern(rest + i * SZ_4K, SZ_4K, 51),
+				    "other memory, page %u", i))
+				break;
+		EXPECT(t, p.va[0] == 0x77 && !memcmp(p.va, p.va + 1, len - 1),
+		       "written to after the unmap");
+		not_there(t, n, &q, iova);
+		munmap(p.va, len);
+		/* And once more, with other memory. */
+		if (t->failed || !part_map(t, n, &p, iova, len, RW))
+			return;
+		page_works(t, n, &q, &p, 0);
+		page_works(t, n, &q, &p, len - SZ_4K);
+		part_unmap(t, n, &p);
+	}
+	diag("%u of %u reads found their memory gone", lost, round * 50);
+	EXPECT(t, nvme_sysfs(n, "stats/pinned_bytes") <= pinned + (long long)n->v.mem_len,
+	       "%lld bytes are pinned, %lld before", nvme_sysfs(n, "stats/pinned_bytes"), pinned);
+}
+
+/* ---- RLIMIT_MEMLOCK ---- */
+
+static bool set_ipc_lock(bool on)
+{
+	struct __user_cap_header_struct hdr = { _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &hdr, data))
+		return false;
+	if (on)
+		data[0].effective |= BIT(CAP_IPC_LOCK);
+	else
+		data[0].effective &= ~BIT(CAP_IPC_LOCK);
+	return !syscall(SYS_capset, &hdr, data);
+}
+
+/* What type1 has on account, in bytes. */
+static unsigned long locked_bytes(void)
+{
+	unsigned long kb = 0;
+	char line[128];
+	FILE *f = fopen("/proc/self/status", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "VmLck: %lu", &kb);
+	if (f)
+		fclose(f);
+	return kb * 1024;
+}
+
+static void limit(unsigned long bytes)
+{
+	const struct rlimit lim = { bytes, RLIM_INFINITY };
+
+	setrlimit(RLIMIT_MEMLOCK, &lim);
+}
+
+static void memlock_limit_is_an_error(struct test *t, struct nvme *n)
+{
+	const u64 iova = 0x3c0000000ULL;
+	u8 *buf = nvme_alloc(n, SZ_4K);
+	struct nvme_queue q;
+	unsigned int i;
+	struct part p;
+	bool ok;
+
+	if (!basic_queue(t, n, &q))
+		return;
+	EXPECT_SC(t, nvme_io(n, &q, IO_READ, 0, nlb_4k(n), buf), "read before", SC_OK);
+	if (!set_ipc_lock(false)) {
+		t->skipped = "cannot give up CAP_IPC_LOCK";
+		return;
+	}
+	/* Who maps without the capability is held to the limit. */
+	ok = part_map(t, n, &p, iova, 2 * STEP, RW);
+	set_ipc_lock(true);
+	if (!ok)
+		return;
+	limit(locked_bytes());
+	for (i = 0; i < 10; i++) {
+		EXPECT_SC(t, io_at(n, &q, IO_READ, 0, iova + i * 0x50000), "read above the limit",
+			  SC_ANY_ERROR);
+		EXPECT_SC(t, nvme_io(n, &q, IO_READ, 0, nlb_4k(n), buf), "read elsewhere", SC_OK);
+	}
+	limit(RLIM_INFINITY);
+	page_works(t, n, &q, &p, 0);
+	page_works(t, n, &q, &p, 2 * STEP - SZ_4K);
+	part_unmap(t, n, &p);
+}
+
+static struct test tests[] = {
+	{ "memory_may_be_mapped_anywhere", odd_mappings, TEST_GUARDED },
+	{ "one_transfer_over_many_mappings", transfer_over_many_mappings, TEST_GUARDED },
+	{ "memory_added_to_a_used_step_is_found", memory_added_to_a_used_step, TEST_GUARDED },
+	{ "remapped_memory_is_the_new_one", remapped_memory_is_the_new_one, TEST_GUARDED },
+	{ "read_only_memory_is_never_written", read_only_memory_is_never_written,
+	  TEST_GUARDED },
+	{ "memory_unmapped_with_io_in_flight", unmapped_with_io_in_flight, TEST_GUARDED, 0 },
+	{ "memory_unmapped_a_little_later", unmapped_with_io_in_flight, TEST_GUARDED, 700 },
+	{ "memlock_limit_is_an_error_not_a_hang", memlock_limit_is_an_error, TEST_GUARDED },
+};
+
+const struct suite suite_memory = { "memory", tests, ARRAY_SIZE(tests) };
