@@ -8,6 +8,8 @@
 #	pid		QEMU's process
 #	agent.sock	to the agent in the guest, see l2-agent
 #	console.sock	to its console, if firmware boots it
+#	monitor.sock	to QEMU's monitor
+#	mute		there once the agent left a command unanswered
 # Its console goes to /results/l2-NAME-console.log.
 
 L2_RUN=/run/l2
@@ -15,7 +17,7 @@ L2_RUN=/run/l2
 # exits, and all of the log would cost half a minute; tests read dmesg. The
 # machine has no second root bus, and looking for 255 of them costs seconds.
 L2_APPEND="console=ttyS0 lab.role=l2 loglevel=5 panic=-1 mitigations=off
-	no_timer_check pci=lastbus=0 tsc=reliable rcupdate.rcu_cpu_stall_timeout=300
+	no_timer_check nokaslr pci=lastbus=0 tsc=reliable rcupdate.rcu_cpu_stall_timeout=300
 	watchdog_thresh=60 random.trust_cpu=on"
 
 # The guest's second disk: what the build made, plus the guest's init and agent.
@@ -68,8 +70,11 @@ l2_start()
 	[ -c /dev/kvm ] || l1_load_kvm || { l1_err "no KVM"; return 1; }
 	mkdir -p "$L2_RUN/$name" || return 1
 
+	# shellcheck disable=SC2054 # QEMU's commas
 	cmd=(qemu-system-x86_64 -name "$name" -machine "$machine" -enable-kvm
 		-cpu host -smp "$cpus" -m "$mem" -nodefaults -nographic -nic none
+		-chardev "socket,id=mon,path=$L2_RUN/$name/monitor.sock,server=on,wait=off"
+		-mon chardev=mon,mode=readline
 		-serial chardev:con)
 	if [ -n "$firmware" ]; then
 		l2_firmware "$name" "$firmware" || return 1
@@ -118,7 +123,7 @@ l2_launch()
 	local -a cmd
 
 	mapfile -t cmd <"$dir/cmd"
-	rm -f "$dir/"*.sock
+	rm -f "$dir/"*.sock "$dir/mute"
 	setsid "${cmd[@]}" </dev/null >>"/results/l2-$1-qemu.log" 2>&1 &
 	echo $! >"$dir/pid"
 	if ! l1_wait 30 l2_socket_or_dead "$1" || ! l2_alive "$1"; then
@@ -232,21 +237,73 @@ l2_ping()
 	return 1
 }
 
+# l2_monitor NAME COMMAND: QEMU's monitor
+l2_monitor()
+{
+	python3 -I -S -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(20)
+s.connect(sys.argv[1])
+s.sendall(sys.argv[2].encode() + b"\n")
+seen = b""
+while seen.count(b"(qemu)") < 2:
+    data = s.recv(65536)
+    if not data:
+        break
+    seen += data
+print(seen.decode(errors="replace").replace("\r", ""))' "$L2_RUN/$1/monitor.sock" "$2"
+}
+
+# l2_autopsy NAME: where the vCPUs of a guest that does not answer are. Guests
+# boot with nokaslr: the addresses are those of the kernel's System.map.
+l2_autopsy()
+{
+	local name=$1 i pid
+
+	pid=$(l2_pid "$name")
+	echo "# guest $name does not answer:"
+	for i in 1 2; do
+		echo "exits $(kvm_exit "$name" exits) irq_exits $(kvm_exit "$name" irq_exits)" \
+			"halt_exits $(kvm_exit "$name" halt_exits) irq_injections $(kvm_exit "$name" irq_injections)"
+		l2_monitor "$name" "info registers -a" | grep -aE '^CPU#|RIP='
+		sleep 2
+	done 2>&1 | sed 's/^/#   /'
+	for i in 0 1; do
+		l2_monitor "$name" "info lapic $i" | grep -aE 'ISR|IRR|LVTT|Timer|PPR|TPR'
+	done 2>&1 | sed 's/^/#   /'
+	for i in "/proc/$pid/task"/*; do
+		echo "#   $(cat "$i/comm" "$i/wchan" 2>/dev/null | paste -sd ' ')" \
+			"$(cut -d ' ' -f 3,14,15 "$i/stat" 2>/dev/null)"
+	done
+	uptime | sed 's/^/#   /'
+}
+
 # l2_exec NAME [--timeout SECONDS] COMMAND
 #
 # COMMAND runs with bash in the guest; its output and exit code come back. 124:
-# it was killed at the timeout; 125: the guest died or rebooted meanwhile. One
-# command at a time per guest: put others in the background there.
+# it was killed at the timeout; 125: the guest died or rebooted meanwhile, or had
+# not answered before and still does not. One command at a time per guest: put
+# others in the background there.
 l2_exec()
 {
-	local name=$1 timeout=60
+	local name=$1 timeout=60 rc dir=$L2_RUN/$1
 
 	shift
 	if [ "$1" = --timeout ]; then
 		timeout=$2
 		shift 2
 	fi
-	"$LAB/l2ctl" "$L2_RUN/$name" exec "$timeout" "$*"
+	if [ -e "$dir/mute" ]; then
+		"$LAB/l2ctl" "$dir" ping 10 >/dev/null 2>&1 || {
+			l1_err "guest $name still does not answer"
+			return 125
+		}
+		rm -f "$dir/mute"
+	fi
+	"$LAB/l2ctl" "$dir" exec "$timeout" "$*"
+	rc=$?
+	[ ! -e "$dir/mute" ] || l2_autopsy "$name" >&2
+	return $rc
 }
 
 # l2_load_nvme NAME [PARAM=VALUE...]: the guest's nvme driver, and wait until
