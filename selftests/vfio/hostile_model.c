@@ -60,9 +60,17 @@ static bool harmless(struct hostile *h, u64 addr)
 	return !ours(h, addr) || is_data_page(h, addr);
 }
 
+/* In a guest there is memory at 0 too, which its kernel leaves to the firmware. */
+static u32 memory_verdict(struct hostile *h, u64 addr)
+{
+	if (ours(h, addr))
+		return 0;
+	return h->n.v.phys && addr < SZ_1M ? V_UNSURE : V_MEMORY;
+}
+
 static u32 page_verdict(struct hostile *h, u64 addr)
 {
-	return (addr & (SZ_4K - 1) ? V_OFFSET : 0) | (ours(h, addr) ? 0 : V_MEMORY);
+	return (addr & (SZ_4K - 1) ? V_OFFSET : 0) | memory_verdict(h, addr);
 }
 
 /* @spares: cleared if data could come to where none should. */
@@ -78,7 +86,7 @@ static u32 list_verdict(struct hostile *h, u64 addr, unsigned int pages, bool *s
 		if (!first)
 			v |= page_verdict(h, addr);
 		if (!ours(h, addr))
-			return v | V_MEMORY;
+			return v | memory_verdict(h, addr);
 		if (v & V_OFFSET)
 			return v;
 		list = stable(h, addr);
@@ -104,7 +112,7 @@ static u32 data_verdict(struct hostile *h, const struct nvme_sqe *sqe, u64 len,
 			bool *spares)
 {
 	u32 off = sqe->prp1 & (SZ_4K - 1);
-	u32 v = (sqe->prp1 & 3 ? V_OFFSET : 0) | (ours(h, sqe->prp1) ? 0 : V_MEMORY);
+	u32 v = (sqe->prp1 & 3 ? V_OFFSET : 0) | memory_verdict(h, sqe->prp1);
 	unsigned int pages = (off + len + SZ_4K - 1) / SZ_4K;
 
 	*spares = harmless(h, sqe->prp1);
