@@ -43,12 +43,21 @@ l1_drives()
 	echo $n
 }
 
+# l1_port N: PCI address of the port that drive N is behind, with --slots
+l1_port()
+{
+	printf '0000:00:%02x.0' $((0x10 + $1))
+}
+
 # l1_bdf N: PCI address of drive N
 l1_bdf()
 {
-	local bdf class
+	local bdf class d
 
-	bdf=$(printf '0000:00:%02x.0' $((0x10 + $1)))
+	bdf=$(l1_port "$1")
+	for d in "/sys/bus/pci/devices/$bdf"/0000:*; do
+		[ ! -e "$d/class" ] || bdf=${d##*/}
+	done
 	class=$(cat "/sys/bus/pci/devices/$bdf/class" 2>/dev/null)
 	[ "$class" = 0x010802 ] || { l1_err "no drive $1"; return 1; }
 	echo "$bdf"

@@ -23,6 +23,8 @@ run_defaults()
 	IOMMU=translated
 	TIMEOUT=600
 	NVME_OPTS=
+	DRIVE_OPTS=
+	SLOTS=
 	DSTRD=
 	QEMU_ARGS=()
 	NAME=
@@ -53,6 +55,8 @@ parse_run_options()
 		--kernel) select_kernel "$2" ;;
 		--timeout) TIMEOUT=$2 ;;
 		--nvme-opts) NVME_OPTS=$2 ;;
+		--drive-opts) DRIVE_OPTS=$2 ;;
+		--slots) SLOTS=$2 ;;
 		--dstrd) DSTRD=$2 ;;
 		--qemu-arg) QEMU_ARGS+=("$2") ;;
 		--name) NAME=$2 ;;
@@ -89,17 +93,22 @@ iommu_args()
 # Fresh sparse images in directory $1; sets DRIVE_QEMU.
 make_drives()
 {
-	local dir=$1 d n f
+	local dir=$1 d n f at
 
 	DRIVE_QEMU=()
 	for ((d = 0; d < DRIVES; d++)); do
 		# The slot is what l1_bdf goes by.
-		DRIVE_QEMU+=(-device "nvme,id=nvme$d,serial=lab$d,bus=pcie.0,addr=$(printf '0x%x' $((0x10 + d))),max_ioqpairs=$QPAIRS,msix_qsize=$VECTORS${NVME_OPTS:+,$NVME_OPTS}")
+		at=bus=pcie.0,addr=$(printf '0x%x' $((0x10 + d)))
+		if [ -n "$SLOTS" ]; then
+			DRIVE_QEMU+=(-device "pcie-root-port,id=slot$d,chassis=$((d + 1)),$at")
+			at=bus=slot$d
+		fi
+		DRIVE_QEMU+=(-device "nvme,id=nvme$d,serial=lab$d,$at,max_ioqpairs=$QPAIRS,msix_qsize=$VECTORS${NVME_OPTS:+,$NVME_OPTS}")
 		for ((n = 1; n <= NAMESPACES; n++)); do
 			f=d${d}n$n.raw
 			truncate -s "$NSSIZE" "$dir/$f"
 			# Not flushed: no test of the lab survives its power.
-			DRIVE_QEMU+=(-drive "if=none,id=d${d}n$n,format=raw,cache=unsafe,discard=unmap,file=/lab/drives/$f"
+			DRIVE_QEMU+=(-drive "if=none,id=d${d}n$n,format=raw,cache=unsafe,discard=unmap,file=/lab/drives/$f${DRIVE_OPTS:+,$DRIVE_OPTS}"
 				-device "nvme-ns,drive=d${d}n$n,bus=nvme$d,nsid=$n")
 		done
 	done
