@@ -63,6 +63,21 @@ static bool liov_doorbell_live(struct liov_instance *inst, unsigned int idx)
 	return idx & 1 ? READ_ONCE(inst->cq[qid].live) : READ_ONCE(inst->sq[qid].live);
 }
 
+/*
+ * A doorbell of a queue that is not live, its value stored.  True if it became live
+ * meanwhile: whoever makes a queue live again looks at the value afterwards
+ * (liov_queues_resume()), and one of the two sees the other.
+ */
+static bool liov_doorbell_late(struct liov_instance *inst, unsigned int idx)
+{
+	smp_mb();
+	if (liov_doorbell_live(inst, idx))
+		return true;
+	if (!READ_ONCE(inst->fatal) && !READ_ONCE(inst->resume.paused))
+		liov_admin_event(inst, LIOV_EVENT_DB_REGISTER);
+	return false;
+}
+
 static void liov_doorbell_kick(struct liov_instance *inst, unsigned int idx)
 {
 	unsigned int qid = idx / 2 + 1;
@@ -94,11 +109,8 @@ static void liov_track_write(gpa_t gpa, const u8 *new, int bytes,
 
 	if (idx >= liov_nr_doorbells(inst))
 		return;
-	if (unlikely(!liov_doorbell_live(inst, idx))) {
-		if (!READ_ONCE(inst->fatal))
-			liov_admin_event(inst, LIOV_EVENT_DB_REGISTER);
+	if (unlikely(!liov_doorbell_live(inst, idx)) && !liov_doorbell_late(inst, idx))
 		return;
-	}
 	liov_doorbell_kick(inst, idx);
 }
 
@@ -414,6 +426,7 @@ void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val)
 	u64 reg = (off - LIOV_DB_BASE) / LIGHTIOV_DB_STRIDE;
 	struct liov_doorbell *db;
 	unsigned int qid = reg / 2;
+	unsigned int idx = reg - 2;
 	bool cq = reg & 1;
 
 	if ((off - LIOV_DB_BASE) % LIGHTIOV_DB_STRIDE)
@@ -422,15 +435,17 @@ void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val)
 		liov_admin_doorbell(inst, cq, val);
 		return;
 	}
-	if (qid > inst->nr_pairs || !liov_doorbell_live(inst, 2 * (qid - 1) + cq)) {
+	if (qid > inst->nr_pairs) {
 		liov_admin_event(inst, LIOV_EVENT_DB_REGISTER);
 		return;
 	}
-	db = liov_doorbell(inst, 2 * (qid - 1) + cq);
+	db = liov_doorbell(inst, idx);
 	WRITE_ONCE(*db->val, val);
+	if (unlikely(!liov_doorbell_live(inst, idx)) && !liov_doorbell_late(inst, idx))
+		return;
 	if (READ_ONCE(db->own))
 		liov_own_forget(inst, qid, cq);
-	liov_doorbell_kick(inst, 2 * (qid - 1) + cq);
+	liov_doorbell_kick(inst, idx);
 }
 
 /*

@@ -26,6 +26,19 @@
 
 #define LIOV_STEP_SIZE	BIT_ULL(LIOV_STEP_SHIFT)
 
+/*
+ * User space that lays a guest's memory out anew, for a firmware or at the will of a
+ * vIOMMU, takes all of it away and gives it back.  What is not there so long after
+ * the last piece went is not there.
+ */
+#define LIOV_BACK_MS		300
+
+/*
+ * No pins so long after the locked-memory limit was hit: VFIO has a line in the
+ * host's log for each try, and a guest can make many.
+ */
+#define LIOV_FULL_MS		1000
+
 /**
  * struct liov_step - 2 MiB of guest memory
  * @bus:   bus address of each page, LIOV_NO_DMA where there is none
@@ -304,6 +317,7 @@ static struct liov_step *liov_step_fault(struct liov_instance *inst, u64 gpa, u1
 {
 	struct liov_gmem *gm = &inst->gmem;
 	struct liov_step *s;
+	bool full, back;
 	int rc;
 
 	/* An address type1 cannot have: its IOVAs end below the top page. */
@@ -312,17 +326,26 @@ static struct liov_step *liov_step_fault(struct liov_instance *inst, u64 gpa, u1
 		return NULL;
 	}
 	liov_gmem_lock(gm);
-	rc = liov_gmem_pin(inst, gpa, &s);
+	full = gm->full_until && time_before(jiffies, gm->full_until);
+	rc = full ? -ENOMEM : liov_gmem_pin(inst, gpa, &s);
+	/* 0 is never, also where jiffies wrap. */
+	if (!full)
+		gm->full_until = rc == -ENOMEM ? (jiffies + msecs_to_jiffies(LIOV_FULL_MS)) | 1 : 0;
+	back = gm->gone && time_before(jiffies, gm->back_until);
 	if (rc)
 		WRITE_ONCE(gm->failures, gm->failures + 1);
 	mutex_unlock(&gm->lock);
 	if (!rc)
 		return s;
 
-	if (rc == -ENOMEM) {
+	if (full) {
+		*status = NVME_SC_INTERNAL;
+	} else if (rc == -ENOMEM) {
 		dev_warn_ratelimited(liov_dev(inst), "lightiov: cannot pin guest memory at %#llx (%d); raise the locked-memory limit of the VM's process\n",
 				     gpa, rc);
 		*status = NVME_SC_INTERNAL;
+	} else if (back && (rc == -EFAULT || rc == -EINVAL)) {
+		*status = LIOV_NOT_NOW;
 	} else if (rc == -EFAULT || rc == -EINVAL || rc == -EPERM) {
 		*status = NVME_SC_DATA_XFER_ERROR | NVME_STATUS_DNR;
 	} else {
@@ -337,7 +360,7 @@ static struct liov_step *liov_step_fault(struct liov_instance *inst, u64 gpa, u1
  * @gpa:    guest-physical address
  * @status: out: why there is nothing, for the guest: Data Transfer Error with
  *          DNR if it is no RAM of the guest's, Internal Error if it cannot be
- *          pinned now
+ *          pinned now; LIOV_NOT_NOW if it may be RAM of the guest's again soon
  *
  * The caller holds a liov_sq.submit.  Sleeps: pins 2 MiB at most.
  *
@@ -360,7 +383,7 @@ const u64 *liov_gmem_fault(struct liov_instance *inst, u64 gpa, u16 *status)
  * Each byte is read once.  The caller holds a liov_sq.submit.  Sleeps if the
  * page is not pinned yet.
  *
- * Return: 0 or the NVMe status for the guest.
+ * Return: 0, the NVMe status for the guest, or LIOV_NOT_NOW.
  */
 u16 liov_gmem_read(struct liov_instance *inst, u64 gpa, void *buf, u32 len)
 {
@@ -398,6 +421,8 @@ bool liov_gmem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
 
 	WRITE_ONCE(gm->quiet_until, jiffies + msecs_to_jiffies(LIOV_QUIET_MS));
 	mutex_lock(&gm->lock);
+	gm->gone = true;
+	gm->back_until = jiffies + msecs_to_jiffies(LIOV_BACK_MS);
 	hit = xa_find(&gm->steps, &first, (iova + (len - 1)) >> LIOV_STEP_SHIFT, XA_PRESENT);
 	mutex_unlock(&gm->lock);
 	return hit;

@@ -182,6 +182,126 @@ static void liov_guarded_sq_free_ring(struct liov_sq *sq)
 	liov_gsq_free(inst, g);
 }
 
+/* ---- over a reset of the controller by the host ---- */
+
+/*
+ * A completion with this status, and no DNR, makes a driver try again: what was in
+ * flight, may have been carried out, and is not given to the hardware twice.
+ */
+#define LIOV_SC_TRY_AGAIN	NVME_SC_NS_NOT_READY
+
+/* Posts it for a busy slot.  Under liov_gcq.lock of @sq's queue. */
+static void liov_gsq_try_again(struct liov_sq *sq, struct liov_gsq *g, unsigned int i)
+{
+	sq->stats.completed++;
+	sq->stats.errors++;
+	sq->inst->resume.failed++;
+	liov_gcq_post(sq->cq, sq, g, g->slot[i].cid, LIOV_SC_TRY_AGAIN, 0);
+	g->completed++;
+	liov_slot_put(g, i, LIOV_SLOT_BUSY);
+}
+
+/* The controller was disabled and its vector is free: nobody else looks here. */
+static void liov_guarded_cq_again(struct liov_cq *cq, struct liov_ring *ring)
+{
+	struct liov_gcq *g = cq->g;
+
+	if (liov_gcq_reap(cq, false) && cq->ien)
+		liov_virq_signal(cq->inst, cq->vector);
+	spin_lock_irq(&g->lock);
+	memset(g->hw, 0, cq->depth * sizeof(*g->hw));
+	g->hw_head = 0;
+	g->hw_phase = 1;
+	g->hw_acked = 0;
+	spin_unlock_irq(&g->lock);
+	ring->bus = g->hw_bus;
+	ring->depth = cq->depth;
+}
+
+/* The busy slot with the lowest number from @seq on, or nr_slots. */
+static unsigned int liov_gsq_next(struct liov_gsq *g, u64 seq)
+{
+	unsigned int i, next = g->nr_slots;
+
+	for (i = 0; i < g->nr_slots; i++) {
+		if (!(atomic_read(&g->slot[i].state) & LIOV_SLOT_BUSY) || g->slot[i].seq < seq)
+			continue;
+		if (next == g->nr_slots || g->slot[i].seq < g->slot[next].seq)
+			next = i;
+	}
+	return next;
+}
+
+/*
+ * What was in flight goes into the ring again, in the order it came.  Whatever of
+ * it was carried out is done once more, with nothing in between that the guest
+ * could have seen to depend on it.  Only a Copy may find its source changed by
+ * itself.
+ */
+static void liov_guarded_sq_again(struct liov_sq *sq, struct liov_ring *ring)
+{
+	struct liov_cq *cq = sq->cq;
+	struct liov_gsq *g = sq->g;
+	bool told = false;
+	u64 seq = 0;
+	unsigned int i;
+
+	mutex_lock(&sq->submit);
+	g->hw_tail = 0;
+	sq->tail = 0;
+	while ((i = liov_gsq_next(g, seq)) < g->nr_slots) {
+		struct liov_slot *s = &g->slot[i];
+
+		seq = s->seq + 1;
+		if (s->cmd.common.opcode == LIOV_CMD_COPY) {
+			spin_lock_irq(&cq->g->lock);
+			liov_gsq_try_again(sq, g, i);
+			spin_unlock_irq(&cq->g->lock);
+			told = true;
+			continue;
+		}
+		g->hw[g->hw_tail++] = s->cmd;
+		sq->inst->resume.replayed++;
+	}
+	mutex_unlock(&sq->submit);
+	if (told) {
+		if (cq->ien)
+			liov_virq_signal(sq->inst, cq->vector);
+		liov_guarded_wake(cq);
+	}
+	ring->bus = g->hw_bus;
+	ring->depth = g->hw_depth;
+}
+
+/*
+ * Submitters are kept out.  What they had accepted must not reach the hardware any
+ * more, since what it was translated to is about to change.
+ */
+static void liov_gsq_give_up(struct liov_sq *sq)
+{
+	struct liov_cq *cq = sq->cq;
+	struct liov_gsq *g = sq->g;
+	unsigned int i;
+	bool told;
+
+	told = liov_gcq_reap(cq, false);
+	spin_lock_irq(&cq->g->lock);
+	for (i = 0; i < g->nr_slots; i++) {
+		if (atomic_read(&g->slot[i].state) & LIOV_SLOT_BUSY) {
+			liov_gsq_try_again(sq, g, i);
+			told = true;
+		}
+	}
+	spin_unlock_irq(&cq->g->lock);
+	if (told && cq->ien)
+		liov_virq_signal(sq->inst, cq->vector);
+}
+
+static bool liov_gsq_lost(const struct liov_sq *sq)
+{
+	return READ_ONCE(sq->inst->parent->gen) != sq->gen;
+}
+
 /* ---- commands that take part in the slow path ---- */
 
 /*
@@ -218,7 +338,13 @@ static u16 liov_guarded_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32
 	hw.abort.opcode = nvme_admin_abort_cmd;
 	hw.abort.sqid = cpu_to_le16(sq->hwqid);
 	hw.abort.cid = i;
-	rc = liov_parent_admin(inst->parent, &hw, NULL, 0, result);
+	rc = liov_parent_enter(inst->parent);
+	if (!rc) {
+		/* After a reset it is not there yet: not aborted. */
+		if (!liov_gsq_lost(sq))
+			rc = liov_host_admin(inst->parent->host, &hw, NULL, 0, result);
+		liov_host_leave(inst->parent->host);
+	}
 	liov_slot_put(g, i, LIOV_SLOT_HELD);
 	liov_guarded_wake(sq->cq);
 	return liov_hw_status(rc);
@@ -229,13 +355,13 @@ static bool liov_gsq_idle(struct liov_sq *sq)
 	struct liov_gsq *g = sq->g;
 
 	/* Acquire: the hardware's use of guest memory came before. */
-	return !g || smp_load_acquire(&g->completed) == g->submitted ||
-	       READ_ONCE(sq->inst->parent->gen) != sq->gen;
+	return !g || smp_load_acquire(&g->completed) == g->submitted || liov_gsq_lost(sq);
 }
 
 /*
- * Keeps submitters out and waits until the hardware has completed what it has.
- * The locks are taken also if that fails.
+ * Keeps submitters out and waits until the hardware has completed what it has, or
+ * will never see it, because the host took the controller down.  The locks are
+ * taken also if that fails.
  */
 static int liov_guarded_hold(struct liov_instance *inst)
 {
@@ -244,6 +370,8 @@ static int liov_guarded_hold(struct liov_instance *inst)
 	int rc = 0;
 
 	lockdep_assert_held(&inst->lock);
+	/* What was in flight at a reset is better done than given up. */
+	liov_resume_now(inst);
 	for (i = 1; i <= inst->nr_pairs; i++)
 		mutex_lock_nest_lock(&inst->sq[i].submit, &inst->lock);
 	for (i = 1; i <= inst->nr_pairs; i++) {
@@ -254,6 +382,8 @@ static int liov_guarded_hold(struct liov_instance *inst)
 			}
 			usleep_range(50, 200);
 		}
+		if (inst->sq[i].g && liov_gsq_lost(&inst->sq[i]))
+			liov_gsq_give_up(&inst->sq[i]);
 	}
 	return rc;
 }
@@ -366,6 +496,8 @@ static void liov_guarded_open(struct liov_instance *inst)
 
 	for (i = 1; i <= inst->nr_pairs; i++)
 		inst->cq[i].lazy = true;
+	inst->gmem.gone = false;
+	inst->gmem.full_until = 0;
 }
 
 /**
@@ -393,6 +525,8 @@ const struct liov_mode_ops liov_guarded_ops = {
 	.sq_kick	= liov_guarded_sq_kick,
 	.cq_kick	= liov_guarded_cq_kick,
 	.cq_irq		= liov_guarded_cq_irq,
+	.cq_again	= liov_guarded_cq_again,
+	.sq_again	= liov_guarded_sq_again,
 	.abort		= liov_guarded_abort,
 	.unmap		= liov_guarded_unmap,
 	.release	= liov_guarded_release,

@@ -38,7 +38,6 @@
 /* Verify and Copy: linux/nvme.h lacks some of it. */
 #define LIOV_ONCS_VERIFY	BIT(7)
 #define LIOV_ONCS_COPY		BIT(8)
-#define LIOV_CMD_COPY		0x19
 #define LIOV_COPY_FORMAT	0x0f00	/* CDW12 bits 11:8, Descriptor Format */
 #define LIOV_COPY_NR		0x00ff	/* CDW12 bits 7:0, 0's based */
 

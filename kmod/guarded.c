@@ -187,6 +187,9 @@ static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *
 		return;
 	}
 	s = &gsq->slot[slot];
+	/* A drive that is being disabled may say so of what it has not done. */
+	if (unlikely(status == NVME_SC_ABORT_QUEUE) && READ_ONCE(inst->resume.paused))
+		return;
 	liov_count_latency(&sq->stats, now - s->start);
 	sq->stats.completed++;
 	if (status)
@@ -378,8 +381,11 @@ static void liov_guarded_refuse(struct liov_sq *sq, const struct nvme_command *c
 	spin_unlock_irqrestore(&cq->g->lock, flags);
 }
 
-/* The guest's next command into slot @sub->slot; false if it was refused. */
-static bool liov_guarded_submit_one(struct liov_submit *sub, u64 start)
+/*
+ * The guest's next command into slot @sub->slot.  Returns 0, the status it was refused
+ * with, or LIOV_NOT_NOW: it stays in the guest's ring, and is read anew.
+ */
+static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 {
 	const struct liov_guard_env env = {
 		.step	= liov_env_step,
@@ -395,24 +401,27 @@ static bool liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 	u16 status;
 
 	liov_gsq_copy(g, &c);
-	WRITE_ONCE(g->head, g->head + 1 == sq->depth ? 0 : g->head + 1);
 	status = liov_guard_check(&sq->inst->guard, &env, &c, &out);
+	if (unlikely(status == LIOV_NOT_NOW))
+		return status;
+	WRITE_ONCE(g->head, g->head + 1 == sq->depth ? 0 : g->head + 1);
 	if (unlikely(status)) {
 		liov_guarded_refuse(sq, &c, status);
-		return false;
+		return status;
 	}
 	s->cid = c.common.command_id;
 	s->start = start;
 	atomic_set(&s->state, LIOV_SLOT_BUSY);
 	out.cmd.common.command_id = sub->slot;
+	s->cmd = out.cmd;
+	s->seq = g->submitted++;
 	g->hw[g->hw_tail] = out.cmd;
 	if (++g->hw_tail == g->hw_depth)
 		g->hw_tail = 0;
-	g->submitted++;
 	sq->stats.commands[out.io]++;
 	sq->stats.bytes[out.io] += out.bytes;
 	trace_lightiov_submit(sq, sub->slot, &c, out.bytes);
-	return true;
+	return 0;
 }
 
 /*
@@ -459,6 +468,7 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail)
 	u64 start = ktime_get_ns();
 	struct liov_gsq *g = sq->g;
 	bool refused = false;
+	u16 status = 0;
 
 	while (g->head != tail) {
 		u32 n = liov_gcq_reserve(sq->cq, (tail + sq->depth - g->head) % sq->depth);
@@ -468,13 +478,19 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail)
 			sub.slot = liov_slot_get(g);
 			if (sub.slot == g->nr_slots)
 				break;
-			if (!liov_guarded_submit_one(&sub, start)) {
-				refused = true;
+			status = liov_guarded_submit_one(&sub, start);
+			if (unlikely(status))
 				set_bit(sub.slot, g->free);
-			}
+			if (unlikely(status == LIOV_NOT_NOW))
+				break;
+			refused |= status;
 		}
 		if (left)
 			liov_gcq_unreserve(sq->cq, left);
+		if (unlikely(status == LIOV_NOT_NOW)) {
+			queue_delayed_work(liov_io_wq, &sq->work, msecs_to_jiffies(LIOV_QUIET_MS));
+			break;
+		}
 		/* A ring of 64 Ki commands that are all refused takes a while. */
 		cond_resched();
 		if (g->head == tail)
@@ -550,6 +566,9 @@ static void liov_guarded_go_on(struct liov_sq *sq, bool work)
 	mutex_lock(&sq->submit);
 	if (!sq->g || !READ_ONCE(sq->live))
 		goto out;
+	/* After a reset of the host's: what was in flight. */
+	if (unlikely(sq->tail != sq->g->hw_tail))
+		liov_gsq_ring(sq);
 	tail = READ_ONCE(*sq->db.val);
 	if (unlikely(tail >= sq->depth)) {
 		sq->bad_doorbells++;

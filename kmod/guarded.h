@@ -14,6 +14,9 @@
  */
 #define LIOV_MAX_SLOTS		256
 
+/* Instead of an NVMe status: memory that has just gone may come back, try again. */
+#define LIOV_NOT_NOW		0xffff
+
 /* liov_slot.state; 0: free */
 #define LIOV_SLOT_BUSY		BIT(0)	/* the hardware has the command */
 #define LIOV_SLOT_HELD		BIT(1)	/* an Abort names it: not to be used again yet */
@@ -22,6 +25,8 @@
  * struct liov_slot - what belongs to one command at the hardware
  * @state:    LIOV_SLOT_*
  * @cid:      the guest's command identifier
+ * @seq:      its number among the commands of the queue
+ * @cmd:      as given to the hardware, to be given again after a reset
  * @start:    when the doorbell was seen, ns
  * @page:     host memory for a PRP list, ranges or descriptors; allocated when
  *            first needed, kept while the queue lives
@@ -31,6 +36,8 @@ struct liov_slot {
 	atomic_t	state;
 	u16		cid;
 	u64		start;
+	u64		seq;
+	struct nvme_command cmd;
 	void		*page;
 	dma_addr_t	page_bus;
 };

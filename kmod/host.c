@@ -68,7 +68,7 @@ int liov_host_enter(struct liov_host *h)
 	int rc = 0;
 
 	spin_lock(&p->lock);
-	if (!p->bound)
+	if (!p->bound || p->left)
 		rc = -ENODEV;
 	else if (p->gate < LIOV_GATE_OPEN || p->paused)
 		rc = -EAGAIN;
@@ -114,7 +114,7 @@ static int host_is_open(struct liov_hostp *p)
 	int rc;
 
 	spin_lock(&p->lock);
-	rc = p->bound ? p->gate == LIOV_GATE_OPEN && !p->paused : -ENODEV;
+	rc = p->bound && !p->left ? p->gate == LIOV_GATE_OPEN && !p->paused : -ENODEV;
 	spin_unlock(&p->lock);
 	return rc;
 }
@@ -122,7 +122,8 @@ static int host_is_open(struct liov_hostp *p)
 /**
  * liov_host_wait_live - sleep until sections can be opened
  * @h:          the host
- * @timeout_ms: how long at most
+ * @timeout_ms: how long at most, counted from when the controller went down: who
+ *              asks for one that has been down for longer does not wait
  *
  * Another reset may close the gate before the caller gets to use it.
  *
@@ -132,10 +133,17 @@ static int host_is_open(struct liov_hostp *p)
 int liov_host_wait_live(struct liov_host *h, unsigned int timeout_ms)
 {
 	struct liov_hostp *p = to_hostp(h);
+	unsigned long end;
 	int rc = 0;
 
+	spin_lock(&p->lock);
+	end = p->down_at + msecs_to_jiffies(timeout_ms);
+	spin_unlock(&p->lock);
+	/* A suspend closes without going down. */
+	if (READ_ONCE(p->paused))
+		end = jiffies + msecs_to_jiffies(timeout_ms);
 	wait_event_timeout(p->wq, (rc = host_is_open(p)) != 0,
-			   msecs_to_jiffies(timeout_ms));
+			   time_before(jiffies, end) ? end - jiffies : 0);
 	if (rc < 0)
 		return rc;
 	return rc ? 0 : -ETIMEDOUT;
@@ -218,6 +226,8 @@ void liov_host_down(struct liov_hostp *p)
 	bool tell;
 
 	spin_lock(&p->lock);
+	if (p->gate != LIOV_GATE_CLOSED)
+		p->down_at = jiffies;
 	p->gate = LIOV_GATE_CLOSED;
 	p->seq++;
 	spin_unlock(&p->lock);

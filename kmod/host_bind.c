@@ -106,6 +106,7 @@ static void host_bind(struct liov_hostp *p, bool late)
 	spin_lock(&p->lock);
 	p->bound = true;
 	p->unbinding = false;
+	p->left = false;
 	p->hooked = false;
 	p->reset_tried = false;
 	p->answer = 0;
@@ -118,7 +119,24 @@ out:
 }
 
 /*
- * Ends all use of a controller that still works.  Sections must end before
+ * A controller that left without a word (surprise removal) touches memory no more,
+ * and nvme.ko takes it down only once we let go: do its part.
+ */
+static void host_check_left(struct liov_hostp *p)
+{
+	if (pci_device_is_present(p->h.pdev))
+		return;
+	pci_warn(p->h.pdev, "lightiov: the controller has left; its guests get errors\n");
+	spin_lock(&p->lock);
+	p->left = true;
+	wake_up_all(&p->wq);
+	spin_unlock(&p->lock);
+	liov_host_down(p);
+	liov_host_disabled(p);
+}
+
+/*
+ * Ends all use of a controller that still works, or has left.  Sections must end before
  * nvme.ko goes on and frees the admin queue.  None can hang for good: a command
  * that never completes times out, and nvme.ko cancels it.
  */
@@ -132,6 +150,7 @@ static void host_evict(struct liov_hostp *p)
 	p->unbinding = true;
 	spin_unlock(&p->lock);
 	cancel_work_sync(&p->work);
+	host_check_left(p);
 	/* A start whose work item we have just cancelled. */
 	spin_lock(&p->lock);
 	if (p->gate == LIOV_GATE_INNER && p->adminq)

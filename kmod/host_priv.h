@@ -86,6 +86,8 @@ enum liov_told {
  * @seq:       counts closings of the gate: what was learned before one is stale
  * @bound:     nvme.ko is bound (or binding) and eviction has not finished
  * @unbinding: eviction has begun: @live is not called any more
+ * @down_at:   when the gate was last closed, jiffies
+ * @left:      the device is no longer on the bus
  * @paused:    a system suspend is under way
  * @announced: @live was called and @gone not since
  * @hooked:    nvme.ko has set its queues up under our hooks since it bound
@@ -110,6 +112,8 @@ struct liov_hostp {
 	unsigned int		seq;
 	bool			bound;
 	bool			unbinding;
+	bool			left;
+	unsigned long		down_at;
 	bool			paused;
 	bool			announced;
 	bool			hooked;

@@ -59,7 +59,7 @@ int liov_instance_set_mode(struct liov_instance *inst, const char *name)
  * liov_instance_state() - the instance's state in one word, for sysfs
  * @inst: instance
  *
- * Return: "idle", "open", "enabled" or "lost".
+ * Return: "idle", "open", "enabled", "paused" or "lost".
  */
 const char *liov_instance_state(struct liov_instance *inst)
 {
@@ -67,6 +67,8 @@ const char *liov_instance_state(struct liov_instance *inst)
 		return "idle";
 	if (READ_ONCE(inst->fatal))
 		return "lost";
+	if (READ_ONCE(inst->resume.paused))
+		return "paused";
 	return READ_ONCE(inst->regs.csts) & NVME_CSTS_RDY ? "enabled" : "open";
 }
 
@@ -165,40 +167,6 @@ void liov_instance_master_changed(struct liov_instance *inst)
 	} else if (liov_queues_made(inst)) {
 		liov_instance_quiesce(inst);
 		liov_regs_set_fatal(&inst->regs);
-	}
-}
-
-/**
- * liov_instance_hw_lost() - the host takes the controller down
- * @inst: instance
- *
- * From the stopping hook, with pool_lock held; takes only the queues'
- * spinlocks and liov_track.own_lock.  From here on no doorbell reaches the
- * hardware.  The guest sees a fatal status and resets its controller.
- */
-void liov_instance_hw_lost(struct liov_instance *inst)
-{
-	bool had_queues = false;
-	unsigned int i;
-
-	for (i = 1; i <= inst->nr_pairs; i++) {
-		struct liov_sq *sq = &inst->sq[i];
-		struct liov_cq *cq = &inst->cq[i];
-
-		spin_lock(&sq->lock);
-		had_queues |= sq->live;
-		sq->live = false;
-		spin_unlock(&sq->lock);
-		spin_lock(&cq->lock);
-		had_queues |= cq->live;
-		cq->live = false;
-		spin_unlock(&cq->lock);
-	}
-	liov_doorbell_revoke(inst);
-	if (had_queues) {
-		WRITE_ONCE(inst->fatal, true);
-		/* A driver that listens resets its controller at once. */
-		liov_admin_event(inst, LIOV_EVENT_INTERNAL);
 	}
 }
 
@@ -394,6 +362,7 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	liov_mem_init(inst);
 	liov_gmem_init(inst);
 	liov_guarded_init(inst);
+	liov_resume_init(inst);
 	liov_admin_init(inst);
 	inst->mode = &liov_guarded_ops;
 	rc = uuid_parse(dev_name(&mdev->dev), &inst->ident.uuid);
@@ -423,6 +392,7 @@ err_vfio:
 	vfio_unregister_group_dev(&inst->vdev);
 err_qids:
 	liov_parent_put_qids(p, inst);
+	cancel_delayed_work_sync(&inst->resume.work);
 err_put:
 	vfio_put_device(&inst->vdev);
 	return rc;
@@ -436,7 +406,9 @@ static void liov_mdev_remove(struct mdev_device *mdev)
 	/* Waits for user space to close the device, after asking it to. */
 	vfio_unregister_group_dev(&inst->vdev);
 	liov_backing_put(inst);
+	/* No reset hook finds it from here on. */
 	liov_parent_put_qids(inst->parent, inst);
+	cancel_delayed_work_sync(&inst->resume.work);
 	vfio_put_device(&inst->vdev);
 }
 

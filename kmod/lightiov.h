@@ -91,6 +91,10 @@ struct liov_ring {
  *                interrupt, under liov_vector.lock
  * @cq_shared:    its vector is shared from now on; under liov_vector.lock; may
  *                be NULL
+ * @cq_again:     the controller was reset under a completion queue: takes what it
+ *                posted before, and gives an empty ring for the queue to be made
+ *                again; NULL if the guest has to do that
+ * @sq_again:     likewise; what was in flight is in the ring
  * @abort:        Abort of a command on I/O queue @sqid; an NVMe status
  * @unmap:        VFIO takes [iova, iova + len) away
  * @release:      the hardware let go: drop all pins
@@ -114,6 +118,8 @@ struct liov_mode_ops {
 	void (*cq_kick)(struct liov_cq *cq);
 	bool (*cq_irq)(struct liov_cq *cq, bool alone);
 	void (*cq_shared)(struct liov_cq *cq);
+	void (*cq_again)(struct liov_cq *cq, struct liov_ring *ring);
+	void (*sq_again)(struct liov_sq *sq, struct liov_ring *ring);
 	u16 (*abort)(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result);
 	void (*unmap)(struct liov_instance *inst, u64 iova, u64 len);
 	void (*release)(struct liov_instance *inst);
@@ -390,6 +396,9 @@ struct liov_mem {
  * @faults:   steps and pages pinned so far
  * @failures: pins refused
  * @quiet_until: jiffies; no new pin before (see liov_gmem_unmap())
+ * @gone:     memory went since the device was opened; @back_until: jiffies, until
+ *            then it may come back
+ * @full_until: jiffies, 0 for never: no new pin before, the limit was hit
  */
 struct liov_gmem {
 	struct xarray		steps;
@@ -398,6 +407,32 @@ struct liov_gmem {
 	u64			faults;
 	u64			failures;
 	unsigned long		quiet_until;
+	bool			gone;
+	unsigned long		back_until;
+	unsigned long		full_until;
+};
+
+/**
+ * struct liov_resume - over a reset of the controller by the host
+ * @work:     makes the queues again; at the latest at @by
+ * @paused:   the hardware's queues are gone, and those of the guest wait.  Set
+ *            by the reset hooks without liov_instance.lock, cleared under it
+ * @by:       jiffies; then the guest is told
+ * @since:    when it began, ns
+ * @count:    times the guest's queues were made again
+ * @replayed: commands given to the hardware a second time
+ * @failed:   commands completed with a retryable status instead
+ * @longest:  longest pause so far, us
+ */
+struct liov_resume {
+	struct delayed_work	work;
+	bool			paused;
+	unsigned long		by;
+	u64			since;
+	u64			count;
+	u64			replayed;
+	u64			failed;
+	u64			longest;
 };
 
 /* Events waiting to become asynchronous event completions. */
@@ -497,6 +532,7 @@ struct liov_instance {
 	struct liov_mem		mem;
 	struct liov_gmem	gmem;
 	struct liov_track	track;
+	struct liov_resume	resume;
 	u8			msix_bar[LIOV_MSIX_BAR_SIZE];
 
 	struct eventfd_ctx	*req_trigger;
@@ -604,8 +640,13 @@ void liov_instance_master_changed(struct liov_instance *inst);
 void liov_instance_reg_write(struct liov_instance *inst, u32 off, u64 val, unsigned int size);
 u64 liov_instance_reg_read(struct liov_instance *inst, u32 off, unsigned int size);
 void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len);
-void liov_instance_hw_lost(struct liov_instance *inst);
 const char *liov_instance_state(struct liov_instance *inst);
+
+/* resume.c */
+void liov_resume_init(struct liov_instance *inst);
+void liov_instance_hw_lost(struct liov_instance *inst);
+int liov_resume_now(struct liov_instance *inst);
+void liov_instance_hw_back(struct liov_instance *inst);
 
 /* vfio.c */
 extern const struct vfio_device_ops liov_vfio_ops;
@@ -637,6 +678,8 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c);
 int liov_sq_delete(struct liov_sq *sq);
 bool liov_queues_made(const struct liov_instance *inst);
 void liov_queues_abandon(struct liov_instance *inst);
+bool liov_queues_live(const struct liov_instance *inst);
+int liov_queues_resume(struct liov_instance *inst);
 int liov_queues_stop(struct liov_instance *inst);
 
 /* doorbell.c */

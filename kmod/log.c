@@ -13,7 +13,6 @@
 
 /* linux/nvme.h has no names for these. */
 #define LIOV_LOG_SUPPORTED	0x00
-#define LIOV_CMD_COPY		0x19
 
 /* CDW10 bit 15, in the byte that linux/nvme.h calls lsp */
 #define LIOV_LOG_RAE		0x80

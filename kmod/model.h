@@ -350,6 +350,9 @@ unsigned int liov_prp_walk(u64 prp1, u64 prp2, u32 len, u32 page_size,
  */
 #define LIOV_GUARD_MAX_BYTES	(LIOV_STEP_PAGES * LIOV_GUARD_PAGE_SIZE)
 
+/* linux/nvme.h has no name for it. */
+#define LIOV_CMD_COPY		0x19
+
 /* Kinds of I/O commands, for statistics. */
 enum liov_io_class {
 	LIOV_IO_READ,		/* Read, Compare, Verify */

@@ -29,6 +29,9 @@ static const char * const liov_type_pretty[LIOV_NR_TYPES] = {
 	"NVMe controller, 16 queue pairs",
 };
 
+/* How often a command is sent that resets of the host's cancel. */
+#define LIOV_ADMIN_TRIES	3
+
 /* qids are 16 bit; the bitmap covers all of them, a reset may grant more. */
 #define LIOV_QID_BITS	65536
 
@@ -61,7 +64,7 @@ int liov_parent_enter(struct liov_parent *p)
  * @result: dword 0 of the completion, or NULL
  *
  * Opens its own section of the gate; waits while the host resets the
- * controller.  May sleep; must not be called with pool_lock or irq_lock held
+ * controller, and sends it again if a reset cancelled it.  May sleep; must not be called with pool_lock or irq_lock held
  * nor inside a section.
  *
  * Return: 0, a positive NVMe status, -EAGAIN if the controller did not come
@@ -70,13 +73,15 @@ int liov_parent_enter(struct liov_parent *p)
 int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
 		      unsigned int len, u32 *result)
 {
-	int rc;
+	int rc, tries = 0;
 
-	rc = liov_parent_enter(p);
-	if (rc)
-		return rc;
-	rc = liov_host_admin(p->host, cmd, buf, len, result);
-	liov_host_leave(p->host);
+	do {
+		rc = liov_parent_enter(p);
+		if (rc)
+			return rc;
+		rc = liov_host_admin(p->host, cmd, buf, len, result);
+		liov_host_leave(p->host);
+	} while (rc == -EINTR && ++tries < LIOV_ADMIN_TRIES);
 	return rc;
 }
 
@@ -298,6 +303,7 @@ static int liov_parent_register(struct liov_parent *p)
 static void liov_parent_live(struct liov_host *h)
 {
 	struct liov_parent *p = h->priv;
+	struct liov_instance *inst;
 
 	if (!p) {
 		p = liov_parent_alloc(h);
@@ -309,6 +315,10 @@ static void liov_parent_live(struct liov_host *h)
 	}
 	if (!p->registered && liov_parent_register(p))
 		return;
+	mutex_lock(&p->pool_lock);
+	list_for_each_entry(inst, &p->instances, node)
+		liov_instance_hw_back(inst);
+	mutex_unlock(&p->pool_lock);
 	if (p->told_granted == h->nr_granted && p->told_host == h->nr_host)
 		return;
 	p->told_granted = h->nr_granted;
@@ -349,10 +359,16 @@ static void liov_parent_stopped(struct liov_host *h)
 static void liov_parent_gone(struct liov_host *h)
 {
 	struct liov_parent *p = h->priv;
+	struct liov_instance *inst;
 
 	if (!p)
 		return;
 	if (p->registered) {
+		/* No end of a reset will come: those that wait for one need not. */
+		mutex_lock(&p->pool_lock);
+		list_for_each_entry(inst, &p->instances, node)
+			liov_instance_hw_back(inst);
+		mutex_unlock(&p->pool_lock);
 		/* Removes every instance; waits until user space let go. */
 		mdev_unregister_parent(&p->mdev);
 		liov_sysfs_del_parent(p);

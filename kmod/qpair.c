@@ -16,6 +16,8 @@
 
 /* How often a Delete that failed without an NVMe status is tried again. */
 #define LIOV_DELETE_TRIES	3
+/* How often a queue is made that resets of the host's prevent. */
+#define LIOV_CREATE_TRIES	5
 
 static bool liov_queue_lost(struct liov_parent *p, u64 gen)
 {
@@ -73,6 +75,77 @@ static int liov_guest_status(int rc)
 	return NVME_SC_INTERNAL;
 }
 
+/*
+ * A reset of the host's made it fail, and the guest need not know: try again, with the
+ * completion queue that a submission queue is for.
+ */
+static bool liov_reset_between(struct liov_instance *inst, int rc, int *tries)
+{
+	if (!inst->mode->sq_again || (rc != -EINTR && rc != -EAGAIN) ||
+	    ++*tries > LIOV_CREATE_TRIES)
+		return false;
+	/* Waits for its end. */
+	if (liov_parent_enter(inst->parent))
+		return false;
+	liov_host_leave(inst->parent->host);
+	liov_resume_now(inst);
+	return true;
+}
+
+/*
+ * Has the hardware make a completion queue on @ring.  Returns 0, an NVMe status or
+ * a negative errno.
+ */
+static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
+{
+	struct liov_instance *inst = cq->inst;
+	struct liov_parent *p = inst->parent;
+	struct nvme_command hw = {};
+	int rc, index = 0;
+	u16 flags;
+
+	rc = liov_parent_enter(p);
+	if (rc)
+		return rc;
+	if (cq->hwqid > p->host->nr_granted || cq->hwqid <= p->host->nr_host) {
+		dev_err(liov_dev(inst), "lightiov: %s no longer grants queue %u after its reset; remove this device\n",
+			pci_name(p->host->pdev), cq->hwqid);
+		rc = -ENOSPC;
+		goto out;
+	}
+	flags = NVME_QUEUE_PHYS_CONTIG;
+	if (cq->ien || inst->mode->always_irq) {
+		flags |= NVME_CQ_IRQ_ENABLED;
+		index = liov_irq_attach(cq);
+		if (index < 0) {
+			rc = index;
+			dev_err(liov_dev(inst), "lightiov: no interrupt vector left on %s (%d); remove an instance\n",
+				pci_name(p->host->pdev), rc);
+			goto out;
+		}
+	}
+	hw.create_cq.opcode = nvme_admin_create_cq;
+	hw.create_cq.prp1 = cpu_to_le64(ring->bus);
+	hw.create_cq.cqid = cpu_to_le16(cq->hwqid);
+	hw.create_cq.qsize = cpu_to_le16(ring->depth - 1);
+	hw.create_cq.cq_flags = cpu_to_le16(flags);
+	hw.create_cq.irq_vector = cpu_to_le16(index);
+	rc = liov_host_admin(p->host, &hw, NULL, 0, NULL);
+	if (rc) {
+		liov_irq_detach(cq);
+		goto out;
+	}
+	cq->gen = READ_ONCE(p->gen);
+	cq->made = true;
+	spin_lock(&cq->lock);
+	cq->live = true;
+	spin_unlock(&cq->lock);
+	liov_doorbell_own(inst, cq->qid, true);
+out:
+	liov_host_leave(p->host);
+	return rc;
+}
+
 /**
  * liov_cq_create() - make a completion queue on the hardware
  * @cq: the guest's queue, not made
@@ -85,11 +158,8 @@ static int liov_guest_status(int rc)
 int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 {
 	struct liov_instance *inst = cq->inst;
-	struct liov_parent *p = inst->parent;
-	struct nvme_command hw = {};
 	struct liov_ring ring;
-	int rc, index = 0;
-	u16 flags;
+	int rc, tries = 0;
 
 	lockdep_assert_held(&inst->lock);
 	if (cq->made)
@@ -98,59 +168,20 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 	cq->ien = le16_to_cpu(c->create_cq.cq_flags) & NVME_CQ_IRQ_ENABLED;
 	cq->vector = le16_to_cpu(c->create_cq.irq_vector);
 	cq->hwqid = inst->hwqid[cq->qid];
-	cq->hw_db = liov_parent_doorbell(p, cq->hwqid, true);
+	cq->hw_db = liov_parent_doorbell(inst->parent, cq->hwqid, true);
 	cq->head = 0;
 	WRITE_ONCE(*cq->db.val, 0);
 
 	rc = inst->mode->cq_make_ring(cq, c, &ring);
 	if (rc)
 		return liov_guest_status(rc);
-
-	rc = liov_parent_enter(p);
-	if (rc)
-		goto err_ring;
-	if (cq->hwqid > p->host->nr_granted || cq->hwqid <= p->host->nr_host) {
-		dev_err(liov_dev(inst), "lightiov: %s no longer grants queue %u after its reset; remove this device\n",
-			pci_name(p->host->pdev), cq->hwqid);
-		rc = -ENOSPC;
-		goto err_leave;
+	do {
+		rc = liov_cq_make(cq, &ring);
+	} while (liov_reset_between(inst, rc, &tries));
+	if (rc) {
+		liov_doorbell_disown(inst, cq->qid, true);
+		inst->mode->cq_free_ring(cq);
 	}
-	flags = NVME_QUEUE_PHYS_CONTIG;
-	if (cq->ien || inst->mode->always_irq) {
-		flags |= NVME_CQ_IRQ_ENABLED;
-		index = liov_irq_attach(cq);
-		if (index < 0) {
-			rc = index;
-			dev_err(liov_dev(inst), "lightiov: no interrupt vector left on %s (%d); remove an instance\n",
-				pci_name(p->host->pdev), rc);
-			goto err_leave;
-		}
-	}
-	hw.create_cq.opcode = nvme_admin_create_cq;
-	hw.create_cq.prp1 = cpu_to_le64(ring.bus);
-	hw.create_cq.cqid = cpu_to_le16(cq->hwqid);
-	hw.create_cq.qsize = cpu_to_le16(ring.depth - 1);
-	hw.create_cq.cq_flags = cpu_to_le16(flags);
-	hw.create_cq.irq_vector = cpu_to_le16(index);
-	rc = liov_host_admin(p->host, &hw, NULL, 0, NULL);
-	if (rc)
-		goto err_irq;
-	cq->gen = READ_ONCE(p->gen);
-	cq->made = true;
-	spin_lock(&cq->lock);
-	cq->live = true;
-	spin_unlock(&cq->lock);
-	liov_doorbell_own(inst, cq->qid, true);
-	liov_host_leave(p->host);
-	return 0;
-
-err_irq:
-	liov_irq_detach(cq);
-err_leave:
-	liov_host_leave(p->host);
-err_ring:
-	liov_doorbell_disown(inst, cq->qid, true);
-	inst->mode->cq_free_ring(cq);
 	return liov_guest_status(rc);
 }
 
@@ -183,44 +214,21 @@ int liov_cq_delete(struct liov_cq *cq)
 	return 0;
 }
 
-/**
- * liov_sq_create() - make a submission queue on the hardware
- * @sq: the guest's queue, not made
- * @c:  the guest's command, checked by liov_check_create_sq()
- *
- * Caller holds liov_instance.lock.  May sleep.
- *
- * Return: 0 or an NVMe status for the guest.
- */
-int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
+/* The same for a submission queue. */
+static int liov_sq_make(struct liov_sq *sq, const struct liov_ring *ring)
 {
 	struct liov_instance *inst = sq->inst;
 	struct liov_parent *p = inst->parent;
 	struct nvme_command hw = {};
-	struct liov_ring ring;
 	int rc;
-
-	lockdep_assert_held(&inst->lock);
-	if (sq->made)
-		return NVME_SC_INTERNAL;
-	sq->depth = le16_to_cpu(c->create_sq.qsize) + 1;
-	sq->cq = &inst->cq[le16_to_cpu(c->create_sq.cqid)];
-	sq->hwqid = inst->hwqid[sq->qid];
-	sq->hw_db = liov_parent_doorbell(p, sq->hwqid, false);
-	sq->tail = 0;
-	WRITE_ONCE(*sq->db.val, 0);
-
-	rc = inst->mode->sq_make_ring(sq, c, &ring);
-	if (rc)
-		return liov_guest_status(rc);
 
 	rc = liov_parent_enter(p);
 	if (rc)
-		goto err_ring;
+		return rc;
 	hw.create_sq.opcode = nvme_admin_create_sq;
-	hw.create_sq.prp1 = cpu_to_le64(ring.bus);
+	hw.create_sq.prp1 = cpu_to_le64(ring->bus);
 	hw.create_sq.sqid = cpu_to_le16(sq->hwqid);
-	hw.create_sq.qsize = cpu_to_le16(ring.depth - 1);
+	hw.create_sq.qsize = cpu_to_le16(ring->depth - 1);
 	/* Not QPRIO: the host runs round robin (CC.AMS = 0). */
 	hw.create_sq.sq_flags = cpu_to_le16(NVME_QUEUE_PHYS_CONTIG);
 	hw.create_sq.cqid = cpu_to_le16(sq->cq->hwqid);
@@ -237,7 +245,40 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 		liov_doorbell_own(inst, sq->qid, false);
 	}
 	liov_host_leave(p->host);
-err_ring:
+	return rc;
+}
+
+/**
+ * liov_sq_create() - make a submission queue on the hardware
+ * @sq: the guest's queue, not made
+ * @c:  the guest's command, checked by liov_check_create_sq()
+ *
+ * Caller holds liov_instance.lock.  May sleep.
+ *
+ * Return: 0 or an NVMe status for the guest.
+ */
+int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
+{
+	struct liov_instance *inst = sq->inst;
+	struct liov_ring ring;
+	int rc, tries = 0;
+
+	lockdep_assert_held(&inst->lock);
+	if (sq->made)
+		return NVME_SC_INTERNAL;
+	sq->depth = le16_to_cpu(c->create_sq.qsize) + 1;
+	sq->cq = &inst->cq[le16_to_cpu(c->create_sq.cqid)];
+	sq->hwqid = inst->hwqid[sq->qid];
+	sq->hw_db = liov_parent_doorbell(inst->parent, sq->hwqid, false);
+	sq->tail = 0;
+	WRITE_ONCE(*sq->db.val, 0);
+
+	rc = inst->mode->sq_make_ring(sq, c, &ring);
+	if (rc)
+		return liov_guest_status(rc);
+	do {
+		rc = liov_sq_make(sq, &ring);
+	} while (liov_reset_between(inst, rc, &tries));
 	if (rc) {
 		liov_doorbell_disown(inst, sq->qid, false);
 		inst->mode->sq_free_ring(sq);
@@ -288,6 +329,71 @@ bool liov_queues_made(const struct liov_instance *inst)
 			return true;
 	}
 	return false;
+}
+
+/**
+ * liov_queues_live() - may doorbells of all queues be forwarded?
+ * @inst: instance; the caller holds its lock and liov_parent.pool_lock
+ *
+ * Return: false if the host has taken a queue away.
+ */
+bool liov_queues_live(const struct liov_instance *inst)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&inst->parent->pool_lock);
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		if (inst->sq[i].made && !inst->sq[i].live)
+			return false;
+		if (inst->cq[i].made && !inst->cq[i].live)
+			return false;
+	}
+	return true;
+}
+
+/**
+ * liov_queues_resume() - make the queues again that a reset of the host's took
+ * @inst: instance whose mode can; the caller holds its lock
+ *
+ * Queues that are there stay as they are, so it may be called again after a
+ * failure.  May sleep.
+ *
+ * Return: 0, -EAGAIN or -EINTR if the controller is being reset, another
+ * negative errno, or an NVMe status.
+ */
+int liov_queues_resume(struct liov_instance *inst)
+{
+	struct liov_parent *p = inst->parent;
+	struct liov_ring ring;
+	unsigned int i;
+	int rc;
+
+	lockdep_assert_held(&inst->lock);
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		struct liov_cq *cq = &inst->cq[i];
+
+		if (!cq->made || !liov_queue_lost(p, cq->gen))
+			continue;
+		inst->mode->cq_again(cq, &ring);
+		rc = liov_cq_make(cq, &ring);
+		if (rc)
+			return rc;
+	}
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		struct liov_sq *sq = &inst->sq[i];
+
+		if (!sq->made || !liov_queue_lost(p, sq->gen))
+			continue;
+		inst->mode->sq_again(sq, &ring);
+		rc = liov_sq_make(sq, &ring);
+		if (rc)
+			return rc;
+		/* Live before the guest's value; pairs with liov_doorbell_late(). */
+		smp_mb();
+		/* What is in the ring, and what the guest rang for meanwhile. */
+		inst->mode->sq_kick(sq);
+	}
+	return 0;
 }
 
 /**

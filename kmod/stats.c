@@ -164,6 +164,10 @@ LIOV_STAT_INST(admin_refused, admin.refused);
 LIOV_STAT_INST(tracking_adds, track.adds);
 LIOV_STAT_INST(memory_faults, gmem.faults);
 LIOV_STAT_INST(memory_failures, gmem.failures);
+LIOV_STAT_INST(resumes, resume.count);
+LIOV_STAT_INST(replayed, resume.replayed);
+LIOV_STAT_INST(not_replayed, resume.failed);
+LIOV_STAT_INST(longest_pause_us, resume.longest);
 LIOV_STAT(pinned_bytes, liov_show_pinned, 0);
 LIOV_STAT(interrupts, liov_show_interrupts, 0);
 
@@ -205,6 +209,10 @@ static struct attribute *liov_inst_stat_attrs[] = {
 	&liov_stat_memory_failures.attr,
 	&liov_stat_tracking_adds.attr,
 	&liov_stat_interrupts.attr,
+	&liov_stat_resumes.attr,
+	&liov_stat_replayed.attr,
+	&liov_stat_not_replayed.attr,
+	&liov_stat_longest_pause_us.attr,
 	NULL
 };
 

@@ -377,9 +377,49 @@ static void memlock_limit_is_an_error(struct test *t, struct nvme *n)
 		EXPECT_SC(t, nvme_io(n, &q, IO_READ, 0, nlb_4k(n), buf), "read elsewhere", SC_OK);
 	}
 	limit(RLIM_INFINITY);
+	/* It is not tried again for a second. */
+	sleep_us(1200 * 1000);
 	page_works(t, n, &q, &p, 0);
 	page_works(t, n, &q, &p, 2 * STEP - SZ_4K);
 	part_unmap(t, n, &p);
+}
+
+/*
+ * A firmware that changes what low memory is, and a vIOMMU at some invalidations,
+ * have all memory taken away for a moment: a command of that moment waits for it.
+ */
+static void memory_comes_back(struct test *t, struct nvme *n)
+{
+	const u64 iova = 0x5c0000000ULL;
+	struct nvme_cqe cqe;
+	struct nvme_queue q;
+	unsigned int i;
+	struct part p;
+	u64 start;
+
+	if (!basic_queue(t, n, &q) || !part_map(t, n, &p, iova, STEP, RW))
+		return;
+	for (i = 0; i < 5 && !t->failed; i++) {
+		struct nvme_sqe sqe = cmd_rw(n, IO_READ, 512, nlb_4k(n), NULL);
+		u16 cid;
+
+		page_works(t, n, &q, &p, i * SZ_4K);
+		part_unmap(t, n, &p);
+		sqe.prp1 = iova + i * SZ_4K;
+		cid = nvme_submit(n, &q, &sqe);
+		EXPECT(t, nvme_wait(n, &q, cid, &cqe, 100) == -ETIMEDOUT,
+		       "it did not wait: status %x", nvme_status(&cqe));
+		if (!part_map(t, n, &p, iova, STEP, RW))
+			return;
+		if (EXPECT(t, !nvme_wait(n, &q, cid, &cqe, 5000), "it does not go on"))
+			EXPECT_SC(t, nvme_status(&cqe), "read of memory that came back", SC_OK);
+	}
+	/* Not for ever: then it is an error. */
+	page_works(t, n, &q, &p, 0);
+	part_unmap(t, n, &p);
+	start = now_ms();
+	EXPECT_SC(t, io_at(n, &q, IO_READ, 0, iova), "read into no memory", SC_DATA_TRANSFER);
+	EXPECT(t, now_ms() - start < 3000, "after %llu ms", now_ms() - start);
 }
 
 static struct test tests[] = {
@@ -391,6 +431,7 @@ static struct test tests[] = {
 	  TEST_GUARDED },
 	{ "memory_unmapped_with_io_in_flight", unmapped_with_io_in_flight, TEST_GUARDED, 0 },
 	{ "memory_unmapped_a_little_later", unmapped_with_io_in_flight, TEST_GUARDED, 700 },
+	{ "a_command_waits_for_memory_that_comes_back", memory_comes_back, TEST_GUARDED },
 	{ "memlock_limit_is_an_error_not_a_hang", memlock_limit_is_an_error, TEST_GUARDED },
 };
 

@@ -7,7 +7,8 @@
  * It keeps canaries on its own blocks and in its own memory; those of others are
  * for whoever starts it.  Blocks of others are recognised by their stamps (see
  * "canary") should they ever arrive.  The seed is printed; with the same seed the
- * same commands are made, though not at the same moments.
+ * same commands are made, though not at the same moments.  A further argument
+ * "resets" says that the host resets the controller meanwhile.
  *
  * OVERWRITES the instance's namespace.  For guarded mode only.
  */
@@ -172,7 +173,7 @@ static void run(struct hostile *h, unsigned int seconds)
 
 static int no_name(void)
 {
-	return test_skip_all("usage: hostile UUID | --pci BDF [SECONDS [SEED]]");
+	return test_skip_all("usage: hostile UUID | --pci BDF [SECONDS [SEED [resets]]]");
 }
 
 int main(int argc, char **argv)
@@ -188,6 +189,7 @@ int main(int argc, char **argv)
 		seconds = strtoul(argv[2 + pci], NULL, 0);
 	h.seed = argc - pci > 3 ? strtoull(argv[3 + pci], NULL, 0) : (u64)time(NULL);
 	h.rng = h.seed;
+	h.resets = argc - pci > 4 && !strcmp(argv[4 + pci], "resets");
 	if (pci ? nvme_open_pci(&h.n, name) : nvme_open(&h.n, name)) {
 		printf("Bail out! cannot bring up %s\n", name);
 		return KSFT_FAIL;

@@ -75,6 +75,8 @@ struct shot {
  * @mdts:      bytes of one command
  * @slot:      whose pages the model may look into
  * @q:         the queue pair of the present phase
+ * @resets:    the host resets the controller meanwhile: a Copy may have to be tried
+ *             again
  * @racer:     second thread, which @race tells what to do until @stop
  * @sent, @passed, @refused: commands so far
  */
@@ -92,6 +94,7 @@ struct hostile {
 	pthread_t racer;
 	void (*race)(struct hostile *h, u64 *rng);
 	bool stop;
+	bool resets;
 
 	u64 sent, passed, refused, toggles, rounds;
 };

@@ -82,6 +82,7 @@
 #define SC_SEQUENCE		0x00c
 #define SC_BAD_PRP_OFFSET	0x013
 #define SC_LBA_RANGE		0x080
+#define SC_NS_NOT_READY		0x082
 #define SC_SIZE_LIMIT		0x183
 #define SC_CQ_INVALID		0x100
 #define SC_QID_INVALID		0x101

@@ -3,18 +3,29 @@
 #
 # The host resets its controller again and again, with instances idle, open and
 # busy and with verified I/O of its own: it keeps its namespaces, nothing warns,
-# and the instances can be used afterwards.
+# and the instances can be used afterwards. In guarded mode users of instances see a
+# pause and nothing else; in direct mode they start over.
 #
-# Arguments: full, guarded, direct, RESETS=N (25). The short variant has in direct
-# mode 10 resets and no guest.
+# lab-options: --drive-opts throttling.bps-total=4194304, so that commands are in flight.
+#
+# Arguments: full (100 resets under a guest, all of liov_basic on the slow drive),
+# guarded, direct, RESETS=N (25), GUEST_RESETS=N. The short variant has in direct mode
+# 10 resets and no guest.
 
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
 
+GUEST_RESETS=${GUEST_RESETS:-${FULL:+100}}
+GUEST_RESETS=${GUEST_RESETS:-10}
+
 host_and_instances()
 {
+	local range=
+
+	# One that can grow.
+	[ "$MODE" = direct ] || range=:0+524288
 	vm_host_ready && modprobe vfio_iommu_type1 || return 1
-	IDLE=$(vm_instance 2q 1) && BUSY=$(vm_instance 2q 2) || return 1
+	IDLE=$(vm_instance 2q "$(l1_ns 0 1)$range") && BUSY=$(vm_instance 2q 2) || return 1
 	BUSY_LOG=/results/busy-$MODE.log
 	CTRL=$(l1_ctrl 0)
 }
@@ -25,21 +36,60 @@ reset_once()
 	l1_wait 30 l1_ctrl_live 0 || { echo "not live again"; return 1; }
 }
 
-# A user of the busy instance that starts over whenever a reset ended it.
+# not_paused UUID: its queues are there
+not_paused()
+{
+	[ "$(mdev_attr "$1" state)" = enabled ]
+}
+
+# The next reset finds the queues made again.
+wait_for_queues()
+{
+	[ "$MODE" = direct ] || l1_wait 30 not_paused "$1" ||
+		{ echo "state $(mdev_attr "$1" state)"; return 1; }
+}
+
+pauses()
+{
+	local s
+
+	for s in resumes replayed not_replayed longest_pause_us; do
+		echo "$s $(mdev_attr "$1" stats/$s)"
+	done | paste -sd ' '
+}
+
+# A user of the busy instance; in direct mode it starts over whenever a reset ended it.
 keep_busy()
 {
+	local child
+
+	# The device must be the program's, not this shell's.
+	trap 'kill $child' TERM
 	while [ -e /run/busy ]; do
-		/out/vfio/liov_cycle "$BUSY" >>"$BUSY_LOG" 2>&1
+		/out/vfio/liov_cycle "$BUSY" >>"$BUSY_LOG" 2>&1 &
+		child=$!
+		wait $child
+		[ "$MODE" = direct ] || break
 	done
+	wait $child
+	echo "exit $?" >>"$BUSY_LOG"
+}
+
+busy_is_ready()
+{
+	grep -q ready "$BUSY_LOG"
 }
 
 resets_under_host_io_and_a_busy_instance()
 {
-	local i before after ns3 fio rc=0 resets=$1
+	local i before after ns3 fio busy n rc=0 resets=$1
 
 	ns3=$(l1_ns 0 3) || return 1
 	: >/run/busy
+	: >"$BUSY_LOG"
 	keep_busy &
+	busy=$!
+	l1_wait 30 busy_is_ready || { cat "$BUSY_LOG"; rc=1; }
 	fio --name=host --filename="$ns3" --rw=randrw --bs=4k --size=8m --direct=1 \
 		--ioengine=io_uring --iodepth=8 --verify=crc32c --verify_backlog=32 \
 		--time_based --runtime=1d --minimal >/results/host-fio.log 2>&1 &
@@ -48,6 +98,7 @@ resets_under_host_io_and_a_busy_instance()
 	before=$(awk '{ print $1 + $5 }' "/sys/block/${ns3#/dev/}/stat")
 	for ((i = 1; i <= resets; i++)); do
 		reset_once || { rc=1; break; }
+		wait_for_queues "$BUSY" || rc=1
 		sleep 0.4
 		for n in 1 2 3; do
 			l1_ns 0 $n >/dev/null || { echo "reset $i: namespace $n is gone"; rc=1; }
@@ -55,8 +106,8 @@ resets_under_host_io_and_a_busy_instance()
 	done
 	after=$(awk '{ print $1 + $5 }' "/sys/block/${ns3#/dev/}/stat")
 	rm /run/busy
-	pkill -INT -x liov_cycle
-	pkill -9 -x liov_cycle
+	kill $busy
+	wait $busy
 	kill -INT $fio
 	wait $fio
 	echo "$resets resets, $((after - before)) host I/Os meanwhile"
@@ -74,6 +125,17 @@ instances_lost_and_found()
 	resets=$(grep -c ready "$BUSY_LOG")
 	echo "the busy instance was brought up $resets times"
 	[ "$resets" -ge 3 ] && l1_wait 20 l1_ctrl_live 0
+}
+
+# What it reads is what it wrote, or liov_cycle fails.
+busy_instance_saw_a_pause()
+{
+	pauses "$BUSY"
+	grep -v ready "$BUSY_LOG"
+	[ "$(grep -c ready "$BUSY_LOG")" = 1 ] && grep -q '^exit 0' "$BUSY_LOG" &&
+		grep -q ' 0 failed' "$BUSY_LOG" &&
+		[ "$(mdev_attr "$BUSY" stats/resumes)" = "$1" ] &&
+		[ "$(mdev_attr "$BUSY" stats/replayed)" -gt 0 ]
 }
 
 both_instances_work_afterwards()
@@ -95,30 +157,90 @@ guest_ios()
 	l2_exec vm0 "awk '{ print \$1 + \$5 }' /sys/block/nvme0n1/stat"
 }
 
-# The guest hears of it by an event and starts over; its I/O is repeated.
-guest_recovers_by_itself()
+guest_nvme_log()
 {
-	local i before after
+	l2_exec vm0 'dmesg | sed "1,/vm-resets-begin/d" | grep -E "nvme|I/O error|hung"'
+}
+
+# In direct mode the guest hears of it by an event and starts over; its I/O is
+# repeated. In guarded mode its driver does not notice.
+guest_goes_on()
+{
+	local i before after resumes
 
 	vm_guest vm0 --mdev "$IDLE" && vm_guest_nvme vm0 || return 1
+	resumes=$(mdev_attr "$IDLE" stats/resumes)
 	# shellcheck disable=SC2086 # a list of words
-	vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=4k --size=32m --iodepth=8 $VM_VERIFY ||
+	vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=64k --size=32m --iodepth=8 $VM_VERIFY ||
 		{ vm_guest_trouble vm0 "$IDLE"; return 1; }
-	for ((i = 1; i <= 5; i++)); do
+	l2_exec vm0 'echo vm-resets-begin >/dev/kmsg'
+	for ((i = 1; i <= $1; i++)); do
 		before=$(guest_ios)
-		reset_once || return 1
+		reset_once && wait_for_queues "$IDLE" || return 1
 		for ((n = 0; n < 60; n++)); do
 			after=$(guest_ios)
-			[ "$after" -gt $((before + 64)) ] && break
+			[ "$after" -gt $((before + 16)) ] && break
 			sleep 0.5
 		done
-		echo "reset $i: guest I/Os $before, then $after"
-		[ "$after" -gt $((before + 64)) ] || {
+		[ "$after" -gt $((before + 16)) ] || {
+			echo "reset $i: guest I/Os $before, then $after"
 			vm_guest_trouble vm0 "$IDLE"
 			return 1
 		}
 	done
-	vm_fio_stop vm0 && l2_stop vm0
+	pauses "$IDLE"
+	vm_fio_stop vm0 || return 1
+	if [ "$MODE" = guarded ]; then
+		guest_nvme_log && { echo "the guest noticed"; return 1; }
+		[ "$(mdev_attr "$IDLE" stats/resumes)" = $((resumes + $1)) ]
+	fi
+}
+
+# What was in flight is done first, as it may reach what will no longer belong to the
+# guest.
+resizing_during_resets()
+{
+	local i n ns nlb=524288 rc=0
+
+	ns=$(l1_ns 0 1) || return 1
+	# shellcheck disable=SC2086 # a list of words
+	vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=64k --size=32m --iodepth=32 $VM_VERIFY ||
+		return 1
+	for ((i = 1; i <= 10; i++)); do
+		nlb=$((nlb - 8))
+		echo 1 >"/sys/class/nvme/$CTRL/reset_controller" &
+		for ((n = 0; n < 100 * i; n++)); do :; done
+		echo "$ns:0+$nlb shrink" >"/sys/bus/mdev/devices/$IDLE/lightiov/backing" ||
+			{ rc=1; break; }
+		wait $!
+		l1_wait 30 l1_ctrl_live 0 && wait_for_queues "$IDLE" || { rc=1; break; }
+	done
+	pauses "$IDLE"
+	vm_fio_stop vm0 || rc=1
+	[ "$(l2_exec vm0 'cat /sys/block/nvme0n1/size')" = $nlb ] || rc=1
+	guest_nvme_log | grep -iE 'error|timeout|reset|abort|fatal|hung' && rc=1
+	l2_stop vm0 || rc=1
+	return $rc
+}
+
+# What it has in flight loses its memory while the controller is down: that is given
+# up, or the drive would write to memory that is another's by then.
+hostile_user_over_resets()
+{
+	local pid n rc=0 seed=$RANDOM
+
+	/out/vfio/hostile "$BUSY" 15 $seed resets >/results/hostile.log 2>&1 &
+	pid=$!
+	for ((n = 0; ; n++)); do
+		kill -0 $pid 2>/dev/null || break
+		reset_once || { rc=1; break; }
+		sleep "0.$((RANDOM % 7))"
+	done
+	wait $pid || { grep -vE '^ok' /results/hostile.log; rc=1; }
+	echo "seed $seed, $n resets"
+	grep -E 'commands in .* ms' /results/hostile.log | tail -n 1
+	pauses "$BUSY"
+	return $rc
 }
 
 for MODE in $MODES; do
@@ -128,11 +250,20 @@ for MODE in $MODES; do
 	vm_test host_and_instances host_and_instances
 	vm_test "${resets}_resets_under_host_io_and_a_busy_instance" \
 		resets_under_host_io_and_a_busy_instance "$resets"
-	vm_test instances_lost_and_found instances_lost_and_found
+	if [ "$MODE" = guarded ]; then
+		vm_test busy_instance_saw_a_pause_only busy_instance_saw_a_pause "$resets"
+	else
+		vm_test instances_lost_and_found instances_lost_and_found
+	fi
 	vm_test both_instances_work_afterwards both_instances_work_afterwards
-	vm_test whole_function_test_afterwards whole_function_test_afterwards
+	[ -z "$FULL" ] ||
+		vm_test whole_function_test_afterwards whole_function_test_afterwards
 	if vm_all; then
-		vm_test guest_recovers_by_itself guest_recovers_by_itself
+		vm_test "guest_goes_on_over_${GUEST_RESETS}_resets" guest_goes_on "$GUEST_RESETS"
+	fi
+	if [ "$MODE" = guarded ]; then
+		vm_test resizing_during_resets_loses_nothing resizing_during_resets
+		vm_test hostile_user_over_resets_harms_nobody hostile_user_over_resets
 	fi
 	vm_test nothing_is_left vm_nothing_is_left
 done

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * An instance over a reset of its controller by the host.
+ *
+ * The reset hooks stop its doorbells.  In direct mode the rings are the guest's,
+ * so the guest sees a fatal status and makes its queues again.  In guarded mode
+ * the rings are ours: once the controller is back the queues are made again here,
+ * with what was in flight, and the guest sees a pause.
+ *
+ * liov_instance_hw_lost() and liov_instance_hw_back() come from the parent with
+ * pool_lock held, at any moment, also while the work item below runs; another
+ * reset may take away at once what it has made.  liov_queue_lost() tells which
+ * queues are still to be made, so it begins where it was.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/timekeeping.h>
+
+#include "lightiov.h"
+
+/* A controller that is not back by then does not come back; below nvme's I/O timeout. */
+#define LIOV_RESUME_MS		25000
+
+/**
+ * liov_instance_hw_lost() - the host takes the controller down
+ * @inst: instance
+ *
+ * From the stopping hook, with pool_lock held; takes only the queues' spinlocks
+ * and liov_track.own_lock.  From here on no doorbell reaches the hardware.
+ */
+void liov_instance_hw_lost(struct liov_instance *inst)
+{
+	struct liov_resume *r = &inst->resume;
+	bool had_queues = false, was_paused = READ_ONCE(r->paused);
+	unsigned int i;
+
+	/* Before doorbells of no live queue, which would be a guest's fault. */
+	if (inst->mode->sq_again)
+		WRITE_ONCE(r->paused, true);
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		struct liov_sq *sq = &inst->sq[i];
+		struct liov_cq *cq = &inst->cq[i];
+
+		spin_lock(&sq->lock);
+		had_queues |= sq->live;
+		sq->live = false;
+		spin_unlock(&sq->lock);
+		spin_lock(&cq->lock);
+		had_queues |= cq->live;
+		cq->live = false;
+		spin_unlock(&cq->lock);
+	}
+	liov_doorbell_revoke(inst);
+	if (inst->mode->sq_again) {
+		if (!had_queues && !was_paused) {
+			WRITE_ONCE(r->paused, false);
+			return;
+		}
+		if (!was_paused)
+			r->since = ktime_get_ns();
+		r->by = jiffies + msecs_to_jiffies(LIOV_RESUME_MS);
+		mod_delayed_work(liov_wq, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
+	} else if (had_queues) {
+		WRITE_ONCE(inst->fatal, true);
+		/* A driver that listens resets its controller at once. */
+		liov_admin_event(inst, LIOV_EVENT_INTERNAL);
+	}
+}
+
+/**
+ * liov_instance_hw_back() - the controller is live again, or has left for good
+ * @inst: instance
+ *
+ * With pool_lock held.  Does not sleep.
+ */
+void liov_instance_hw_back(struct liov_instance *inst)
+{
+	if (READ_ONCE(inst->resume.paused))
+		mod_delayed_work(liov_wq, &inst->resume.work, 0);
+}
+
+/* Ends the pause, unless another reset has come in between. */
+static void liov_resume_done(struct liov_instance *inst)
+{
+	struct liov_parent *p = inst->parent;
+	struct liov_resume *r = &inst->resume;
+	bool again;
+	u64 us;
+
+	mutex_lock(&p->pool_lock);
+	us = div_u64(ktime_get_ns() - r->since, NSEC_PER_USEC);
+	again = !liov_queues_live(inst);
+	if (!again)
+		WRITE_ONCE(r->paused, false);
+	mutex_unlock(&p->pool_lock);
+	if (again) {
+		queue_delayed_work(liov_wq, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
+		return;
+	}
+	/* The guest gave them up meanwhile? */
+	if (!liov_queues_made(inst))
+		return;
+	r->count++;
+	r->longest = max(r->longest, us);
+	dev_info_ratelimited(liov_dev(inst), "lightiov: the host reset %s; the guest's queues are back after %llu ms\n",
+			     pci_name(inst->parent->host->pdev), div_u64(us, USEC_PER_MSEC));
+}
+
+/**
+ * liov_resume_now() - end the pause if the controller is back
+ * @inst: instance; the caller holds its lock
+ *
+ * For those who are about to take away what commands in flight need.  May sleep,
+ * but does not wait for a reset.
+ *
+ * Return: 0 if there is no pause or no more, -EAGAIN or -EINTR while the controller
+ * is being reset, another negative errno or an NVMe status if it will not work.
+ */
+int liov_resume_now(struct liov_instance *inst)
+{
+	struct liov_host *h = inst->parent->host;
+	int rc;
+
+	lockdep_assert_held(&inst->lock);
+	if (!READ_ONCE(inst->resume.paused))
+		return 0;
+	if (liov_queues_made(inst)) {
+		rc = liov_host_enter(h);
+		if (rc)
+			return rc;
+		liov_host_leave(h);
+		rc = liov_queues_resume(inst);
+		if (rc)
+			return rc;
+	}
+	liov_resume_done(inst);
+	return 0;
+}
+
+static void liov_resume_work(struct work_struct *work)
+{
+	struct liov_resume *r = container_of(to_delayed_work(work), struct liov_resume, work);
+	struct liov_instance *inst = container_of(r, struct liov_instance, resume);
+	int rc;
+
+	mutex_lock(&inst->lock);
+	rc = liov_resume_now(inst);
+	if (!rc)
+		goto out;
+	if ((rc == -EAGAIN || rc == -EINTR) && time_before(jiffies, r->by)) {
+		/* Still, or again, in a reset; its end comes here too. */
+		queue_delayed_work(liov_wq, &r->work, r->by - jiffies);
+		goto out;
+	}
+	dev_err(liov_dev(inst), "lightiov: no queues for the guest after a reset of %s (%d); its driver has to reset its controller\n",
+		pci_name(inst->parent->host->pdev), rc);
+	WRITE_ONCE(r->paused, false);
+	WRITE_ONCE(inst->fatal, true);
+	liov_admin_event(inst, LIOV_EVENT_INTERNAL);
+out:
+	mutex_unlock(&inst->lock);
+}
+
+/**
+ * liov_resume_init() - once, at creation
+ * @inst: instance
+ */
+void liov_resume_init(struct liov_instance *inst)
+{
+	INIT_DELAYED_WORK(&inst->resume.work, liov_resume_work);
+}

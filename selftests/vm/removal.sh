@@ -1,0 +1,266 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The drive leaves without a word: its registers and its configuration read all ones,
+# then the host takes notice. Users of instances get errors and can end, the host
+# gets rid of the drive, and when it is back all of it works again. And a drive that
+# stays on the bus but is dead: found out by nvme's own timeouts.
+#
+# lab-options: --slots 1
+#
+# Arguments: full (100 removals, the dead drive), guarded, direct, REMOVALS=N.
+
+. "$(dirname "$0")/common.sh"
+vm_args "$@"
+
+REMOVALS=${REMOVALS:-${FULL:+100}}
+REMOVALS=${REMOVALS:-5}
+PORT=$(l1_port 0)
+PORT_CONFIG=/sys/bus/pci/devices/$PORT/config
+
+# peek OFFSET LENGTH, poke OFFSET BYTE...: configuration space of the port, decimal
+peek()
+{
+	od -An -v -tu1 -j "$1" -N "$2" "$PORT_CONFIG"
+}
+
+poke()
+{
+	local offset=$1 byte
+
+	for byte in "${@:2}"; do
+		printf '%b' "\\0$(printf %03o "$byte")"
+	done | dd of="$PORT_CONFIG" bs=1 seek=$((offset)) conv=notrunc status=none
+}
+
+# A device that is pulled out does no DMA: the port resets it. Then no cycle finds
+# its way any more, neither to its configuration nor to its registers.
+pull_out()
+{
+	local control
+
+	BUSES=$(peek 0x19 2)
+	COMMAND=$(peek 4 1)
+	control=$(peek 0x3e 1)
+	poke 0x3e $((control | 0x40))
+	poke 4 $((COMMAND & ~6))
+	poke 0x19 0 0
+	poke 0x3e $((control))
+}
+
+# The emulated IOMMU has not heard that its device went, since it had another number at
+# that moment: once more, with no driver that would use what it still knows.
+# shellcheck disable=SC2086 # numbers
+put_back()
+{
+	poke 0x19 $BUSES
+	poke 4 $COMMAND
+	rmmod nvme && echo 1 >"/sys/bus/pci/devices/$PORT/rescan" && notice &&
+		modprobe nvme || return 1
+	echo 1 >"/sys/bus/pci/devices/$PORT/rescan"
+	l1_wait 30 l1_drive_ready 0 && vm_parents_ready || { echo "the drive is not back"; return 1; }
+}
+
+# What a hot-plug driver does when it sees that the slot is empty.
+notice()
+{
+	echo 1 >"/sys/bus/pci/devices/$BDF/remove"
+}
+
+notice_in_the_background()
+{
+	notice &
+	NOTICE=$!
+}
+
+noticed()
+{
+	! kill -0 "$NOTICE" 2>/dev/null
+}
+
+# leave UUID: it and the drive are gone
+leave()
+{
+	l1_wait 30 noticed || { echo "the host does not get rid of it"; return 1; }
+	wait "$NOTICE"
+	if [ -e "/sys/bus/mdev/devices/$1" ] || [ -e "/sys/bus/pci/devices/$BDF" ]; then
+		echo "something is left"
+		return 1
+	fi
+	l1_wait 5 vm_pins_are_back || { echo "pages stay pinned: $(vm_pins), were $VM_PINS"; return 1; }
+	if grep lightiov /proc/interrupts; then
+		echo "interrupts are left"
+		return 1
+	fi
+}
+
+host_reads()
+{
+	dd if="$(l1_ns 0 1)" of=/dev/null bs=64k count=16 iflag=direct status=none
+}
+
+host_is_ready()
+{
+	vm_host_ready && modprobe vfio_iommu_type1 && BDF=$(l1_bdf 0) || return 1
+	echo "the drive is $BDF behind $PORT"
+	# What a timeout costs; 30 and 60 s by default.
+	echo 5 >/sys/module/nvme_core/parameters/io_timeout &&
+		echo 5 >/sys/module/nvme_core/parameters/admin_timeout
+}
+
+idle_instances_go_along()
+{
+	local uuid
+
+	uuid=$(vm_instance 2q 2) && vm_create 1q || return 1
+	pull_out
+	vm_log_mark
+	notice_in_the_background
+	leave "$uuid" && vm_log_says 'the controller has left' && put_back && host_reads &&
+		vm_counters_are_back
+}
+
+user_has_begun()
+{
+	grep -q ready /run/user.log
+}
+
+user_has_ended()
+{
+	! kill -0 "$USER_PID" 2>/dev/null
+}
+
+# A program on VFIO that does I/O ends because its controller is lost, not before.
+removal_under_io()
+{
+	local uuid rc=0 start
+
+	uuid=$(vm_instance 2q 2) || return 1
+	: >/run/user.log
+	/out/vfio/liov_cycle "$uuid" >/run/user.log 2>&1 &
+	USER_PID=$!
+	l1_wait 30 user_has_begun || { cat /run/user.log; return 1; }
+	sleep "0.$((RANDOM % 10))"
+	start=$SECONDS
+	pull_out
+	notice_in_the_background
+	l1_wait 30 user_has_ended || { echo "its user hangs"; kill -9 $USER_PID; rc=1; }
+	wait $USER_PID && rc=1
+	grep -q 'controller was lost' /run/user.log || { cat /run/user.log; rc=1; }
+	leave "$uuid" || rc=1
+	[ $((SECONDS - start)) -le 20 ] || { echo "it took $((SECONDS - start)) s"; rc=1; }
+	put_back && host_reads || rc=1
+	return $rc
+}
+
+removals_under_io()
+{
+	local i
+
+	for ((i = 1; i <= REMOVALS; i++)); do
+		removal_under_io || { echo "removal $i of $REMOVALS"; return 1; }
+	done
+	vm_counters_are_back
+}
+
+# guest_gets_errors SECONDS: its I/O ends, with errors, and it lives
+guest_gets_errors()
+{
+	l2_exec vm0 --timeout $(($1 + 30)) "for i in \$(seq $1); do
+		pgrep -x fio >/dev/null || break; sleep 1
+	done
+	! pgrep -x fio >/dev/null || { dmesg | tail -n 20; exit 1; }
+	grep -E -m 3 'error|Input/output' /tmp/fio.log; dmesg | grep -iE 'nvme' | tail -n 4"
+}
+
+start_guest()
+{
+	UUID=$(vm_instance 1q 2) && vm_guest vm0 --mdev "$UUID" && vm_guest_nvme vm0 &&
+		vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=4k --size=64m --iodepth=16
+}
+
+removal_under_a_guest()
+{
+	start_guest || return 1
+	pull_out
+	notice_in_the_background
+	guest_gets_errors 150 || return 1
+	noticed && { echo "removed under a guest that does not let go"; return 1; }
+	l2_stop vm0 && leave "$UUID" && put_back && host_reads && vm_counters_are_back
+}
+
+# Stock QEMU unplugs a device in a hot-plug slot when VFIO asks for it.
+removal_from_a_slot_of_the_guest()
+{
+	UUID=$(vm_instance 1q 3) || return 1
+	vm_guest vm1 --qemu-arg -device --qemu-arg pcie-root-port,id=rp0,chassis=1 \
+		--qemu-arg -device --qemu-arg \
+		"vfio-pci,bus=rp0,sysfsdev=/sys/bus/mdev/devices/$UUID" &&
+		vm_guest_nvme vm1 || return 1
+	pull_out
+	notice_in_the_background
+	l1_wait 100 noticed || { l2_exec vm1 'dmesg | tail -n 20'; return 1; }
+	leave "$UUID" && l2_exec vm1 '[ ! -e /dev/nvme0 ]' && l2_stop vm1 && put_back &&
+		host_reads && vm_counters_are_back
+}
+
+host_gave_up()
+{
+	[ "$(cat /sys/class/nvme/nvme*/state)" = dead ]
+}
+
+# Registers read all ones, configuration does not: as with firmware that hangs.
+dead_drive_under_a_guest()
+{
+	local rc=0
+
+	start_guest || return 1
+	BUSES=$(peek 0x19 2)
+	COMMAND=$(peek 4 1)
+	poke 4 $((COMMAND & ~2))
+	timeout 60 dd if="$(l1_ns 0 1)" of=/dev/null bs=4k count=1 iflag=direct status=none
+	l1_wait 60 host_gave_up || { cat /sys/class/nvme/nvme*/state; rc=1; }
+	guest_gets_errors 200 || rc=1
+	mdev_attr "$UUID" state
+	l2_stop vm0 || rc=1
+	mdev_remove "$UUID" || rc=1
+	pull_out
+	notice_in_the_background
+	leave "$UUID" || rc=1
+	COMMAND=$((COMMAND | 6))
+	put_back && host_reads && vm_counters_are_back || rc=1
+	return $rc
+}
+
+nothing_is_left()
+{
+	vm_counters_are_back && rmmod lightiov && host_reads && rmmod nvme
+}
+
+clean_up()
+{
+	local guest
+
+	for guest in "$L2_RUN"/*/pid; do
+		[ ! -e "$guest" ] || l2_kill9 "$(basename "$(dirname "$guest")")"
+	done
+	pkill -9 -x liov_cycle
+	[ -z "${NOTICE:-}" ] || wait "$NOTICE"
+	l1_drive_ready 0 || put_back
+	vm_remove_all
+}
+# shellcheck disable=SC2034 # for vm_run
+VM_AFTER_FAILURE=clean_up
+
+for MODE in $MODES; do
+	vm_test host_is_ready host_is_ready
+	vm_test idle_instances_go_along idle_instances_go_along
+	vm_test "${REMOVALS}_removals_under_io" removals_under_io
+	vm_test removal_under_a_guest removal_under_a_guest
+	vm_test removal_from_a_hot_plug_slot_of_the_guest removal_from_a_slot_of_the_guest
+	if [ -n "$FULL" ]; then
+		vm_test dead_drive_under_a_guest dead_drive_under_a_guest
+	fi
+	vm_test nothing_is_left nothing_is_left
+done
+vm_run
