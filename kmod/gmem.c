@@ -41,7 +41,8 @@
 
 /**
  * struct liov_step - 2 MiB of guest memory
- * @bus:   bus address of each page, LIOV_NO_DMA where there is none
+ * @bus:   bus address of each page, with LIOV_STEP_RO if the device may only read
+ *         it; LIOV_NO_DMA where there is none
  * @page:  the pinned page; valid where @bus is
  * @gpa:   guest-physical start
  * @whole: pinned and mapped at once; @sgt is the mapping
@@ -121,7 +122,7 @@ static int liov_step_map_whole(struct liov_instance *inst, struct liov_step *s)
 	unsigned int i = 0;
 	int rc;
 
-	rc = liov_pin(inst, s->gpa, s->page, LIOV_STEP_PAGES, NULL);
+	rc = liov_pin(inst, s->gpa, s->page, LIOV_STEP_PAGES, IOMMU_READ | IOMMU_WRITE, NULL);
 	if (rc)
 		return rc;
 	rc = sg_alloc_table_from_pages(&s->sgt, s->page, LIOV_STEP_PAGES, 0, LIOV_STEP_SIZE,
@@ -152,17 +153,22 @@ err_unpin:
 static int liov_step_map_page(struct liov_instance *inst, struct liov_step *s, u64 gpa)
 {
 	struct device *dev = liov_dma_dev(inst);
+	enum dma_data_direction dir = DMA_BIDIRECTIONAL;
 	unsigned int i = liov_step_index(gpa);
 	struct page *page;
 	dma_addr_t bus;
 	int rc;
 
 	gpa &= PAGE_MASK;
-	rc = liov_pin(inst, gpa, &page, 1, NULL);
+	rc = liov_pin(inst, gpa, &page, 1, IOMMU_READ | IOMMU_WRITE, NULL);
+	if (rc == -EPERM) {
+		/* What a guest's own IOMMU lets its device fetch, or a ROM. */
+		dir = DMA_TO_DEVICE;
+		rc = liov_pin(inst, gpa, &page, 1, IOMMU_READ, NULL);
+	}
 	if (rc)
 		return rc;
-	bus = dma_map_page_attrs(dev, page, 0, PAGE_SIZE, DMA_BIDIRECTIONAL,
-				 DMA_ATTR_SKIP_CPU_SYNC);
+	bus = dma_map_page_attrs(dev, page, 0, PAGE_SIZE, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	if (dma_mapping_error(dev, bus)) {
 		rc = -ENOMEM;
 		goto err_unpin;
@@ -173,11 +179,11 @@ static int liov_step_map_page(struct liov_instance *inst, struct liov_step *s, u
 	s->page[i] = page;
 	inst->gmem.pinned += PAGE_SIZE;
 	/* After @page; pairs with liov_step_find(). */
-	smp_store_release(&s->bus[i], bus);
+	smp_store_release(&s->bus[i], dir == DMA_TO_DEVICE ? bus | LIOV_STEP_RO : bus);
 	return 0;
 
 err_map:
-	dma_unmap_page_attrs(dev, bus, PAGE_SIZE, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+	dma_unmap_page_attrs(dev, bus, PAGE_SIZE, dir, DMA_ATTR_SKIP_CPU_SYNC);
 err_unpin:
 	liov_unpin(inst, gpa, 1);
 	return rc;
@@ -227,7 +233,8 @@ static void liov_gmem_step_drop(struct liov_instance *inst, struct liov_step *s)
 	for (i = 0; i < LIOV_STEP_PAGES; i++) {
 		if (s->bus[i] == LIOV_NO_DMA)
 			continue;
-		dma_unmap_page_attrs(dev, s->bus[i], PAGE_SIZE, DMA_BIDIRECTIONAL,
+		dma_unmap_page_attrs(dev, s->bus[i] & ~LIOV_STEP_RO, PAGE_SIZE,
+				     s->bus[i] & LIOV_STEP_RO ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL,
 				     DMA_ATTR_SKIP_CPU_SYNC);
 		liov_unpin(inst, s->gpa + ((u64)i << PAGE_SHIFT), 1);
 		inst->gmem.pinned -= PAGE_SIZE;

@@ -71,6 +71,7 @@ struct liov_copy_range {
  * @in:      the guest's command
  * @out:     the hardware's
  * @nlb:     LBAs of the backing, the same for all checks of this command
+ * @writes:  the command writes to memory
  * @step:    bus addresses of the 2 MiB step looked up last; NULL: none yet
  * @step_no: its number
  */
@@ -80,9 +81,20 @@ struct liov_guard_job {
 	const struct nvme_command *in;
 	struct liov_guarded *out;
 	u64 nlb;
+	bool writes;
 	const u64 *step;
 	u64 step_no;
 };
+
+static u16 liov_guard_access(const struct liov_guard_job *job, u64 *bus)
+{
+	if (unlikely(*bus & LIOV_STEP_RO)) {
+		if (job->writes)
+			return NVME_SC_DATA_XFER_ERROR | NVME_STATUS_DNR;
+		*bus &= ~LIOV_STEP_RO;
+	}
+	return NVME_SC_SUCCESS;
+}
 
 /*
  * The bus address of the page that holds @gpa.  Entries are read once: an unmap on
@@ -96,7 +108,7 @@ static u16 liov_guard_page(struct liov_guard_job *job, u64 gpa, u64 *bus)
 	if (likely(job->step && job->step_no == gpa >> LIOV_STEP_SHIFT)) {
 		*bus = READ_ONCE(job->step[i]);
 		if (likely(*bus != LIOV_NO_DMA))
-			return NVME_SC_SUCCESS;
+			return liov_guard_access(job, bus);
 	}
 
 	/* not looked up yet, or a page that is not mapped yet */
@@ -105,7 +117,7 @@ static u16 liov_guard_page(struct liov_guard_job *job, u64 gpa, u64 *bus)
 	if (likely(job->step)) {
 		*bus = READ_ONCE(job->step[i]);
 		if (likely(*bus != LIOV_NO_DMA))
-			return NVME_SC_SUCCESS;
+			return liov_guard_access(job, bus);
 	}
 	return status ? status : NVME_SC_DATA_XFER_ERROR | NVME_STATUS_DNR;
 }
@@ -459,6 +471,7 @@ u16 liov_guard_check(const struct liov_guard *g, const struct liov_guard_env *en
 {
 	struct liov_guard_job job = {
 		.g = g, .env = env, .in = in, .out = out, .nlb = READ_ONCE(g->nlb),
+		.writes = in->common.opcode == nvme_cmd_read,
 	};
 	u8 opcode = in->common.opcode;
 	u16 status;

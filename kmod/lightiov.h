@@ -727,7 +727,7 @@ void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len);
 
 /* pin.c */
 int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages, unsigned long npages,
-	     const bool *cancel);
+	     int prot, const bool *cancel);
 void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages);
 int liov_ring_map(struct liov_instance *inst, struct liov_ring_map *map, u64 gpa, u32 bytes);
 void liov_ring_unmap(struct liov_instance *inst, struct liov_ring_map *map);

@@ -245,7 +245,7 @@ static int liov_window_make(struct liov_instance *inst, u64 gpa, u64 size,
 	w->gpa = gpa;
 	w->size = size;
 
-	rc = liov_pin(inst, gpa, pages, npages, &inst->mem.cancel);
+	rc = liov_pin(inst, gpa, pages, npages, IOMMU_READ | IOMMU_WRITE, &inst->mem.cancel);
 	if (rc)
 		goto err_free;
 	rc = liov_window_sgt(w, pages, npages);

@@ -402,11 +402,14 @@ struct liov_guard {
 	u8  lba_shift;
 };
 
+/* In an entry of a step: the device may read that page, and not write to it. */
+#define LIOV_STEP_RO	1ULL
+
 /**
  * struct liov_guard_env - guest memory and host memory for one command
  * @step: the bus addresses of the LIOV_STEP_PAGES pages of the 2 MiB step that
- *        holds guest-physical address @gpa; entries may be LIOV_NO_DMA, but not
- *        that of @gpa's own page.  NULL if that page is no memory of the
+ *        holds guest-physical address @gpa, some with LIOV_STEP_RO; entries may be
+ *        LIOV_NO_DMA, but not that of @gpa's own page.  NULL if that page is no memory of the
  *        guest's or cannot be pinned; *@status then is what the guest is told.
  *        May sleep.  Stays valid until the command is done.
  * @read: copies @len bytes, which do not cross a page, out of guest memory; 0

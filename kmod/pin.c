@@ -54,16 +54,17 @@ void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages)
  * @gpa:    guest-physical start, page aligned
  * @pages:  result
  * @npages: pages
+ * @prot:   what the device may do: IOMMU_READ, or that and IOMMU_WRITE
  * @cancel: stops half-way when it becomes true; may be NULL
  *
  * All or nothing.  May sleep; takes VFIO's locks.
  *
  * Return: 0, -EFAULT (not RAM), -EINTR (cancelled), or what vfio_pin_pages()
- * said: -EINVAL (VFIO has no memory there), -ENOMEM (among others the locked
- * memory limit), ...
+ * said: -EINVAL (VFIO has no memory there), -EPERM (not for @prot), -ENOMEM
+ * (among others the locked memory limit), ...
  */
 int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages, unsigned long npages,
-	     const bool *cancel)
+	     int prot, const bool *cancel)
 {
 	unsigned long done = 0;
 	int rc;
@@ -74,7 +75,7 @@ int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages, unsigned 
 		int i;
 
 		rc = vfio_pin_pages(&inst->vdev, at, want,
-				    IOMMU_READ | IOMMU_WRITE, pages + done);
+				    prot, pages + done);
 		if (rc > 0 && cancel && READ_ONCE(*cancel)) {
 			vfio_unpin_pages(&inst->vdev, at, rc);
 			rc = -EINTR;
@@ -119,7 +120,7 @@ int liov_ring_map(struct liov_instance *inst, struct liov_ring_map *map, u64 gpa
 	pages = kvmalloc_array(npages, sizeof(*pages), GFP_KERNEL_ACCOUNT);
 	if (!pages)
 		return -ENOMEM;
-	rc = liov_pin(inst, gpa, pages, npages, NULL);
+	rc = liov_pin(inst, gpa, pages, npages, IOMMU_READ | IOMMU_WRITE, NULL);
 	if (rc)
 		goto out;
 	map->va = vmap(pages, npages, VM_MAP, PAGE_KERNEL);

@@ -51,6 +51,11 @@ static u16 page_state(u64 gpa)
 	return nr % 32 == 15 ? WORLD_UNPINNED : 0;
 }
 
+static bool page_is_ro(u64 gpa)
+{
+	return gpa / PAGE % 32 == 22;
+}
+
 /* No two pages have the same; some neighbours are neighbours there too. */
 static u64 page_bus(int step, unsigned int nr)
 {
@@ -59,6 +64,11 @@ static u64 page_bus(int step, unsigned int nr)
 	if (nr >= 256 && nr < 320)
 		return (i + (1ULL << 37)) * PAGE;
 	return ((i * 0x9e3779b1ULL) & ((1ULL << 36) - 1)) * PAGE;
+}
+
+static u64 page_entry(int step, unsigned int nr)
+{
+	return page_bus(step, nr) | (nr % 32 == 22 ? LIOV_STEP_RO : 0);
 }
 
 u16 world_bus(u64 gpa, u64 *bus)
@@ -156,7 +166,7 @@ static const u64 *env_step(void *ctx, u64 gpa, u16 *status)
 	if (shown[step][nr] == LIOV_NO_DMA) {
 		if (nr_lazy < MAX_LAZY)
 			lazy[nr_lazy++] = &shown[step][nr];
-		shown[step][nr] = page_bus(step, nr);
+		shown[step][nr] = page_entry(step, nr);
 	}
 	return shown[step];
 }
@@ -223,7 +233,7 @@ void world_reset(void)
 			for (nr = 0; nr < 512; nr++)
 				shown[s][nr] = nr % 8 == 3 || page_state(world_steps[s] * STEP +
 									 nr * PAGE) ?
-					LIOV_NO_DMA : page_bus(s, nr);
+					LIOV_NO_DMA : page_entry(s, nr);
 		page = malloc(PAGE);	/* by itself, so that a step beyond it is seen */
 		ready = true;
 	}
@@ -275,7 +285,9 @@ static u16 replay_byte(void *ctx, u64 gpa, u8 *val)
 
 static u16 replay_bus(void *ctx, u64 gpa, u64 *bus)
 {
-	return world_bus(gpa, bus);
+	u16 status = world_bus(gpa, bus);
+
+	return !status && world.to_memory && page_is_ro(gpa) ? WORLD_HOLE : status;
 }
 
 /* The hardware's view: host memory is one page, and addresses are what they are. */
@@ -351,6 +363,8 @@ const char *world_compare(const struct liov_guard *g, const struct nvme_command 
 	*status = liov_guard_check(g, world.env, c, &world.out);
 	if (memcmp(&before, c, sizeof(before)))
 		return "the guest's command was changed";
+	/* Of all commands only Read has data for the host. */
+	world.to_memory = c->common.opcode == nvme_cmd_read;
 	ref_judge(&then, c, &mem, world.has_page, &v);
 
 	if (world.broken)

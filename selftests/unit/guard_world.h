@@ -21,7 +21,8 @@
 /*
  * Steps of memory, by number: the lowest four, three around 4 GiB, one far away and
  * the last one there can be.  Of a step's pages nr % 32 == 7 is a hole, 15 cannot be
- * pinned, and nr % 8 == 3 is mapped only when it is asked for.
+ * pinned, 22 can be read by the device and not written, and nr % 8 == 3 is mapped only
+ * when it is asked for.
  */
 #define WORLD_STEPS	9
 extern const u64 world_steps[WORLD_STEPS];
@@ -32,6 +33,7 @@ struct world {
 	bool hostile;			/* what was read is something else afterwards */
 	u64 scramble;			/* with which pattern */
 	void (*after_read)(u64 gpa, u32 len);
+	bool to_memory;			/* the command judged writes there */
 	unsigned int nr_steps, nr_reads, nr_pages;
 	u8 *page;			/* host memory, 4096 bytes of its own */
 	struct liov_guarded out;	/* what world_compare() got */

@@ -73,6 +73,32 @@ TEST(prp2_page_has_no_offset)
 	}
 }
 
+/* As a guest's own IOMMU has it for data that go to the drive. */
+TEST(memory_that_is_read_only_is_read_only)
+{
+	const u64 ro = 3 * STEP + 22 * PAGE;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		/* in PRP1, in PRP2, in a list */
+		start(nvme_cmd_write, 0, i == 2 ? 24 : 16);
+		if (i == 2) {
+			put_list(LISTS, 2);
+			world_poke64(LISTS + 8, ro);
+		} else {
+			DPTR.prp1 = cpu_to_le64(i ? BUF : ro);
+			DPTR.prp2 = cpu_to_le64(i ? ro : BUF);
+		}
+		EXPECT_EQ(check(), 0);
+		c.common.opcode = nvme_cmd_read;
+		EXPECT_EQ(check(), DNR(NVME_SC_DATA_XFER_ERROR));
+		c.common.opcode = nvme_cmd_compare;
+		EXPECT_EQ(check(), 0);
+		if (!i)
+			EXPECT_EQ(le64_to_cpu(OUT.rw.dptr.prp1), world_bus_ok(ro));
+	}
+}
+
 TEST(memory_that_is_none_is_refused)
 {
 	static const u64 bad[] = { HOLE, NOWHERE, 1ULL << 62, 0 - STEP - PAGE };

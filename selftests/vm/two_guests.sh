@@ -220,8 +220,8 @@ ordinary_nvme_is_left_alone()
 	pci=$(l2_exec c "basename \$(readlink -f /sys/class/nvme/${PLAIN:5:5}/device)") ||
 		return 1
 	l2_exec c 'dmesg | grep LightIOV'
-	# Two devices were given windows, and this is not one of them.
-	[ "$(l2_exec c 'dmesg | grep -c "LightIOV: direct mode"')" = 2 ] &&
+	# Two devices were given windows, one of them twice, and this is not one of them.
+	[ "$(l2_exec c 'dmesg | sed -n "s/.*nvme \(.*\): LightIOV: direct mode.*/\1/p" | sort -u | wc -l')" = 2 ] &&
 		! l2_exec c "dmesg | grep '$pci: LightIOV'"
 }
 
