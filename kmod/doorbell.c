@@ -65,11 +65,11 @@ static bool liov_doorbell_live(struct liov_instance *inst, unsigned int idx)
 
 /*
  * A doorbell of a queue that is not live, its value stored.  True if it became live
- * meanwhile: whoever makes a queue live again looks at the value afterwards
- * (liov_queues_resume()), and one of the two sees the other.
+ * meanwhile.
  */
 static bool liov_doorbell_late(struct liov_instance *inst, unsigned int idx)
 {
+	/* The value before the look; liov_queues_resume() has it the other way round. */
 	smp_mb();
 	if (liov_doorbell_live(inst, idx))
 		return true;

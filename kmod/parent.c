@@ -64,8 +64,8 @@ int liov_parent_enter(struct liov_parent *p)
  * @result: dword 0 of the completion, or NULL
  *
  * Opens its own section of the gate; waits while the host resets the
- * controller, and sends it again if a reset cancelled it.  May sleep; must not be called with pool_lock or irq_lock held
- * nor inside a section.
+ * controller, and sends it again if a reset cancelled it.  May sleep; must not
+ * be called with pool_lock or irq_lock held nor inside a section.
  *
  * Return: 0, a positive NVMe status, -EAGAIN if the controller did not come
  * back in time, -ENODEV if it is gone, or another negative errno.

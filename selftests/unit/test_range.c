@@ -8,7 +8,7 @@ static char text[200];
 
 static bool parse(const char *s)
 {
-	strcpy(text, s);
+	snprintf(text, sizeof(text), "%s", s);
 	return liov_range_parse(text, &range);
 }
 
@@ -78,10 +78,10 @@ TEST(numbers_beyond_64_bits_are_an_error)
 
 TEST(the_word_shrink_confirms)
 {
-	strcpy(text, "/dev/a:1+2 shrink");
+	snprintf(text, sizeof(text), "/dev/a:1+2 shrink");
 	EXPECT(liov_range_confirmed(text));
 	EXPECT_EQ(strcmp(text, "/dev/a:1+2"), 0);
-	strcpy(text, "/dev/a \t shrink");
+	snprintf(text, sizeof(text), "/dev/a \t shrink");
 	EXPECT(liov_range_confirmed(text));
 	EXPECT_EQ(strcmp(text, "/dev/a"), 0);
 }
@@ -95,7 +95,7 @@ TEST(other_words_do_not_confirm)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(texts); i++) {
-		strcpy(text, texts[i]);
+		snprintf(text, sizeof(text), "%s", texts[i]);
 		EXPECT(!liov_range_confirmed(text));
 		EXPECT_EQ(strcmp(text, texts[i]), 0);
 	}

@@ -252,6 +252,7 @@ clean_up()
 # shellcheck disable=SC2034 # for vm_run
 VM_AFTER_FAILURE=clean_up
 
+# shellcheck disable=SC2034 # for common.sh
 for MODE in $MODES; do
 	vm_test host_is_ready host_is_ready
 	vm_test idle_instances_go_along idle_instances_go_along

@@ -25,6 +25,7 @@ static noinline notrace void lab_cr8_return(void)
 {
 	asm volatile("");
 }
+
 NOKPROBE_SYMBOL(lab_cr8_return);
 
 static int lab_cr8_skip(struct kprobe *probe, struct pt_regs *regs)
@@ -32,6 +33,7 @@ static int lab_cr8_skip(struct kprobe *probe, struct pt_regs *regs)
 	instruction_pointer_set(regs, (unsigned long)lab_cr8_return);
 	return 1;
 }
+
 NOKPROBE_SYMBOL(lab_cr8_skip);
 
 static struct kprobe lab_cr8_probe = {
