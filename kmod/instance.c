@@ -67,9 +67,9 @@ const char *liov_instance_state(struct liov_instance *inst)
 		return "idle";
 	if (READ_ONCE(inst->fatal))
 		return "lost";
-	if (READ_ONCE(inst->resume.paused))
-		return "paused";
-	return READ_ONCE(inst->regs.csts) & NVME_CSTS_RDY ? "enabled" : "open";
+	if (!(READ_ONCE(inst->regs.csts) & NVME_CSTS_RDY))
+		return "open";
+	return READ_ONCE(inst->resume.paused) ? "paused" : "enabled";
 }
 
 /**
