@@ -261,6 +261,7 @@ l2_autopsy()
 	local name=$1 i pid
 
 	pid=$(l2_pid "$name")
+	echo "$name" >>/results/mute
 	echo "# guest $name does not answer:"
 	for i in 1 2; do
 		echo "exits $(kvm_exit "$name" exits) irq_exits $(kvm_exit "$name" irq_exits)" \
