@@ -58,7 +58,8 @@ alone()
 	local way
 
 	for way in $WAYS; do
-		[ "$way" = "$1" ] || l2_monitor "$way" stop >/dev/null || return 1
+		[ "$way" = "$1" ] || ! l2_alive "$way" ||
+			l2_monitor "$way" stop >/dev/null || return 1
 	done
 	l2_monitor "$1" cont >/dev/null && l2_exec "$1" true
 }
