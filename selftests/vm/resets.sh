@@ -8,7 +8,8 @@
 #
 # lab-options: --drive-opts throttling.bps-total=4194304, so that commands are in flight.
 #
-# Arguments: full (100 resets under a guest, all of liov_basic on the slow drive),
+# Arguments: full (100 resets under a guest, then under its ext4, then under a hostile
+# user; all of liov_basic on the slow drive),
 # guarded, direct, RESETS=N (25), GUEST_RESETS=N. The short variant has in direct mode
 # 10 resets and no guest.
 
@@ -166,7 +167,7 @@ guest_nvme_log()
 # repeated. In guarded mode its driver does not notice.
 guest_goes_on()
 {
-	local i before after resumes
+	local resumes
 
 	vm_guest vm0 --mdev "$IDLE" && vm_guest_nvme vm0 || return 1
 	resumes=$(mdev_attr "$IDLE" stats/resumes)
@@ -174,6 +175,20 @@ guest_goes_on()
 	vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=64k --size=32m --iodepth=8 $VM_VERIFY ||
 		{ vm_guest_trouble vm0 "$IDLE"; return 1; }
 	l2_exec vm0 'echo vm-resets-begin >/dev/kmsg'
+	guest_over_resets "$1" || return 1
+	pauses "$IDLE"
+	vm_fio_stop vm0 || return 1
+	if [ "$MODE" = guarded ]; then
+		guest_nvme_log && { echo "the guest noticed"; return 1; }
+		[ "$(mdev_attr "$IDLE" stats/resumes)" = $((resumes + $1)) ]
+	fi
+}
+
+# guest_over_resets N: each time its I/O goes on
+guest_over_resets()
+{
+	local i n before after
+
 	for ((i = 1; i <= $1; i++)); do
 		before=$(guest_ios)
 		reset_once && wait_for_queues "$IDLE" || return 1
@@ -188,12 +203,25 @@ guest_goes_on()
 			return 1
 		}
 	done
+}
+
+# What an application sees: a file system and fsync.
+ext4_goes_on()
+{
+	local rc=0
+
+	l2_exec vm0 --timeout 120 'mkfs.ext4 -q -F /dev/nvme0n1 && mkdir -p /tmp/m &&
+		mount /dev/nvme0n1 /tmp/m' || return 1
+	# shellcheck disable=SC2086 # a list of words
+	vm_fio_start vm0 --directory=/tmp/m --allow_file_create=1 --rw=randrw --bs=16k \
+		--size=8m --iodepth=4 --fsync=8 $VM_VERIFY || return 1
+	guest_over_resets "$1" || rc=1
 	pauses "$IDLE"
-	vm_fio_stop vm0 || return 1
-	if [ "$MODE" = guarded ]; then
-		guest_nvme_log && { echo "the guest noticed"; return 1; }
-		[ "$(mdev_attr "$IDLE" stats/resumes)" = $((resumes + $1)) ]
-	fi
+	vm_fio_stop vm0 || rc=1
+	l2_exec vm0 --timeout 120 'umount /tmp/m && e2fsck -fn /dev/nvme0n1 >/tmp/fsck.log 2>&1 ||
+		{ cat /tmp/fsck.log; exit 1; }' || rc=1
+	l2_exec vm0 dmesg | grep -iE 'EXT4-fs (error|warning)|Buffer I/O|I/O error|JBD2.*err' && rc=1
+	return $rc
 }
 
 # What was in flight is done first, as it may reach what will no longer belong to the
@@ -225,6 +253,9 @@ resizing_during_resets()
 
 # What it has in flight loses its memory while the controller is down: that is given
 # up, or the drive would write to memory that is another's by then.
+#
+# One run in six ends with L1's QEMU: its nvme fails an assertion of its own
+# (block_account_one_io) when it is reset with such commands in flight.
 hostile_user_over_resets()
 {
 	local pid n rc=0 seed=$RANDOM
@@ -260,9 +291,14 @@ for MODE in $MODES; do
 		vm_test whole_function_test_afterwards whole_function_test_afterwards
 	if vm_all; then
 		vm_test "guest_goes_on_over_${GUEST_RESETS}_resets" guest_goes_on "$GUEST_RESETS"
+		[ -z "$FULL" ] ||
+			vm_test "ext4_with_fsync_goes_on_over_${GUEST_RESETS}_resets" \
+				ext4_goes_on "$GUEST_RESETS"
 	fi
 	if [ "$MODE" = guarded ]; then
 		vm_test resizing_during_resets_loses_nothing resizing_during_resets
+	fi
+	if [ "$MODE" = guarded ] && [ -n "$FULL" ]; then
 		vm_test hostile_user_over_resets_harms_nobody hostile_user_over_resets
 	fi
 	vm_test nothing_is_left vm_nothing_is_left
