@@ -337,6 +337,31 @@ vm_host_sha()
 		sha256sum | cut -c1-64
 }
 
+# le32 NUMBER: as printf %b wants it
+le32()
+{
+	local i
+
+	for ((i = 0; i < 32; i += 8)); do
+		printf '\\0%03o' $((($1 >> i) & 255))
+	done
+}
+
+# vm_partition DEVICE "FIRST COUNT"...: an MBR by hand, in blocks; type 83h
+vm_partition()
+{
+	local dev=$1 p entries=
+
+	shift
+	for p in "$@"; do
+		entries+="\\0000\\0000\\0000\\0000\\0203\\0000\\0000\\0000"
+		entries+="$(le32 "${p% *}")$(le32 "${p#* }")"
+	done
+	printf '%b' "$entries" | dd of="$dev" bs=1 seek=446 status=none &&
+		printf '%b' '\0125\0252' | dd of="$dev" bs=1 seek=510 status=none &&
+		blockdev --rereadpt "$dev"
+}
+
 # ---- guests ----
 
 # vm_guest NAME [options of l2_start]: boots it

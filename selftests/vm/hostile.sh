@@ -37,30 +37,13 @@ HOSTILE=40003 HOSTILE_COUNT=32771
 RIGHT=72774 RIGHT_COUNT=16384
 END=89158
 
-# le32 NUMBER: as printf %b wants it
-le32()
-{
-	local i
-
-	for ((i = 0; i < 32; i += 8)); do
-		printf '\\0%03o' $((($1 >> i) & 255))
-	done
-}
-
 host_partitions_the_namespace()
 {
-	local ns p entry
+	local ns
 
 	vm_host_ready && modprobe vfio_iommu_type1 && ns=$(l1_ns 0 1) || return 1
 	[ "$(cat "/sys/block/${ns#/dev/}/queue/logical_block_size")" = 512 ] || return 1
-	# An MBR by hand: type 83h, first block, blocks.
-	for p in "$P1_START $P1_COUNT" "$P2_START $P2_COUNT"; do
-		entry+="\\0000\\0000\\0000\\0000\\0203\\0000\\0000\\0000"
-		entry+="$(le32 "${p% *}")$(le32 "${p#* }")"
-	done
-	printf '%b' "$entry" | dd of="$ns" bs=1 seek=446 status=none &&
-		printf '%b' '\0125\0252' | dd of="$ns" bs=1 seek=510 status=none &&
-		blockdev --rereadpt "$ns" || return 1
+	vm_partition "$ns" "$P1_START $P1_COUNT" "$P2_START $P2_COUNT" || return 1
 	P1=${ns}p1 P2=${ns}p2
 	l1_wait 5 test -b "$P2" || return 1
 	$CANARY fill "$P2" 0 $P2_COUNT $STAMPS_HOST &&

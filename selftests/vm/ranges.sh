@@ -57,30 +57,13 @@ partition_sha()
 		iflag=direct,skip_bytes,count_bytes status=none | sha
 }
 
-# le32 NUMBER: as printf %b wants it
-le32()
-{
-	local i
-
-	for ((i = 0; i < 32; i += 8)); do
-		printf '\\0%03o' $((($1 >> i) & 255))
-	done
-}
-
 host_partitions_the_namespace()
 {
-	local ns p entry
+	local ns
 
 	ns=$(l1_ns 0 1) || return 1
 	[ "$(cat "/sys/block/${ns#/dev/}/queue/logical_block_size")" = 512 ] || return 1
-	# An MBR by hand: type 83h, first block, blocks.
-	for p in "$P1_START $P1_COUNT" "$P2_START $P2_COUNT"; do
-		read -r first count <<<"$p"
-		entry+="\\0000\\0000\\0000\\0000\\0203\\0000\\0000\\0000$(le32 "$first")$(le32 "$count")"
-	done
-	printf '%b' "$entry" | dd of="$ns" bs=1 seek=446 status=none &&
-		printf '%b' '\0125\0252' | dd of="$ns" bs=1 seek=510 status=none &&
-		blockdev --rereadpt "$ns" || return 1
+	vm_partition "$ns" "$P1_START $P1_COUNT" "$P2_START $P2_COUNT" || return 1
 	P1=${ns}p1 P2=${ns}p2
 	l1_wait 5 test -b "$P2" || return 1
 	[ "$(blockdev --getsz "$P2")" = $P2_COUNT ] || return 1
