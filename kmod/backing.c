@@ -32,9 +32,6 @@
  */
 #define LIOV_CLAIM_MODE		(BLK_OPEN_READ | BLK_OPEN_RESTRICT_WRITES)
 
-/* The hardware's Copy descriptors that fit the page of a command. */
-#define LIOV_COPY_RANGES	(LIOV_GUARD_PAGE_SIZE / 32)
-
 /**
  * struct liov_extent - where a block device lies in its namespace
  * @first: first LBA
@@ -558,7 +555,7 @@ int liov_backing_guard(struct liov_instance *inst)
 	g->max_bytes = liov_backing_max_bytes(inst->parent);
 	g->oncs = liov_identify_oncs(inst->parent->id, true);
 	liov_identify_copy(ns, &g->max_copy, &g->max_copy_range, &g->max_copy_ranges);
-	g->max_copy_ranges = min_t(u16, g->max_copy_ranges, LIOV_COPY_RANGES);
+	g->max_copy_ranges = min_t(u16, g->max_copy_ranges, LIOV_COPY_MAX_RANGES);
 out:
 	kfree(ns);
 	return rc;

@@ -61,9 +61,6 @@ struct liov_copy_range {
 	__le16 elbatm;
 };
 
-/* More descriptors than this do not fit the command's page, whatever MSRC says. */
-#define LIOV_COPY_MAX_RANGES	(LIOV_GUARD_PAGE_SIZE / sizeof(struct liov_copy_range))
-
 /**
  * struct liov_guard_job - one command on its way through the guard
  * @g:       what the instance may do

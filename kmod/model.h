@@ -344,6 +344,9 @@ unsigned int liov_prp_walk(u64 prp1, u64 prp2, u32 len, u32 page_size,
 #define LIOV_NO_DMA		(~0ULL)	/* a page of a step that is not mapped */
 #define LIOV_GUARD_PAGE_SHIFT	12	/* CC.MPS 0, the only page size of the guard */
 #define LIOV_GUARD_PAGE_SIZE	4096U
+
+/* Copy descriptors that fit the page of a command, whatever MSRC says. */
+#define LIOV_COPY_MAX_RANGES	(LIOV_GUARD_PAGE_SIZE / 32)
 /*
  * The most data of one command: PRP1 and a list of one page.  MDTS never says
  * more, so that a slot needs one page and the copied list no chain.

@@ -229,15 +229,28 @@ vm_guest_trouble()
 	}
 }
 
+# Every guest that still runs.
+vm_kill_guests()
+{
+	local d
+
+	for d in "$L2_RUN"/*/pid; do
+		[ ! -e "$d" ] || { d=${d%/pid}; ! l2_alive "${d##*/}" || l2_kill9 "${d##*/}"; }
+	done
+}
+
+# The first namespace of the first drive can be read.
+vm_host_reads()
+{
+	dd if="$(l1_ns 0 1)" of=/dev/null bs=64k count=16 iflag=direct status=none
+}
+
 # Kills guests and removes instances that are there, checks, unloads, checks again.
 vm_nothing_is_left()
 {
 	local d n dev rc=0
 
-	for d in "$L2_RUN"/*/pid; do
-		[ ! -e "$d" ] || { d=${d%/pid}; ! l2_alive "${d##*/}" || l2_kill9 "${d##*/}"; }
-	done
-
+	vm_kill_guests
 	vm_remove_all || rc=1
 	vm_counters_are_back || rc=1
 	vm_host_log_is_clean || rc=1

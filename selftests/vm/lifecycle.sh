@@ -37,11 +37,6 @@ pairs_are()
 	[ "$(vm_parent_attr 0 queue_pairs_free 2>/dev/null)" = "$1" ]
 }
 
-host_reads()
-{
-	dd if="$(l1_ns 0 1)" of=/dev/null bs=64k count=16 iflag=direct status=none
-}
-
 # ---- loading ----
 
 reserve_before_nvme()
@@ -55,7 +50,7 @@ reserve_before_nvme()
 	grep . "$DEV/lightiov/queue_pairs_"*
 	# Nothing had to be reset: the hooks took part in the first probe.
 	! vm_log_says 'resetting the controller' && [ "$(vm_parent_attr 0 queue_pairs_free)" -ge 4 ] &&
-		host_reads
+		vm_host_reads
 }
 
 reload_after_nvme()
@@ -78,7 +73,7 @@ reload_after_nvme()
 	kill -INT $BG
 	wait $BG
 	vm_fio_figures "host" "$(</tmp/host.log)" || rc=1
-	host_reads || rc=1
+	vm_host_reads || rc=1
 	return $rc
 }
 
@@ -258,7 +253,7 @@ unbind_with_idle_instances()
 	fi
 	echo "$BDF" >/sys/bus/pci/drivers/nvme/bind || return 1
 	l1_wait 30 l1_drive_ready 0 && vm_parents_ready && vm_counters_are_back &&
-		a=$(vm_instance 1q 2) && mdev_remove "$a" && host_reads
+		a=$(vm_instance 1q 2) && mdev_remove "$a" && vm_host_reads
 }
 
 # A backing is an open disk, which holds nvme; an instance without one does not.
@@ -274,7 +269,7 @@ unload_nvme_with_idle_instances()
 	cat /tmp/refused.log
 	mdev_attr "$a" backing "" && rmmod nvme || return 1
 	[ ! -e "$DEV/lightiov" ] && [ ! -e "/sys/bus/mdev/devices/$a" ] || return 1
-	l1_load_nvme && vm_parents_ready && vm_counters_are_back && host_reads
+	l1_load_nvme && vm_parents_ready && vm_counters_are_back && vm_host_reads
 }
 
 unload_with_idle_instances()
@@ -283,7 +278,7 @@ unload_with_idle_instances()
 	if ls /sys/bus/mdev/devices/* >/dev/null 2>&1; then
 		return 1
 	fi
-	host_reads && vm_load_lightiov && vm_counters_are_back
+	vm_host_reads && vm_load_lightiov && vm_counters_are_back
 }
 
 # ---- while a guest works ----
@@ -328,7 +323,7 @@ kill9_in_the_middle_of_io()
 			return 1
 		fi
 		l1_wait 5 vm_pins_are_back || { echo "pages stay pinned"; return 1; }
-		host_reads || return 1
+		vm_host_reads || return 1
 		[ $i -lt "$KILLS" ] || break
 		restart_guest || return 1
 	done
@@ -407,23 +402,19 @@ unbind_waits_for_the_guest()
 		echo "unbound under a guest"
 		return 1
 	fi
-	l2_exec vm0 'pgrep -x fio >/dev/null' && host_reads || return 1
+	l2_exec vm0 'pgrep -x fio >/dev/null' && vm_host_reads || return 1
 	l2_kill9 vm0
 	l1_wait 60 background_done || { echo "unbinding hangs"; return 1; }
 	wait "$BG" && [ ! -e "$DEV/lightiov" ] || return 1
 	echo "$BDF" >/sys/bus/pci/drivers/nvme/bind
 	l1_wait 30 l1_drive_ready 0 && vm_parents_ready && vm_counters_are_back &&
-		host_reads
+		vm_host_reads
 }
 
 # A test that failed leaves nothing to the next.
 clean_up()
 {
-	local guest
-
-	for guest in "$L2_RUN"/*/pid; do
-		[ ! -e "$guest" ] || l2_kill9 "$(basename "$(dirname "$guest")")"
-	done
+	vm_kill_guests
 	[ -z "${BG:-}" ] || wait "$BG"
 	[ -e "$DEV/driver" ] || echo "$BDF" >/sys/bus/pci/drivers_probe
 	[ -d /sys/module/lightiov ] || vm_load_lightiov

@@ -94,11 +94,6 @@ leave()
 	fi
 }
 
-host_reads()
-{
-	dd if="$(l1_ns 0 1)" of=/dev/null bs=64k count=16 iflag=direct status=none
-}
-
 host_is_ready()
 {
 	vm_host_ready && modprobe vfio_iommu_type1 && BDF=$(l1_bdf 0) || return 1
@@ -116,7 +111,7 @@ idle_instances_go_along()
 	pull_out
 	vm_log_mark
 	notice_in_the_background
-	leave "$uuid" && vm_log_says 'the controller has left' && put_back && host_reads &&
+	leave "$uuid" && vm_log_says 'the controller has left' && put_back && vm_host_reads &&
 		vm_counters_are_back
 }
 
@@ -149,7 +144,7 @@ removal_under_io()
 	grep -q 'controller was lost' /run/user.log || { cat /run/user.log; rc=1; }
 	leave "$uuid" || rc=1
 	[ $((SECONDS - start)) -le 20 ] || { echo "it took $((SECONDS - start)) s"; rc=1; }
-	put_back && host_reads || rc=1
+	put_back && vm_host_reads || rc=1
 	return $rc
 }
 
@@ -186,7 +181,7 @@ removal_under_a_guest()
 	notice_in_the_background
 	guest_gets_errors 150 || return 1
 	noticed && { echo "removed under a guest that does not let go"; return 1; }
-	l2_stop vm0 && leave "$UUID" && put_back && host_reads && vm_counters_are_back
+	l2_stop vm0 && leave "$UUID" && put_back && vm_host_reads && vm_counters_are_back
 }
 
 # Stock QEMU unplugs a device in a hot-plug slot when VFIO asks for it.
@@ -201,7 +196,7 @@ removal_from_a_slot_of_the_guest()
 	notice_in_the_background
 	l1_wait 100 noticed || { l2_exec vm1 'dmesg | tail -n 20'; return 1; }
 	leave "$UUID" && l2_exec vm1 '[ ! -e /dev/nvme0 ]' && l2_stop vm1 && put_back &&
-		host_reads && vm_counters_are_back
+		vm_host_reads && vm_counters_are_back
 }
 
 host_gave_up()
@@ -228,22 +223,18 @@ dead_drive_under_a_guest()
 	notice_in_the_background
 	leave "$UUID" || rc=1
 	COMMAND=$((COMMAND | 6))
-	put_back && host_reads && vm_counters_are_back || rc=1
+	put_back && vm_host_reads && vm_counters_are_back || rc=1
 	return $rc
 }
 
 nothing_is_left()
 {
-	vm_counters_are_back && rmmod lightiov && host_reads && rmmod nvme
+	vm_counters_are_back && rmmod lightiov && vm_host_reads && rmmod nvme
 }
 
 clean_up()
 {
-	local guest
-
-	for guest in "$L2_RUN"/*/pid; do
-		[ ! -e "$guest" ] || l2_kill9 "$(basename "$(dirname "$guest")")"
-	done
+	vm_kill_guests
 	pkill -9 -x liov_cycle
 	[ -z "${NOTICE:-}" ] || wait "$NOTICE"
 	l1_drive_ready 0 || put_back
