@@ -17,8 +17,10 @@
 #define pr_fmt(fmt) "lightiov: " fmt
 
 #include <linux/delay.h>
+#include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/highmem.h>
+#include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -103,12 +105,27 @@ const u64 *liov_gmem_step(struct liov_instance *inst, u64 gpa)
 }
 
 /*
+ * Does @bus lead to a bounce buffer?  Behind an IOMMU dma_need_sync() is true for
+ * all addresses of a device that ever had one, or of a kernel with DMA_API_DEBUG.
+ */
+static bool liov_is_bounced(struct device *dev, struct page *page, dma_addr_t bus)
+{
+	struct iommu_domain *domain;
+
+	if (!dma_need_sync(dev, bus))
+		return false;
+	domain = iommu_get_domain_for_dev(dev);
+	return page_to_phys(page) !=
+	       (domain ? iommu_iova_to_phys(domain, bus) : dma_to_phys(dev, bus));
+}
+
+/*
  * With bounce buffers the drive would not reach the guest's pages, and each
  * command would have to be copied.
  */
-static int liov_check_sync(struct liov_instance *inst, dma_addr_t bus)
+static int liov_check_bounce(struct liov_instance *inst, struct page *page, dma_addr_t bus)
 {
-	if (!dma_need_sync(liov_dma_dev(inst), bus))
+	if (!liov_is_bounced(liov_dma_dev(inst), page, bus))
 		return 0;
 	dev_err_ratelimited(liov_dev(inst), "lightiov: the host bounces DMA of %s (swiotlb); boot it without swiotlb=force or with its IOMMU on\n",
 			    pci_name(inst->parent->host->pdev));
@@ -132,7 +149,7 @@ static int liov_step_map_whole(struct liov_instance *inst, struct liov_step *s)
 	rc = dma_map_sgtable(dev, &s->sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
 	if (rc)
 		goto err_table;
-	rc = liov_check_sync(inst, sg_dma_address(s->sgt.sgl));
+	rc = liov_check_bounce(inst, s->page[0], sg_dma_address(s->sgt.sgl));
 	if (rc)
 		goto err_map;
 	for_each_sgtable_dma_page(&s->sgt, &it, 0)
@@ -173,7 +190,7 @@ static int liov_step_map_page(struct liov_instance *inst, struct liov_step *s, u
 		rc = -ENOMEM;
 		goto err_unpin;
 	}
-	rc = liov_check_sync(inst, bus);
+	rc = liov_check_bounce(inst, page, bus);
 	if (rc)
 		goto err_map;
 	s->page[i] = page;
