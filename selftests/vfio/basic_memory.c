@@ -386,32 +386,49 @@ static void memlock_limit_is_an_error(struct test *t, struct nvme *n)
  * A firmware that changes what low memory is, and a vIOMMU at some invalidations,
  * have all memory taken away for a moment: a command of that moment waits for it.
  */
+#define MEMORY_IS_BACK_MS	280	/* the module waits 300 */
+
 static void memory_comes_back(struct test *t, struct nvme *n)
 {
 	const u64 iova = 0x5c0000000ULL;
+	unsigned int i, waited = 0;
 	struct nvme_cqe cqe;
 	struct nvme_queue q;
-	unsigned int i;
 	struct part p;
 	u64 start;
 
 	if (!basic_queue(t, n, &q) || !part_map(t, n, &p, iova, STEP, RW))
 		return;
-	for (i = 0; i < 5 && !t->failed; i++) {
+	for (i = 0; i < 20 && waited < 5 && !t->failed; i++) {
 		struct nvme_sqe sqe = cmd_rw(n, IO_READ, 512, nlb_4k(n), NULL);
 		u16 cid;
+		int rc;
 
 		page_works(t, n, &q, &p, i * SZ_4K);
+		start = now_ms();
 		part_unmap(t, n, &p);
 		sqe.prp1 = iova + i * SZ_4K;
 		cid = nvme_submit(n, &q, &sqe);
-		EXPECT(t, nvme_wait(n, &q, cid, &cqe, 100) == -ETIMEDOUT,
-		       "it did not wait: status %x", nvme_status(&cqe));
+		rc = nvme_wait(n, &q, cid, &cqe, 100);
+		/* Nothing is known of a machine that takes so long for this. */
+		if (!rc && now_ms() - start < MEMORY_IS_BACK_MS) {
+			EXPECT(t, false, "it did not wait: status %x", nvme_status(&cqe));
+			return;
+		}
 		if (!part_map(t, n, &p, iova, STEP, RW))
 			return;
-		if (EXPECT(t, !nvme_wait(n, &q, cid, &cqe, 5000), "it does not go on"))
+		if (!rc)
+			continue;
+		rc = nvme_wait(n, &q, cid, &cqe, 5000);
+		if (now_ms() - start >= MEMORY_IS_BACK_MS && !rc && nvme_status(&cqe))
+			continue;
+		waited++;
+		if (EXPECT(t, !rc, "it does not go on"))
 			EXPECT_SC(t, nvme_status(&cqe), "read of memory that came back", SC_OK);
 	}
+	diag("%u of %u commands waited", waited, i);
+	if (!waited && !t->failed)
+		t->skipped = "the machine is too slow to tell";
 	/* Not for ever: then it is an error. */
 	page_works(t, n, &q, &p, 0);
 	part_unmap(t, n, &p);
