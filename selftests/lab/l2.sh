@@ -29,6 +29,8 @@ l2_payload()
 	[ -e "$img" ] && return 0
 	mkdir -p "$dir" || return 1
 	cp -r /out/. "$dir/" || return 1
+	# Modules for the guests' kernel, where it is not the host's.
+	[ ! -d /out/l2 ] || cp /out/l2/*.ko "$dir/" || return 1
 	cp "$LAB/l2-init" "$LAB/l2-agent" "$LAB/nvme-ns" "$dir/" || return 1
 	kb=$(du -sk "$dir" | cut -f1)
 	truncate -s $((kb * 5 / 4 + 4096))K "$img.tmp" &&
@@ -82,7 +84,7 @@ l2_start()
 		l2_payload || { l1_err "no payload disk"; return 1; }
 		# shellcheck disable=SC2086,SC2116 # white space is squeezed on purpose
 		append=$(echo $L2_APPEND $append)
-		cmd+=(-kernel /boot/lab-vmlinuz -initrd /boot/lab-initrd.img
+		cmd+=(-kernel /boot/lab-l2-vmlinuz -initrd /boot/lab-l2-initrd.img
 			-append "$append"
 			-drive "if=virtio,format=raw,readonly=on,file=/dev/vda"
 			-drive "if=virtio,format=raw,readonly=on,file=$L2_RUN/payload.img"

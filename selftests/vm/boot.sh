@@ -22,7 +22,7 @@ RANGE_START=70001
 RANGE_COUNT=262144
 # The guest reads the first and writes the second 2 MiB of the partition lab-data.
 PATTERN=$((2 * MIB))
-KERNEL_BYTES=$(stat -c %s "/boot/vmlinuz-$(uname -r)")
+KERNEL_BYTES=$(stat -c %s -L /boot/lab-l2-vmlinuz)
 
 # ---- the disk ----
 

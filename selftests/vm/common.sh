@@ -229,6 +229,12 @@ vm_guest_trouble()
 	}
 }
 
+# On a debug kernel everything takes its time.
+vm_is_debug_kernel()
+{
+	[ -e /sys/kernel/debug/kmemleak ]
+}
+
 # Every guest that still runs.
 vm_kill_guests()
 {

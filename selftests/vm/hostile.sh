@@ -20,7 +20,7 @@ vm_args "$@"
 MODE=guarded
 
 SECS=${SECS:-${FULL:+180}}
-SECS=${SECS:-20}
+SECS=${SECS:-$(vm_is_debug_kernel && echo 90 || echo 20)}
 SEED=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 GUEST=${GUEST:-01}
 

@@ -16,8 +16,11 @@ CANARY=/out/vfio/canary
 
 on_hardware()
 {
+	local hostile=5
+
+	! vm_is_debug_kernel || hostile=60
 	OUTPUT=/out/vfio LIGHTIOV_BDF=$(l1_bdf 0) LIGHTIOV_BACKING=$1 \
-		LIGHTIOV_MODE=$MODE LIGHTIOV_HOSTILE=5 "$LAB/../run_on_hardware"
+		LIGHTIOV_MODE=$MODE LIGHTIOV_HOSTILE=$hostile "$LAB/../run_on_hardware"
 }
 
 # The programs' results are not of this script's plan; their exit code counts.

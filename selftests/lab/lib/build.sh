@@ -37,6 +37,18 @@ build_script()
 		rm -f /lab/out/*.ko
 		find /lab/src/kmod -name '*.ko' -exec cp -t /lab/out {} +
 	fi
+	# Guests have another kernel than a debug kernel's host.
+	l2ver=$(readlink -f /boot/lab-l2-vmlinuz)
+	l2ver=${l2ver#/boot/vmlinuz-}
+	rm -rf /lab/out/l2
+	if [ "$l2ver" != "$kver" ] && [ -e /lab/src/Kbuild ]; then
+		mkdir -p /lab/out/l2 /tmp/l2/kmod
+		cp -r /lab/src/uapi /tmp/l2/
+		cp -r /lab/src/kmod/guest /tmp/l2/kmod/
+		make -C "/lib/modules/$l2ver/build" M=/tmp/l2/kmod/guest clean
+		make -j"$jobs" -C "/lib/modules/$l2ver/build" M=/tmp/l2/kmod/guest "$@" modules
+		cp -t /lab/out/l2 /tmp/l2/kmod/guest/lightiov_guest.ko
+	fi
 	make -j"$jobs" -C "/lib/modules/$kver/build" M=/lab/src/selftests/lab/cr8 "$@" modules
 	cp -t /lab/out /lab/src/selftests/lab/cr8/lab_cr8.ko
 	if [ -e /lab/src/selftests/vfio/Makefile ]; then

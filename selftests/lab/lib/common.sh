@@ -20,13 +20,14 @@ die()
 	exit 1
 }
 
-# Everything that depends on the choice of kernel: "stable" or "backports".
+# Everything that depends on the choice of kernel: "stable", "backports", or "debug",
+# see debug.sh. L2's are always the distribution's.
 select_kernel()
 {
 	FLAVOUR=${1:-stable}
 	case $FLAVOUR in
-	stable|backports) ;;
-	*) die "unknown kernel '$FLAVOUR': use stable or backports" ;;
+	stable|backports|debug) ;;
+	*) die "unknown kernel '$FLAVOUR': use stable, backports or debug" ;;
 	esac
 	FDIR=$CACHE/$FLAVOUR
 	ROOTFS=$FDIR/rootfs

@@ -67,6 +67,10 @@ parse_run_options()
 	REST=("$@")
 	# One vector a queue pair and one for the admin queue.
 	VECTORS=${VECTORS:-$((QPAIRS + 1))}
+	if [ "$FLAVOUR" = debug ]; then
+		TIMEOUT=$((TIMEOUT * 4))
+		APPEND+=" dma_debug_entries=262144 workqueue.watchdog_thresh=240"
+	fi
 	# The patched QEMU's shadow doorbells do not follow the stride.
 	[ -z "$DSTRD" ] || NVME_OPTS=dstrd=$DSTRD,dbcs=off${NVME_OPTS:+,$NVME_OPTS}
 	[ "$DRIVES" -le 14 ] || die "at most 14 drives fit the slots"
@@ -270,7 +274,7 @@ check_logs()
 	local f
 	local -a logs=()
 
-	for f in "$RESULTS"/*-console.log "$RESULTS"/*-dmesg.log; do
+	for f in "$RESULTS"/*-console.log "$RESULTS"/*-dmesg.log "$RESULTS"/*-kmemleak.log; do
 		[ ! -e "$f" ] || logs+=("$f")
 	done
 	[ ${#logs[@]} -gt 0 ] || return 1

@@ -137,8 +137,10 @@ step_boot()
 {
 	local kver work=$FDIR/initrd.tmp m f dir n=0
 
-	kver=$(cd "$ROOTFS/boot" && printf '%s\n' vmlinuz-* |
-		sed 's/^vmlinuz-//' | sort -V | tail -n 1)
+	# The debug kernel is there beside the one for L2.
+	kver=$(cd "$ROOTFS/boot" && printf '%s\n' vmlinuz-* | sed 's/^vmlinuz-//' |
+		{ [ "$FLAVOUR" = debug ] && grep -F -e "$DEBUG_VERSION" || cat; } |
+		sort -V | tail -n 1)
 	[ -L "$ROOTFS/lib/modules/$kver/build" ]
 
 	rm -rf "$work"
@@ -153,7 +155,6 @@ step_boot()
 		chroot "$ROOTFS" modprobe -S "$kver" --show-depends "$m"
 	done | awk '$1 == "l1" { dir = "-l1" }
 		$1 == "insmod" && !seen[$2]++ { print $2, dir }' >"$work.list"
-	[ -s "$work.list" ]
 	while read -r f dir; do
 		n=$((n + 1))
 		m=$work/modules$dir/$(printf '%02d' $n)-$(basename "${f%%.ko*}").ko
@@ -171,6 +172,10 @@ step_boot()
 		busybox cpio -o -H newc >/boot/lab-initrd.img'
 	rm -rf "$work" "$ROOTFS/tmp/initrd"
 	ln -sf "vmlinuz-$kver" "$ROOTFS/boot/lab-vmlinuz"
+	if [ "$FLAVOUR" != debug ]; then
+		ln -sf lab-vmlinuz "$ROOTFS/boot/lab-l2-vmlinuz"
+		ln -sf lab-initrd.img "$ROOTFS/boot/lab-l2-initrd.img"
+	fi
 	echo "$kver" >"$FDIR/kver.tmp"
 	mv "$FDIR/kver.tmp" "$FDIR/kver"
 }
@@ -206,19 +211,26 @@ step_image()
 cmd_setup()
 {
 	[ "$(id -u)" = 0 ] || die "setup needs root (chroot, mounts)"
+	# The debug kernel is built in the stable rootfs, and added to it.
+	[ "$FLAVOUR" != debug ] || (select_kernel stable && cmd_setup)
 	lock setup
 
 	local h setup_fd=$LOCK_FD
 	h=$(hash_of "$MACHINE_PACKAGES")
 	step packages "$h" \
 		"no network, or apt's sources are not usable" step_packages
-	h=$(hash_of "$SUITE" $ARCH "$FLAVOUR" "$PKG_RUN" "$PKG_BUILD" \
-		"$(declare -f step_rootfs)")
+	if [ "$FLAVOUR" = debug ]; then
+		setup_debug_kernel
+		h=$(debug_rootfs_hash)
+	else
+		h=$(hash_of "$SUITE" $ARCH "$FLAVOUR" "$PKG_RUN" "$PKG_BUILD" \
+			"$(declare -f step_rootfs)")
+	fi
 	# No L1 may be running from a rootfs that is about to be replaced.
 	[ "$(cat "$FDIR/rootfs.stamp" 2>/dev/null)" = "$h" ] || lock_all_l1_slots
 	step rootfs "$h" \
 		"the Debian mirror is unreachable or lacks $SUITE, or no keyring for it" \
-		step_rootfs
+		"$([ "$FLAVOUR" = debug ] && echo step_debug_rootfs || echo step_rootfs)"
 	h=$(hash_of "$h" "$INITRD_MODULES $INITRD_MODULES_L1" "$(declare -f step_boot)" \
 		"$(sha256sum <"$LAB_DIR/initramfs/init")")
 	step boot "$h" "a module of the list is not in this kernel" step_boot

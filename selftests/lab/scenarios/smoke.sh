@@ -52,7 +52,7 @@ commands_run_in_the_guest()
 	local out
 
 	out=$(l2_exec vm0 'uname -r') || return 1
-	[ "$out" = "$(uname -r)" ] || return 1
+	[ "/boot/vmlinuz-$out" = "$(readlink -f /boot/lab-l2-vmlinuz)" ] || return 1
 	l2_exec vm0 'exit 7'
 	[ $? = 7 ] || { echo "exit code lost"; return 1; }
 	l2_exec vm0 --timeout 2 'sleep 60'
