@@ -4,6 +4,9 @@
 # make load       load lightiov.ko into the running kernel (LOAD_ARGS=...)
 # make demo       the whole path in an emulated host, with a readable result
 # make check      all tests (FULL=1: the long variants; KERNEL=backports)
+# make check-debug  all tests on a kernel with KASAN, lockdep, kmemleak, fault
+#                 injection (the first time it is built)
+# make soak       a random mixture of all that can happen (MINUTES=60 SEED=n)
 # make compare    a measurement: guarded, direct and vfio-pci side by side
 # make unit       the pure C files under ASAN and UBSAN
 # make fuzz       the same files under libFuzzer (MINUTES=10 for each of four)
@@ -12,7 +15,7 @@
 # make lab-shell  a root prompt in the emulated host with the module loaded
 # make clean      what a build left; make distclean: the lab's cache too
 #
-# demo, check, lint and lab-shell need a Debian machine and root; they install
+# All but "make" and "make load" need a Debian machine and root; they install
 # what they miss and keep what is slow to make in .cache/.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
@@ -38,6 +41,15 @@ demo:
 
 check:
 	selftests/check $(if $(FULL),--full) $(TESTS)
+
+check-debug:
+	KERNEL=debug selftests/check $(if $(FULL),--full) $(TESTS)
+
+soak:
+	$(LAB) setup
+	$(LAB) build >/dev/null
+	$(LAB) run --name soak --append lab.copy=1 --timeout $$(($(MINUTES) * 90 + 1800)) \
+		selftests/vm/soak.sh MINUTES=$(MINUTES) $(if $(SEED),SEED=$(SEED))
 
 compare:
 	$(LAB) setup
@@ -73,4 +85,4 @@ clean:
 distclean: clean
 	$(LAB) distclean
 
-.PHONY: all load demo check compare unit fuzz bench-guard lint lab-shell clean distclean
+.PHONY: all load demo check check-debug soak compare unit fuzz bench-guard lint lab-shell clean distclean
