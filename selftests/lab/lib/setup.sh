@@ -112,8 +112,12 @@ step_rootfs()
 	rm -rf --one-file-system "$tmp"
 
 	if [ "$FLAVOUR" = backports ]; then
-		# apt would otherwise take the stable suite's kernel.
-		opts+=(--aptopt='APT::Default-Release "'"$SUITE"'-backports"')
+		# The kernel, and nothing but the kernel: what fails there and not with
+		# the stable one is then not for another QEMU.
+		opts+=(--setup-hook='mkdir -p "$1/etc/apt/preferences.d"'
+			--setup-hook="printf '%s\n' 'Package: linux-*' \
+				'Pin: release n=$SUITE-backports' 'Pin-Priority: 990' \
+				>\"\$1/etc/apt/preferences.d/kernel\"")
 	fi
 	# update-initramfs is switched off: the lab has an initramfs of its own
 	# and Debian's costs a minute.
