@@ -128,9 +128,12 @@ l1_load_lightiov()
 	l1_insmod /out/lightiov.ko "$@"
 }
 
+# With newer kernels than 6.12 guests die without lab_svm.ko, see there.
 l1_load_kvm()
 {
-	modprobe kvm_amd && [ -c /dev/kvm ]
+	modprobe kvm_amd && [ -c /dev/kvm ] || return 1
+	[ -d /sys/module/lab_svm ] || [[ $(uname -r) = 6.12.* ]] ||
+		l1_insmod /out/lab_svm.ko
 }
 
 # l1_bind_vfio BDF: give a whole drive to vfio-pci. l1_bind_nvme: and back.

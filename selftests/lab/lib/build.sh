@@ -49,8 +49,10 @@ build_script()
 		make -j"$jobs" -C "/lib/modules/$l2ver/build" M=/tmp/l2/kmod/guest "$@" modules
 		cp -t /lab/out/l2 /tmp/l2/kmod/guest/lightiov_guest.ko
 	fi
-	make -j"$jobs" -C "/lib/modules/$kver/build" M=/lab/src/selftests/lab/cr8 "$@" modules
-	cp -t /lab/out /lab/src/selftests/lab/cr8/lab_cr8.ko
+	for m in cr8 svm; do
+		make -j"$jobs" -C "/lib/modules/$kver/build" M=/lab/src/selftests/lab/$m "$@" modules
+		cp -t /lab/out /lab/src/selftests/lab/$m/lab_$m.ko
+	done
 	if [ -e /lab/src/selftests/vfio/Makefile ]; then
 		mkdir -p /lab/out/vfio
 		make -j"$jobs" -C /lab/src/selftests/vfio OUT=/lab/out/vfio
