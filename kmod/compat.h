@@ -8,6 +8,7 @@
 
 #include <linux/module.h>
 #include <linux/version.h>
+#include <linux/workqueue.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 #error "LightIOV needs Linux 6.12 or newer"
@@ -32,6 +33,13 @@
 #define LIOV_HAVE_HOOKS		1
 #else
 #define LIOV_HAVE_HOOKS		0
+#endif
+
+/* Renamed in 6.17; using the old name has a warning in the log since. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+#define liov_system_wq	system_percpu_wq
+#else
+#define liov_system_wq	system_wq
 #endif
 
 /*

@@ -29,6 +29,7 @@
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 
+#include "compat.h"
 #include "lightiov.h"
 
 /* BAR0: the first I/O doorbell (SQ 1) and its pages. */
@@ -134,7 +135,7 @@ static void liov_track_remove_region(gfn_t gfn, unsigned long npages,
 	}
 	if (hit && !t->closing) {
 		t->delay_ms = LIOV_TRACK_DELAY_MIN_MS;
-		mod_delayed_work(system_wq, &t->work, msecs_to_jiffies(t->delay_ms));
+		mod_delayed_work(liov_system_wq, &t->work, msecs_to_jiffies(t->delay_ms));
 	}
 	mutex_unlock(&t->lock);
 }
@@ -201,7 +202,7 @@ static void liov_track_work(struct work_struct *work)
 	}
 	if (missing) {
 		t->delay_ms = min(2 * t->delay_ms, LIOV_TRACK_DELAY_MAX_MS);
-		mod_delayed_work(system_wq, &t->work, msecs_to_jiffies(t->delay_ms));
+		mod_delayed_work(liov_system_wq, &t->work, msecs_to_jiffies(t->delay_ms));
 	}
 out:
 	mutex_unlock(&t->lock);
@@ -226,7 +227,7 @@ void liov_doorbell_decode_changed(struct liov_instance *inst)
 	mutex_lock(&t->lock);
 	if (!t->closing && t->mapped) {
 		t->delay_ms = LIOV_TRACK_DELAY_MIN_MS;
-		mod_delayed_work(system_wq, &t->work, 0);
+		mod_delayed_work(liov_system_wq, &t->work, 0);
 	}
 	mutex_unlock(&t->lock);
 }
