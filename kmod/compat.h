@@ -7,6 +7,7 @@
 #define _LIOV_COMPAT_H
 
 #include <linux/module.h>
+#include <linux/pci.h>
 #include <linux/version.h>
 #include <linux/workqueue.h>
 
@@ -34,6 +35,12 @@
 #else
 #define LIOV_HAVE_HOOKS		0
 #endif
+
+/* Can MSI-X vectors be added while others are in use?  Not under some hypervisors. */
+static inline bool liov_can_add_vectors(struct pci_dev *pdev)
+{
+	return pci_msix_can_alloc_dyn(pdev);
+}
 
 /* Renamed in 6.17; using the old name has a warning in the log since. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)

@@ -20,6 +20,7 @@
 #include <linux/io.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "lightiov.h"
 
 #define LIOV_PROBE_DEPTH	4
@@ -183,6 +184,9 @@ enum liov_cq_head_mode liov_probe_cq_head(struct liov_parent *p)
 	rc = -ENODEV;
 	pr->nsid = liov_probe_nsid(pr);
 	if (!pr->nsid)
+		goto out_leave;
+	rc = -EOPNOTSUPP;
+	if (!liov_can_add_vectors(pdev))
 		goto out_leave;
 	pr->map = pci_msix_alloc_irq_at(pdev, MSI_ANY_INDEX, NULL);
 	rc = pr->map.index;

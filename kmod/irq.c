@@ -9,6 +9,12 @@
  * .cq_irq), or a guest that idles beside a busy one would see its interrupt
  * disabled as spurious.
  *
+ * Where there is no vector at all - none can be added at run time, or the host's
+ * driver has them all - queues borrow that of nvme.ko's admin queue, which it
+ * requests as shared.  Not one of its I/O queues: these are managed, and are shut
+ * down with their CPUs.  Only with MSI-X: with MSI and INTx an entry that a guest
+ * leaves in its queue would hold back the host's interrupts, or repeat them.
+ *
  * Locks: liov_parent.irq_lock for what is attached to what (slow path).  The
  * handler takes liov_vector.lock and the liov_virq.lock of the queue it
  * serves: both private to one vector, uncontended except while being changed.
@@ -43,18 +49,27 @@ void liov_virq_signal(struct liov_instance *inst, unsigned int vector)
 	spin_unlock_irqrestore(&v->lock, flags);
 }
 
+/* Does every interrupt of this vector come from the one queue? */
+static bool liov_vector_is_private(const struct liov_vector *vec)
+{
+	return vec->nr_cqs == 1 && !vec->borrowed;
+}
+
 static irqreturn_t liov_vector_irq(int irq, void *data)
 {
 	struct liov_vector *vec = data;
+	bool ours = !vec->borrowed;
 	struct liov_cq *cq;
 
 	spin_lock(&vec->lock);
 	list_for_each_entry(cq, &vec->cqs, vec_node) {
-		if (cq->inst->mode->cq_irq(cq, vec->nr_cqs == 1))
-			liov_virq_signal(cq->inst, cq->vector);
+		if (!cq->inst->mode->cq_irq(cq, liov_vector_is_private(vec)))
+			continue;
+		ours = true;
+		liov_virq_signal(cq->inst, cq->vector);
 	}
 	spin_unlock(&vec->lock);
-	return IRQ_HANDLED;
+	return ours ? IRQ_HANDLED : IRQ_NONE;
 }
 
 /*
@@ -68,7 +83,8 @@ static void liov_bypass_start(struct liov_cq *cq)
 	struct eventfd_ctx *trigger = cq->inst->virq[cq->vector].trigger;
 
 	lockdep_assert_held(&cq->inst->parent->irq_lock);
-	if (!cq->inst->mode->bypass || cq->bypass || !cq->vec || cq->vec->nr_cqs != 1 || !trigger)
+	if (!cq->inst->mode->bypass || cq->bypass || !cq->vec ||
+	    !liov_vector_is_private(cq->vec) || !trigger)
 		return;
 	memset(&cq->producer, 0, sizeof(cq->producer));
 	cq->bypass = !liov_irq_bypass_register(&cq->producer, trigger,
@@ -87,11 +103,50 @@ static void liov_bypass_stop(struct liov_cq *cq)
 static void liov_vector_free(struct liov_parent *p, struct liov_vector *vec)
 {
 	lockdep_assert_held(&p->irq_lock);
-	irq_set_affinity_hint(vec->map.virq, NULL);
+	if (!vec->borrowed)
+		irq_set_affinity_hint(vec->map.virq, NULL);
 	free_irq(vec->map.virq, vec);
-	pci_msix_free_irq(p->host->pdev, vec->map);
+	if (!vec->borrowed)
+		pci_msix_free_irq(p->host->pdev, vec->map);
 	list_del(&vec->node);
 	kfree(vec);
+}
+
+static struct liov_vector *liov_vector_alloc(void)
+{
+	struct liov_vector *vec = kzalloc(sizeof(*vec), GFP_KERNEL);
+
+	if (!vec)
+		return NULL;
+	spin_lock_init(&vec->lock);
+	INIT_LIST_HEAD(&vec->cqs);
+	return vec;
+}
+
+/* The vector of nvme.ko's admin queue, or an errno. */
+static struct liov_vector *liov_vector_borrow(struct liov_parent *p)
+{
+	struct pci_dev *pdev = p->host->pdev;
+	struct liov_vector *vec;
+	int rc;
+
+	lockdep_assert_held(&p->irq_lock);
+	rc = pci_irq_vector(pdev, 0);
+	if (rc < 0)
+		return ERR_PTR(rc);
+	vec = liov_vector_alloc();
+	if (!vec)
+		return ERR_PTR(-ENOMEM);
+	vec->borrowed = true;
+	vec->map.virq = rc;
+	snprintf(vec->name, sizeof(vec->name), "lightiov-%s", pci_name(pdev));
+	rc = request_irq(vec->map.virq, liov_vector_irq, IRQF_SHARED, vec->name, vec);
+	if (rc) {
+		kfree(vec);
+		return ERR_PTR(rc);
+	}
+	list_add_tail(&vec->node, &p->vectors);
+	return vec;
 }
 
 /* A vector of our own, or an errno: -ENOSPC when the controller has no more. */
@@ -102,13 +157,11 @@ static struct liov_vector *liov_vector_new(struct liov_parent *p, struct liov_cq
 	int rc;
 
 	lockdep_assert_held(&p->irq_lock);
-	if (!pci_msix_can_alloc_dyn(pdev))
+	if (!liov_can_add_vectors(pdev))
 		return ERR_PTR(-EOPNOTSUPP);
-	vec = kzalloc(sizeof(*vec), GFP_KERNEL);
+	vec = liov_vector_alloc();
 	if (!vec)
 		return ERR_PTR(-ENOMEM);
-	spin_lock_init(&vec->lock);
-	INIT_LIST_HEAD(&vec->cqs);
 	vec->map = pci_msix_alloc_irq_at(pdev, MSI_ANY_INDEX, NULL);
 	if (vec->map.index < 0) {
 		rc = vec->map.index == -EBUSY ? -ENOSPC : vec->map.index;
@@ -153,22 +206,23 @@ int liov_irq_attach(struct liov_cq *cq)
 	mutex_lock(&p->irq_lock);
 	vec = liov_vector_new(p, cq);
 	if (IS_ERR(vec)) {
-		rc = PTR_ERR(vec);
 		vec = NULL;
 		list_for_each_entry(v, &p->vectors, node) {
 			if (!vec || v->nr_cqs < vec->nr_cqs)
 				vec = v;
 		}
-		if (!vec) {
+		if (!vec)
+			vec = liov_vector_borrow(p);
+		if (IS_ERR(vec)) {
 			mutex_unlock(&p->irq_lock);
-			return rc;
+			return PTR_ERR(vec);
 		}
 		list_for_each_entry(other, &vec->cqs, vec_node)
 			liov_bypass_stop(other);
 	}
 
 	spin_lock_irq(&vec->lock);
-	if (vec->nr_cqs == 1) {
+	if (liov_vector_is_private(vec)) {
 		/* Becomes shared: from here on its queue is looked at. */
 		other = list_first_entry(&vec->cqs, struct liov_cq, vec_node);
 		if (other->inst->mode->cq_shared)

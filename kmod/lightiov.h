@@ -148,6 +148,7 @@ struct liov_virq {
  * @lock:   @cqs and the peek position of each CQ on it
  * @cqs:    completion queues it serves; more than one when vectors ran short
  * @nr_cqs: their number
+ * @borrowed: it is nvme.ko's, for its admin queue
  * @map:    index and Linux interrupt number
  */
 struct liov_vector {
@@ -155,6 +156,7 @@ struct liov_vector {
 	spinlock_t		lock;	/* @cqs and their peek positions */
 	struct list_head	cqs;
 	unsigned int		nr_cqs;
+	bool			borrowed;
 	struct msi_map		map;
 	char			name[40];
 };

@@ -16,6 +16,7 @@
 #include <linux/io.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "lightiov.h"
 
 static const u16 liov_type_pairs[LIOV_NR_TYPES] = { 1, 2, 4, 8, 16 };
@@ -274,6 +275,10 @@ static int liov_parent_register(struct liov_parent *p)
 	struct pci_dev *pdev = p->host->pdev;
 	int rc;
 
+	if (!pdev->msix_enabled) {
+		pci_err(pdev, "lightiov: nvme runs this controller without MSI-X; not offered to guests\n");
+		return -EOPNOTSUPP;
+	}
 	rc = liov_parent_identify(p);
 	if (rc) {
 		pci_err(pdev, "lightiov: Identify Controller failed (%d); not offered to guests\n",
@@ -327,6 +332,9 @@ static void liov_parent_live(struct liov_host *h)
 		 "lightiov: %u queue pairs granted, %u used by the host, %u free; CQ head %s\n",
 		 h->nr_granted, h->nr_host, liov_parent_free_pairs(p),
 		 liov_cq_head_name(p->cq_head));
+	if (!liov_can_add_vectors(h->pdev))
+		pci_warn(h->pdev,
+			 "lightiov: no MSI-X vectors can be added to this controller on this machine; all its guests share the interrupt of nvme's admin queue\n");
 	if (h->nr_granted <= h->nr_host)
 		pci_warn(h->pdev,
 			 "lightiov: no spare queue pair; load lightiov with reserve=N before nvme binds\n");

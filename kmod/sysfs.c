@@ -153,7 +153,7 @@ static ssize_t parent_vectors_show(void *owner, char *buf)
 	mutex_lock(&p->irq_lock);
 	list_for_each_entry(vec, &p->vectors, node) {
 		n++;
-		shared += vec->nr_cqs > 1;
+		shared += vec->borrowed || vec->nr_cqs > 1;
 	}
 	mutex_unlock(&p->irq_lock);
 	return sysfs_emit(buf, "%u used, %u shared\n", n, shared);
