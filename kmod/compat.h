@@ -2,6 +2,9 @@
 /*
  * Differences between the kernels LightIOV builds for, in one place.  6.12 is
  * the base; 7.x is the second.  Nothing here has state or takes a lock.
+ *
+ * What a kernel or a platform may lack is found out when the module is loaded or
+ * a controller comes up; liov_lacks() (main.c) makes a test out of each.
  */
 #ifndef _LIOV_COMPAT_H
 #define _LIOV_COMPAT_H
@@ -10,6 +13,7 @@
 #include <linux/pci.h>
 #include <linux/version.h>
 #include <linux/workqueue.h>
+#include <asm/kvm_page_track.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 #error "LightIOV needs Linux 6.12 or newer"
@@ -36,10 +40,71 @@
 #define LIOV_HAVE_HOOKS		0
 #endif
 
+/**
+ * enum liov_lack - what may be missing, in the order of parameter "lacks"
+ * @LIOV_LACK_WRITE_TRACKING: KVM reports no stores of guests: doorbells exit
+ * @LIOV_LACK_IPMODIFY:	      calls cannot be redirected: refused at load
+ * @LIOV_LACK_DYNAMIC_MSIX:   no vectors at run time: nvme's own is shared
+ * @LIOV_NR_LACKS:	      their number
+ */
+enum liov_lack {
+	LIOV_LACK_WRITE_TRACKING,
+	LIOV_LACK_IPMODIFY,
+	LIOV_LACK_DYNAMIC_MSIX,
+	LIOV_NR_LACKS,
+};
+
+bool liov_lacks(enum liov_lack what);
+
+/*
+ * KVM's write tracking for others than KVM is an option of the kernel's, which is
+ * selected by drivers that need it (KVMGT) and so on in most distributions.
+ */
+#ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
+#define LIOV_HAVE_WRITE_TRACKING	1
+#else
+#define LIOV_HAVE_WRITE_TRACKING	0
+#endif
+
+static inline bool liov_can_track(void)
+{
+	return LIOV_HAVE_WRITE_TRACKING && !liov_lacks(LIOV_LACK_WRITE_TRACKING);
+}
+
+#if LIOV_HAVE_WRITE_TRACKING
+#define liov_track_init_node(node, write, remove) \
+	((node)->track_write = (write), (node)->track_remove_region = (remove))
+#else
+#define liov_track_init_node(node, write, remove) \
+	((void)(node), (void)(write), (void)(remove))
+
+/* Never called: liov_can_track() says no. */
+static inline int kvm_page_track_register_notifier(struct kvm *kvm,
+						   struct kvm_page_track_notifier_node *node)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void kvm_page_track_unregister_notifier(struct kvm *kvm,
+						      struct kvm_page_track_notifier_node *node)
+{
+}
+
+static inline int kvm_write_track_add_gfn(struct kvm *kvm, gfn_t gfn)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline int kvm_write_track_remove_gfn(struct kvm *kvm, gfn_t gfn)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
 /* Can MSI-X vectors be added while others are in use?  Not under some hypervisors. */
 static inline bool liov_can_add_vectors(struct pci_dev *pdev)
 {
-	return pci_msix_can_alloc_dyn(pdev);
+	return pci_msix_can_alloc_dyn(pdev) && !liov_lacks(LIOV_LACK_DYNAMIC_MSIX);
 }
 
 /* Renamed in 6.17; using the old name has a warning in the log since. */

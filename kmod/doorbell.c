@@ -558,11 +558,11 @@ int liov_doorbell_open(struct liov_instance *inst)
 	t->delay_ms = LIOV_TRACK_DELAY_MIN_MS;
 	t->registered = false;
 	if (inst->vdev.kvm) {
-		int rc;
+		int rc = -EOPNOTSUPP;
 
-		t->node.track_write = liov_track_write;
-		t->node.track_remove_region = liov_track_remove_region;
-		rc = kvm_page_track_register_notifier(inst->vdev.kvm, &t->node);
+		liov_track_init_node(&t->node, liov_track_write, liov_track_remove_region);
+		if (liov_can_track())
+			rc = kvm_page_track_register_notifier(inst->vdev.kvm, &t->node);
 		t->registered = !rc;
 		if (rc)
 			dev_warn(liov_dev(inst), "lightiov: KVM does not offer write tracking (%d); every doorbell will exit to user space\n",

@@ -120,6 +120,12 @@ int liov_ctrl_queue_count(struct device *cdev)
 	return rc;
 }
 
+static int liov_hooks_refuse(void)
+{
+	pr_err("this kernel cannot redirect function calls: rebuild it with CONFIG_DYNAMIC_FTRACE_WITH_ARGS and CONFIG_KPROBES\n");
+	return -EOPNOTSUPP;
+}
+
 #if LIOV_HAVE_HOOKS
 
 static DEFINE_MUTEX(learn_lock);
@@ -447,6 +453,8 @@ int liov_hooks_register(void)
 {
 	int i, rc;
 
+	if (liov_lacks(LIOV_LACK_IPMODIFY))
+		return liov_hooks_refuse();
 	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
 		rc = hook_on(&hooks[i]);
 		if (rc) {
@@ -502,8 +510,7 @@ void liov_hooks_unbind(void)
 
 int liov_hooks_register(void)
 {
-	pr_err("this kernel cannot redirect function calls: rebuild it with CONFIG_DYNAMIC_FTRACE_WITH_ARGS and CONFIG_KPROBES\n");
-	return -EOPNOTSUPP;
+	return liov_hooks_refuse();
 }
 
 void liov_hooks_unregister(void)

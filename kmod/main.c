@@ -9,7 +9,9 @@
 #define pr_fmt(fmt) "lightiov: " fmt
 
 #include <linux/module.h>
+#include <linux/string.h>
 
+#include "compat.h"
 #include "lightiov.h"
 
 bool liov_allow_direct;
@@ -22,6 +24,49 @@ module_param(reserve, uint, 0444);
 MODULE_PARM_DESC(reserve,
 		 "queue pairs to ask each controller for beyond those the host uses (default: 0)");
 
+static const char * const lack_names[LIOV_NR_LACKS] = {
+	[LIOV_LACK_WRITE_TRACKING]	= "write_tracking",
+	[LIOV_LACK_IPMODIFY]		= "ipmodify",
+	[LIOV_LACK_DYNAMIC_MSIX]	= "dynamic_msix",
+};
+
+static char *lacks[LIOV_NR_LACKS];
+static unsigned int nr_lacks;
+module_param_array(lacks, charp, &nr_lacks, 0444);
+MODULE_PARM_DESC(lacks,
+		 "for tests: behave as if this were missing, of write_tracking, ipmodify, dynamic_msix (default: none)");
+
+static bool lacking[LIOV_NR_LACKS];
+
+/**
+ * liov_lacks() - shall this be taken for missing?
+ * @what: what
+ *
+ * Any context.  Return: true if a test wants it.
+ */
+bool liov_lacks(enum liov_lack what)
+{
+	return lacking[what];
+}
+
+static int __init liov_parse_lacks(void)
+{
+	unsigned int i;
+	int what;
+
+	for (i = 0; i < nr_lacks; i++) {
+		what = match_string(lack_names, LIOV_NR_LACKS, lacks[i]);
+		if (what < 0) {
+			pr_err("lacks=%s: no such thing; write_tracking, ipmodify and dynamic_msix are known\n",
+			       lacks[i]);
+			return -EINVAL;
+		}
+		lacking[what] = true;
+		pr_notice("for a test: going on as if there were no %s\n", lacks[i]);
+	}
+	return 0;
+}
+
 /* Admin work and window mapping of all instances; both may sleep for long. */
 struct workqueue_struct *liov_wq;
 /* Guarded commands that had to wait in a guest's ring; short. */
@@ -31,6 +76,9 @@ static int __init liov_init(void)
 {
 	int rc;
 
+	rc = liov_parse_lacks();
+	if (rc)
+		return rc;
 	liov_wq = alloc_workqueue("lightiov", WQ_UNBOUND, 0);
 	if (!liov_wq)
 		return -ENOMEM;
@@ -50,6 +98,8 @@ static int __init liov_init(void)
 	if (rc)
 		goto err_mdev;
 
+	if (!liov_can_track())
+		pr_warn("this kernel's KVM does not track writes for others (CONFIG_KVM_EXTERNAL_WRITE_TRACKING); every doorbell of a guest will exit to user space\n");
 	if (liov_allow_direct)
 		pr_notice("direct mode is allowed: a guest in it can reach every namespace of its drive and all memory the drive is mapped for; give it to trusted guests only\n");
 	return 0;
