@@ -1,0 +1,207 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Kernels and machines that lack something, by the module's parameter "lacks" and,
+# where that is possible, by taking the thing itself away: refused with one line
+# that says why, and nothing is left; or it works in the way that is documented.
+#
+# Run with --vectors 2: the host's one CPU takes both vectors, its admin queue's
+# and its I/O queue's, and a third one is lacking indeed.
+#
+# NO_MSIX=1: on a machine without MSI-X (pci=nomsi), and that alone.
+
+. "$(dirname "$0")/common.sh"
+vm_args "$@"
+
+# it_refuses_to_load LINE [PARAM=VALUE...]: LINE in the log, no trace of the module
+it_refuses_to_load()
+{
+	local line=$1 dev
+
+	shift
+	dev=/sys/bus/pci/devices/$(l1_bdf 0)
+	vm_log_mark
+	if l1_load_lightiov "$@"; then
+		echo "it was loaded"
+		return 1
+	fi
+	vm_log_says "$line" || { vm_log_since_mark; return 1; }
+	if [ -e /sys/module/lightiov ] || [ -e "$dev/lightiov" ] ||
+	   [ -e "$dev/mdev_supported_types" ]; then
+		echo "something is left of it"
+		return 1
+	fi
+	if grep liov /sys/kernel/tracing/enabled_functions; then
+		return 1
+	fi
+	dd if="$(l1_ns 0 1)" of=/dev/null bs=64k count=16 iflag=direct status=none
+}
+
+unknown_word_is_refused()
+{
+	l1_load_nvme && it_refuses_to_load 'lightiov: lacks=sense: no such thing' lacks=sense
+}
+
+no_redirection_is_refused()
+{
+	it_refuses_to_load 'lightiov: this kernel cannot redirect .*: rebuild it with CONFIG_' \
+		lacks=ipmodify
+}
+
+ftrace_off_is_refused()
+{
+	local rc
+
+	if ! sysctl -w kernel.ftrace_enabled=0; then
+		echo "SKIP this kernel does not let it be switched off"
+		return 4
+	fi
+	it_refuses_to_load 'lightiov: nvme_.* cannot be redirected: .*sysctl kernel.ftrace_enabled=1'
+	rc=$?
+	sysctl -w kernel.ftrace_enabled=1
+	return $rc
+}
+
+# ---- no vector ----
+
+# interrupts_of_admin_vector: how many there were
+interrupts_of_admin_vector()
+{
+	awk '/nvme0q0/ { print $2 }' /proc/interrupts
+}
+
+# An instance works on the one vector, through a reset of the host's and beside it.
+queues_borrow_the_admin_vector()
+{
+	local uuid pid before after rc=0
+
+	uuid=$(vm_instance 2q 2) || return 1
+	before=$(interrupts_of_admin_vector)
+	/out/vfio/liov_cycle "$uuid" >/run/cycle.log 2>&1 &
+	pid=$!
+	l1_wait 30 grep -q ready /run/cycle.log || { cat /run/cycle.log; rc=1; }
+	mdev_attr "$uuid" queues
+	vm_parent_attr 0 vectors
+	[ "$(vm_parent_attr 0 vectors)" = "1 used, 1 shared" ] || rc=1
+	grep -E 'nvme0q0.*lightiov|lightiov.*nvme0q0' /proc/interrupts || rc=1
+	[ "$(grep -c lightiov /proc/interrupts)" = 1 ] || rc=1
+	kill -9 $pid
+	wait $pid 2>/dev/null
+	[ "$(vm_parent_attr 0 vectors)" = "0 used, 0 shared" ] || rc=1
+
+	# It waits for interrupts with a time limit.
+	/out/vfio/liov_basic "$uuid" >/results/basic.log 2>&1 || { cat /results/basic.log; rc=1; }
+	after=$(interrupts_of_admin_vector)
+	echo "interrupts of the admin queue's vector: $before, then $after"
+	[ $((after - before)) -gt 100 ] || rc=1
+	mdev_remove "$uuid" && return $rc
+}
+
+host_resets_meanwhile()
+{
+	local uuid pid ctrl n rc=0
+
+	uuid=$(vm_instance 2q 2) && ctrl=$(l1_ctrl 0) || return 1
+	/out/vfio/liov_cycle "$uuid" >/run/cycle.log 2>&1 &
+	pid=$!
+	l1_wait 30 grep -q ready /run/cycle.log || { cat /run/cycle.log; rc=1; }
+	for n in 1 2 3; do
+		echo 1 >"/sys/class/nvme/$ctrl/reset_controller" &&
+			l1_wait 30 l1_drive_ready 0 || { echo "reset $n failed"; rc=1; }
+		sleep 1
+	done
+	# In guarded mode it does not notice.
+	[ "$MODE" = direct ] || kill -0 $pid || { cat /run/cycle.log; rc=1; }
+	kill -9 $pid 2>/dev/null
+	wait $pid 2>/dev/null
+	/out/vfio/liov_basic "$uuid" >/results/basic.log 2>&1 || { cat /results/basic.log; rc=1; }
+	vm_host_fio "host" --filename="$(l1_ns 0 1)" --rw=randwrite --bs=4k --size=2m \
+		--iodepth=8 --verify=crc32c || rc=1
+	mdev_remove "$uuid" && return $rc
+}
+
+no_vector_is_left()
+{
+	vm_log_mark
+	vm_host_ready || return 1
+	if vm_log_says 'no MSI-X vectors can be added'; then
+		return 1
+	fi
+	queues_borrow_the_admin_vector
+}
+
+no_vector_can_be_added()
+{
+	vm_log_mark
+	vm_load_lightiov lacks=dynamic_msix && vm_baseline || return 1
+	vm_log_says "nvme $(l1_bdf 0): lightiov: no MSI-X vectors can be added .* share the interrupt of nvme's admin queue" ||
+		return 1
+	queues_borrow_the_admin_vector
+}
+
+# ---- no write tracking ----
+
+every_doorbell_exits()
+{
+	local uuid exits rc=0
+
+	l1_load_nvme && vm_log_mark && vm_host_ready lacks=write_tracking || return 1
+	vm_log_says "lightiov: this kernel's KVM does not track writes .*will exit to user space" || return 1
+	uuid=$(vm_instance 1q 2) || return 1
+	vm_guest vm0 --mdev "$uuid" && vm_guest_nvme vm0 || return 1
+	vm_log_says "lightiov $uuid: lightiov: KVM does not offer write tracking" || rc=1
+	exits=$(kvm_exit vm0 mmio_exits)
+	# shellcheck disable=SC2086 # lists of words
+	vm_fio vm0 "guest" --filename=/dev/nvme0n1 --rw=randwrite --bs=4k --size=2m \
+		--iodepth=4 $VM_VERIFY || { vm_guest_trouble vm0 "$uuid"; rc=1; }
+	exits=$(($(kvm_exit vm0 mmio_exits) - exits))
+	vm_stats "$uuid"
+	echo "exits to user space meanwhile: $exits"
+	[ "$exits" -ge 512 ] || rc=1
+	if vm_stats "$uuid" | grep tracking_adds; then
+		rc=1
+	fi
+	vm_guest_log_is_clean vm0 || rc=1
+	l2_stop vm0 && mdev_remove "$uuid" && return $rc
+}
+
+# ---- no MSI-X at all ----
+
+controller_is_refused()
+{
+	local dev
+
+	dev=/sys/bus/pci/devices/$(l1_bdf 0)
+	l1_load_nvme || return 1
+	[ "$(cat "$dev/msi_bus")" ] && ! ls "$dev/msi_irqs" 2>/dev/null || return 1
+	vm_log_mark
+	l1_load_lightiov || return 1
+	l1_wait 30 vm_log_says "nvme $(l1_bdf 0): lightiov: .* without MSI-X; not offered to guests" || return 1
+	if [ -e "$dev/lightiov" ] || [ -e "$dev/mdev_supported_types" ]; then
+		echo "it is offered"
+		return 1
+	fi
+	rmmod lightiov || return 1
+	vm_host_fio "host" --filename="$(l1_ns 0 1)" --rw=randwrite --bs=4k --size=2m \
+		--iodepth=8 --verify=crc32c && vm_host_log_is_clean && rmmod nvme
+}
+
+if [ -n "${NO_MSIX:-}" ]; then
+	vm_test controller_is_refused controller_is_refused
+	vm_run
+fi
+
+vm_test unknown_word_is_refused unknown_word_is_refused
+vm_test no_redirection_is_refused no_redirection_is_refused
+vm_test ftrace_off_is_refused ftrace_off_is_refused
+# shellcheck disable=SC2034 # for common.sh
+for MODE in $MODES; do
+	vm_test no_vector_is_left no_vector_is_left
+	vm_test no_vector_can_be_added no_vector_can_be_added
+	vm_test host_resets_meanwhile host_resets_meanwhile
+	vm_test nothing_is_left_without_vectors vm_nothing_is_left
+done
+MODE=guarded
+vm_test every_doorbell_exits every_doorbell_exits
+vm_test nothing_is_left_without_tracking vm_nothing_is_left
+vm_run
