@@ -43,6 +43,10 @@
 #define LIOV_TRACK_DELAY_MIN_MS	1
 #define LIOV_TRACK_DELAY_MAX_MS	256
 
+/* From one look at what KVM has mapped to the next, see "stale MMIO entries". */
+#define LIOV_TRACK_AGAIN_MS	50
+#define LIOV_TRACK_LOOKS	2
+
 /* Off: to measure what it brings, or to keep a guest's wrong values from the drive. */
 static bool liov_own_doorbells = true;
 module_param_named(own_doorbells, liov_own_doorbells, bool, 0644);
@@ -148,6 +152,51 @@ static bool liov_doorbell_wants_tracking(struct liov_instance *inst, unsigned in
 	return !(idx & 1) || !READ_ONCE(inst->cq[idx / 2 + 1].lazy);
 }
 
+/*
+ * Stale MMIO entries.  A guest that stores to a doorbell while decode is off leaves
+ * an MMIO entry for that frame in KVM's page tables.  When the memory slot is back
+ * and KVM replaces the entry, it takes the old one for a writable mapping (the bits
+ * agree) and does not ask whether the frame is tracked: the new mapping is writable,
+ * and no store is reported from then on.
+ *
+ * KVM offers no way to remove the entry.  But adding a frame to tracking once more
+ * write-protects what is mapped.  So a page whose tracking is new is taken out of
+ * the user's mapping: before KVM can map it, it has to come to liov_doorbell_fault(),
+ * which starts the worker.  That waits until no vCPU is in the middle of a fault, and
+ * adds and removes each tracked frame.  It looks a second time, since KVM repeats a
+ * fault that met another change of the mapping, and finds the page itself then.  The
+ * rescan makes good what was stored in between.
+ */
+static void liov_track_look(struct liov_instance *inst, unsigned int looks)
+{
+	struct liov_track *t = &inst->track;
+
+	lockdep_assert_held(&t->lock);
+	if (t->closing || !t->mapped)
+		return;
+	t->looks = max(t->looks, looks);
+	mod_delayed_work(liov_system_wq, &t->work, 0);
+}
+
+static void liov_track_protect(struct liov_instance *inst, gfn_t gfn)
+{
+	struct kvm *kvm = inst->vdev.kvm;
+
+	/* The slot cannot go meanwhile: liov_track_remove_region() waits for the lock. */
+	lockdep_assert_held(&inst->track.lock);
+	if (!kvm_write_track_add_gfn(kvm, gfn))
+		kvm_write_track_remove_gfn(kvm, gfn);
+}
+
+/* The next access of the guest faults. */
+static void liov_doorbell_zap(struct liov_instance *inst, unsigned int first, unsigned int nr)
+{
+	unmap_mapping_range(inst->vdev.inode->i_mapping,
+			    LIOV_REGION_OFFSET(VFIO_PCI_BAR0_REGION_INDEX) +
+			    LIOV_DB_FIRST + (loff_t)first * PAGE_SIZE,
+			    (loff_t)nr * PAGE_SIZE, true);
+}
+
 static void liov_track_drop_all(struct liov_instance *inst)
 {
 	struct liov_track *t = &inst->track;
@@ -167,13 +216,22 @@ static void liov_track_work(struct work_struct *work)
 {
 	struct liov_track *t = container_of(to_delayed_work(work), struct liov_track, work);
 	struct liov_instance *inst = container_of(t, struct liov_instance, track);
-	bool missing = false;
+	bool missing = false, added = false, look;
 	unsigned int i;
 	u64 bar, gfn;
 
 	mutex_lock(&inst->lock);
 	bar = liov_pci_bar_addr(&inst->pci, 0);
 	mutex_unlock(&inst->lock);
+
+	mutex_lock(&t->lock);
+	look = t->looks;
+	if (look)
+		t->looks--;
+	mutex_unlock(&t->lock);
+	/* A vCPU handles its exits, faults among them, inside it. */
+	if (look)
+		synchronize_srcu(&inst->vdev.kvm->srcu);
 
 	mutex_lock(&t->lock);
 	if (t->closing || !t->mapped)
@@ -191,21 +249,31 @@ static void liov_track_work(struct work_struct *work)
 	for (i = 0; i < liov_nr_doorbells(inst); i++) {
 		struct liov_doorbell *db = liov_doorbell(inst, i);
 
-		if (db->tracked || !liov_doorbell_wants_tracking(inst, i))
+		if (db->tracked) {
+			if (look)
+				liov_track_protect(inst, gfn + i);
+			continue;
+		}
+		if (!liov_doorbell_wants_tracking(inst, i))
 			continue;
 		if (kvm_write_track_add_gfn(inst->vdev.kvm, gfn + i)) {
 			missing = true;
 			break;
 		}
 		db->tracked = true;
+		added = true;
 		t->adds++;
 	}
 	if (missing) {
 		t->delay_ms = min(2 * t->delay_ms, LIOV_TRACK_DELAY_MAX_MS);
 		mod_delayed_work(liov_system_wq, &t->work, msecs_to_jiffies(t->delay_ms));
+	} else if (t->looks) {
+		queue_delayed_work(liov_system_wq, &t->work, msecs_to_jiffies(LIOV_TRACK_AGAIN_MS));
 	}
 out:
 	mutex_unlock(&t->lock);
+	if (added)
+		liov_doorbell_zap(inst, 0, liov_nr_doorbells(inst));
 
 	/* Stores made while nobody listened. */
 	for (i = 0; i < liov_nr_doorbells(inst); i++)
@@ -225,10 +293,8 @@ void liov_doorbell_decode_changed(struct liov_instance *inst)
 	if (!t->registered)
 		return;
 	mutex_lock(&t->lock);
-	if (!t->closing && t->mapped) {
-		t->delay_ms = LIOV_TRACK_DELAY_MIN_MS;
-		mod_delayed_work(liov_system_wq, &t->work, 0);
-	}
+	t->delay_ms = LIOV_TRACK_DELAY_MIN_MS;
+	liov_track_look(inst, 1);
 	mutex_unlock(&t->lock);
 }
 
@@ -269,10 +335,7 @@ static void liov_own_switch(struct liov_instance *inst, unsigned int first, unsi
 		WRITE_ONCE(db->own, own);
 	}
 	if (changed)
-		unmap_mapping_range(inst->vdev.inode->i_mapping,
-				    LIOV_REGION_OFFSET(VFIO_PCI_BAR0_REGION_INDEX) +
-				    LIOV_DB_FIRST + (loff_t)first * PAGE_SIZE,
-				    (loff_t)nr * PAGE_SIZE, true);
+		liov_doorbell_zap(inst, first, nr);
 	mutex_unlock(&t->own_lock);
 }
 
@@ -462,18 +525,25 @@ static vm_fault_t liov_doorbell_fault(struct vm_fault *vmf)
 	struct liov_doorbell *db;
 	unsigned int noio;
 	vm_fault_t ret;
+	bool own;
 
 	idx += (off - LIOV_DB_FIRST) >> PAGE_SHIFT;
 	db = liov_doorbell(inst, idx);
 	mutex_lock(&inst->track.own_lock);
 	noio = memalloc_noio_save();
-	if (db->own)
+	own = db->own;
+	if (own)
 		ret = vmf_insert_pfn_prot(vma, vmf->address, db->pfn,
 					  pgprot_noncached(vma->vm_page_prot));
 	else
 		ret = vmf_insert_page(vma, vmf->address, db->page);
 	memalloc_noio_restore(noio);
 	mutex_unlock(&inst->track.own_lock);
+	if (!own) {
+		mutex_lock(&inst->track.lock);
+		liov_track_look(inst, LIOV_TRACK_LOOKS);
+		mutex_unlock(&inst->track.lock);
+	}
 	return ret;
 }
 
@@ -554,6 +624,7 @@ int liov_doorbell_open(struct liov_instance *inst)
 
 	t->closing = false;
 	t->mapped = false;
+	t->looks = 0;
 	t->base_gfn = ~0ULL >> PAGE_SHIFT;
 	t->delay_ms = LIOV_TRACK_DELAY_MIN_MS;
 	t->registered = false;

@@ -329,6 +329,7 @@ struct liov_sq {
  * @mapped:     user space has mapped doorbell pages
  * @closing:    no more adding
  * @work:       adds what is not tracked, then rescans
+ * @looks:      how often it shall look at what KVM has mapped
  * @delay_ms:   until its next try
  * @adds:       pages added so far
  */
@@ -342,6 +343,7 @@ struct liov_track {
 	struct mutex		own_lock; /* what a page fault finds */
 	gfn_t			base_gfn;
 	struct delayed_work	work;
+	unsigned int		looks;
 	unsigned int		delay_ms;
 	u64			adds;
 };
