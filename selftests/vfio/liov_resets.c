@@ -283,7 +283,7 @@ static bool run(struct resets *r, unsigned int total)
 	return true;
 }
 
-static int resets(struct resets *r, unsigned int total)
+static int with_meddler(struct resets *r, unsigned int total)
 {
 	bool ok;
 
@@ -303,8 +303,8 @@ static int resets(struct resets *r, unsigned int total)
 	ok = run(r, total);
 	WRITE_ONCE(r->state, ENDING);
 	pthread_join(r->meddler, NULL);
-	diag("%u resets, %lu of %lu commands outstanding at them, meanwhile %lu doorbells and %lu times CC",
-	     total, r->cut, r->sent, r->stores, r->toggles);
+	diag("%u times, %lu of %lu commands were outstanding", total, r->cut, r->sent);
+	diag("meanwhile %lu doorbells and %lu times CC", r->stores, r->toggles);
 	if (ok && total && (!r->cut || !r->stores || !r->toggles)) {
 		diag("nothing was in the middle of anything");
 		ok = false;
@@ -322,7 +322,7 @@ int main(int argc, char **argv)
 		return test_skip_all("usage: liov_resets UUID [N]");
 	if (nvme_open(&r.n, uuid))
 		return KSFT_FAIL;
-	rc = resets(&r, argc > 2 ? strtoul(argv[2], NULL, 0) : 100);
+	rc = with_meddler(&r, argc > 2 ? strtoul(argv[2], NULL, 0) : 100);
 	nvme_close(&r.n);
 	return rc;
 }
