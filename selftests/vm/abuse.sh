@@ -152,14 +152,9 @@ bar_goes()
 
 tracking_follows_the_bar()
 {
-	local rc=0
-
-	for _ in 1 2 3; do
-		bar_goes away && bar_goes back || rc=1
-		l2_exec $G "dd if=$DISK of=/dev/null bs=4k count=1 iflag=direct status=none" || rc=1
-	done
-	fio_goes_on || rc=1
-	return $rc
+	bar_goes away && bar_goes back &&
+		l2_exec $G "dd if=$DISK of=/dev/null bs=4k count=1 iflag=direct status=none" &&
+		fio_goes_on
 }
 
 msix_wiped()
