@@ -202,7 +202,8 @@ plug_dimm()
 MOVABLE='/zone *Movable/ { m = 1 } m && /pages free/ { free = $3 }
 	m && / managed/ { print int(($2 - free) / 256); exit }'
 
-# What VFIO unmaps must have lost its pins, or the host's kernel stops.
+# Pages under I/O cannot be moved; the guest tries until one can. What VFIO unmaps
+# must have lost its pins, or the host's kernel stops.
 dimm_during_io()
 {
 	local with used rc=0
@@ -210,7 +211,7 @@ dimm_during_io()
 	used=$(l2_exec $G "awk '$MOVABLE' /proc/zoneinfo") || return 1
 	with=$(pinned)
 	monitor "device_del dimm1" || rc=1
-	if ! l1_wait 120 dimm_is_gone; then
+	if ! l1_wait 300 dimm_is_gone; then
 		echo "not unplugged"
 		l2_exec $G 'dmesg | tail -n 5; grep . /sys/devices/system/memory/memory*/state | tail -n 4'
 		rc=1
@@ -273,7 +274,9 @@ kexec_during_io()
 # Nothing is shut down: the drive goes on with what it has.
 crash_kexec_during_io()
 {
-	echo 'Kernel panic - not syncing: sysrq triggered crash' >>/results/allow
+	# The trace that goes with it; whatever else has one has other lines, too.
+	printf '%s\n' 'Kernel panic - not syncing: sysrq triggered crash' 'Call Trace:' \
+		>>/results/allow
 	# shellcheck disable=SC2086 # a list of words
 	vm_fio_start $G $FIO || return 1
 	in_guest 60 abuse_kexec.py crash || return 1

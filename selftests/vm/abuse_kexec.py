@@ -22,10 +22,10 @@ def call(*args):
         sys.exit(f"syscall {args[0]}: {os.strerror(err)}")
 
 
-def load(flags, extra):
+def load(flags, leave_out=None, extra=""):
     with open("/proc/cmdline", encoding="ascii") as f:
-        words = [w for w in f.read().split() if not w.startswith("crashkernel=")]
-    cmdline = " ".join(words + extra).encode()
+        words = [w for w in f.read().split() if w.split("=")[0] != leave_out]
+    cmdline = " ".join(words + extra.split()).encode()
     kernel = os.open("/boot/lab-vmlinuz", os.O_RDONLY)
     initrd = os.open("/boot/lab-initrd.img", os.O_RDONLY)
     call(SYS_KEXEC_FILE_LOAD, kernel, initrd, len(cmdline) + 1,
@@ -33,9 +33,9 @@ def load(flags, extra):
 
 
 if sys.argv[1] == "load":
-    load(0, [])
+    load(0)
 elif sys.argv[1] == "crash":
     # As the tools of distributions do: what the old kernel left on is not trusted.
-    load(ON_CRASH, ["reset_devices"])
+    load(ON_CRASH, "crashkernel", "reset_devices")
 else:
     call(SYS_REBOOT, MAGIC1, MAGIC2, CMD_KEXEC, 0)
