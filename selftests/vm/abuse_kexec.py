@@ -26,8 +26,8 @@ def load(flags, leave_out=None, extra=""):
     with open("/proc/cmdline", encoding="ascii") as f:
         words = [w for w in f.read().split() if w.split("=")[0] != leave_out]
     cmdline = " ".join(words + extra.split()).encode()
-    kernel = os.open("/boot/lab-vmlinuz", os.O_RDONLY)
-    initrd = os.open("/boot/lab-initrd.img", os.O_RDONLY)
+    kernel = os.open("/boot/lab-l2-vmlinuz", os.O_RDONLY)
+    initrd = os.open("/boot/lab-l2-initrd.img", os.O_RDONLY)
     call(SYS_KEXEC_FILE_LOAD, kernel, initrd, len(cmdline) + 1,
          ctypes.create_string_buffer(cmdline), flags)
 
