@@ -245,16 +245,16 @@ vm_kill_guests()
 	done
 }
 
-# The first namespace of the first drive can be read.
+# vm_host_reads [DRIVE]: its first namespace can be read
 vm_host_reads()
 {
-	dd if="$(l1_ns 0 1)" of=/dev/null bs=64k count=16 iflag=direct status=none
+	dd if="$(l1_ns "${1:-0}" 1)" of=/dev/null bs=64k count=16 iflag=direct status=none
 }
 
 # Kills guests and removes instances that are there, checks, unloads, checks again.
 vm_nothing_is_left()
 {
-	local d n dev rc=0
+	local d n rc=0
 
 	vm_kill_guests
 	vm_remove_all || rc=1
@@ -268,9 +268,7 @@ vm_nothing_is_left()
 			rc=1
 		fi
 		l1_wait 30 l1_drive_ready $n || { echo "drive $n lost"; return 1; }
-		dev=$(l1_ns $n 1)
-		dd if="$dev" of=/dev/null bs=64k count=16 iflag=direct \
-			status=none || rc=1
+		vm_host_reads $n || rc=1
 	done
 	rmmod nvme || rc=1
 	return $rc
@@ -424,6 +422,12 @@ vm_guest_disk()
 			[ -b \$d ] && echo \$d && exit 0
 		done
 	done; exit 1"
+}
+
+# vm_guest_ios NAME: reads and writes of its disk so far
+vm_guest_ios()
+{
+	l2_exec "$1" "awk '{ print \$1 + \$5 }' /sys/block/nvme0n1/stat"
 }
 
 # vm_guest_log_is_clean NAME: no I/O error, time-out or reset in its log

@@ -15,23 +15,30 @@ TIMES=${TIMES:-${FULL:+50}}
 TIMES=${TIMES:-10}
 CPU1=/sys/devices/system/cpu/cpu1/online
 
-busy_on_both_cpus()
+interrupts()
 {
-	local uuid irq
-
-	vm_host_ready && modprobe vfio_iommu_type1 && [ "$(cat $CPU1)" = 1 ] || return 1
-	uuid=$(vm_instance 4q 2) || return 1
-	UUID=$uuid
-	/out/vfio/liov_cycle "$uuid" </dev/null >/run/cycle.log 2>&1 &
-	PID=$!
-	l1_wait 60 grep -q ready /run/cycle.log || { cat /run/cycle.log; return 1; }
-	# Not only where they happen to be: some on the CPU that will go.
-	for irq in $(awk -F: '/lightiov/ { print $1 }' /proc/interrupts); do
-		echo $((irq % 2)) >"/proc/irq/$irq/smp_affinity_list" || return 1
-	done
-	grep lightiov /proc/interrupts
+	awk -F: '/lightiov/ { print $1 + 0 }' /proc/interrupts
 }
 
+# Not only where they happen to be: some on the CPU that will go.
+spread_interrupts()
+{
+	local irq
+
+	for irq in $(interrupts); do
+		echo $((irq % 2)) >"/proc/irq/$irq/smp_affinity_list" || return 1
+	done
+}
+
+busy_on_both_cpus()
+{
+	vm_host_ready && modprobe vfio_iommu_type1 && [ "$(cat $CPU1)" = 1 ] || return 1
+	UUID=$(vm_instance 4q 2) || return 1
+	/out/vfio/liov_cycle "$UUID" </dev/null >/run/cycle.log 2>&1 &
+	PID=$!
+	l1_wait 60 grep -q ready /run/cycle.log || { cat /run/cycle.log; return 1; }
+	spread_interrupts && grep lightiov /proc/interrupts
+}
 
 # In direct mode the module does not see completions; interrupts it does.
 io_goes_on()
@@ -55,16 +62,11 @@ cpu_goes_and_comes()
 
 	for ((i = 1; i <= TIMES; i++)); do
 		echo 0 >$CPU1 && io_goes_on || { echo "time $i: without it"; return 1; }
-		if awk -F: '/lightiov/ { print $1 }' /proc/interrupts | while read -r irq; do
-			cat "/proc/irq/${irq// }/effective_affinity_list"
-		done | grep -q 1; then
-			echo "an interrupt is on a CPU that is gone"
-			return 1
-		fi
+		for irq in $(interrupts); do
+			cat "/proc/irq/$irq/effective_affinity_list"
+		done | grep -q 1 && { echo "an interrupt is on a CPU that is gone"; return 1; }
 		echo 1 >$CPU1 && io_goes_on || { echo "time $i: with it again"; return 1; }
-		for irq in $(awk -F: '/lightiov/ { print $1 }' /proc/interrupts); do
-			echo $((irq % 2)) >"/proc/irq/$irq/smp_affinity_list"
-		done
+		spread_interrupts || return 1
 	done
 }
 

@@ -34,7 +34,7 @@ it_refuses_to_load()
 	if grep liov /sys/kernel/tracing/enabled_functions; then
 		return 1
 	fi
-	dd if="$(l1_ns 0 1)" of=/dev/null bs=64k count=16 iflag=direct status=none
+	vm_host_reads
 }
 
 unknown_word_is_refused()

@@ -153,11 +153,6 @@ whole_function_test_afterwards()
 	/out/vfio/liov_basic "$IDLE" >/results/basic.log 2>&1 || { cat /results/basic.log; return 1; }
 }
 
-guest_ios()
-{
-	l2_exec vm0 "awk '{ print \$1 + \$5 }' /sys/block/nvme0n1/stat"
-}
-
 guest_nvme_log()
 {
 	l2_exec vm0 'dmesg | sed "1,/vm-resets-begin/d" | grep -E "nvme|I/O error|hung"'
@@ -190,10 +185,10 @@ guest_over_resets()
 	local i n before after
 
 	for ((i = 1; i <= $1; i++)); do
-		before=$(guest_ios)
+		before=$(vm_guest_ios vm0)
 		reset_once && wait_for_queues "$IDLE" || return 1
 		for ((n = 0; n < 60; n++)); do
-			after=$(guest_ios)
+			after=$(vm_guest_ios vm0)
 			[ "$after" -gt $((before + 16)) ] && break
 			sleep 0.5
 		done

@@ -164,19 +164,14 @@ host_is_ready()
 
 # ---- what happens ----
 
-guest_ios()
-{
-	l2_exec "$1" "awk '{ print \$1 + \$5 }' /sys/block/nvme0n1/stat"
-}
-
 # Its I/O has to go on after whatever happened.
 goes_on()
 {
 	local before after n
 
-	before=$(guest_ios "$1") || return 1
+	before=$(vm_guest_ios "$1") || return 1
 	for ((n = 0; n < 120; n++)); do
-		after=$(guest_ios "$1") || return 1
+		after=$(vm_guest_ios "$1") || return 1
 		[ "$after" -le $((before + 16)) ] || return 0
 		sleep 0.5
 	done

@@ -25,22 +25,17 @@ guest_is_at_work()
 	vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=4k --size=32m --iodepth=8 $VM_VERIFY
 }
 
-guest_ios()
-{
-	l2_exec vm0 "awk '{ print \$1 + \$5 }' /sys/block/nvme0n1/stat"
-}
-
 # sleep_once STATE TEST: as in /sys/power/state and pm_test
 sleep_once()
 {
 	local before after i
 
-	before=$(guest_ios) || return 1
+	before=$(vm_guest_ios vm0) || return 1
 	echo "$2" >/sys/power/pm_test || return 1
 	echo "$1" >/sys/power/state || { echo "the host does not sleep"; return 1; }
 	l1_wait 30 l1_ctrl_live 0 || { echo "the drive is not live again"; return 1; }
 	for ((i = 0; i < 60; i++)); do
-		after=$(guest_ios) || return 1
+		after=$(vm_guest_ios vm0) || return 1
 		[ "$after" -le $((before + 16)) ] || return 0
 		sleep 0.5
 	done
