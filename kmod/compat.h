@@ -9,6 +9,7 @@
 #ifndef _LIOV_COMPAT_H
 #define _LIOV_COMPAT_H
 
+#include <linux/hrtimer.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/version.h>
@@ -106,6 +107,18 @@ static inline bool liov_can_add_vectors(struct pci_dev *pdev)
 {
 	return pci_msix_can_alloc_dyn(pdev) && !liov_lacks(LIOV_LACK_DYNAMIC_MSIX);
 }
+
+/* One call since 6.13; the old one is gone since 6.15. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#define liov_hrtimer_setup(timer, fn) \
+	hrtimer_setup((timer), (fn), CLOCK_MONOTONIC, HRTIMER_MODE_REL)
+#else
+#define liov_hrtimer_setup(timer, fn) \
+	do { \
+		hrtimer_init((timer), CLOCK_MONOTONIC, HRTIMER_MODE_REL); \
+		(timer)->function = (fn); \
+	} while (0)
+#endif
 
 /* Renamed in 6.17; using the old name has a warning in the log since. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)

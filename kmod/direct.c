@@ -36,9 +36,34 @@ static void liov_cq_forward(struct liov_cq *cq)
 
 static void liov_direct_cq_kick(struct liov_cq *cq)
 {
-	spin_lock(&cq->lock);
+	unsigned long flags;
+
+	spin_lock_irqsave(&cq->lock, flags);
 	liov_cq_forward(cq);
-	spin_unlock(&cq->lock);
+	spin_unlock_irqrestore(&cq->lock, flags);
+}
+
+/*
+ * What the hardware has, by what was seen in its completion queue; for a queue that
+ * alone posts there (liov_direct_may_be_busy()).
+ */
+static u32 liov_direct_outstanding(struct liov_sq *sq)
+{
+	u32 seen = READ_ONCE(sq->cq->seen);
+
+	lockdep_assert_held(&sq->lock);
+	/* Some were not seen to be sent; see liov_direct_cq_shared(). */
+	if ((s32)(sq->sent - seen) < 0)
+		sq->sent = seen;
+	return sq->sent - seen;
+}
+
+/* Completions the guest has not come to yet; about. */
+static u32 liov_direct_waiting(struct liov_cq *cq)
+{
+	u32 head = READ_ONCE(*cq->db.val);
+
+	return head < cq->depth ? (READ_ONCE(cq->peek) + cq->depth - head) % cq->depth : 0;
 }
 
 /*
@@ -50,28 +75,58 @@ static void liov_direct_cq_kick(struct liov_cq *cq)
  * would get the error event; nor is a repeated one (NVMe Base 2.0, Invalid
  * Doorbell Write Value).
  */
-static void liov_direct_sq_kick(struct liov_sq *sq)
+static void liov_direct_go_on(struct liov_sq *sq, enum liov_by by)
 {
-	u32 tail;
+	u32 tail, waiting, found = 0;
+	unsigned long flags;
 
-	spin_lock(&sq->lock);
+	spin_lock_irqsave(&sq->lock, flags);
 	if (!sq->live)
 		goto out;
+	waiting = liov_direct_waiting(sq->cq);
+	/* Else the timer comes. */
+	if (by == LIOV_BY_COMPLETION &&
+	    liov_busy_by_itself(liov_direct_outstanding(sq), waiting))
+		goto note;
 	tail = READ_ONCE(*sq->db.val);
 	if (tail == sq->tail)
-		goto out;
+		goto note;
 	if (unlikely(tail >= sq->depth)) {
 		sq->bad_doorbells++;
 		liov_admin_event(sq->inst, LIOV_EVENT_DB_VALUE);
-		goto out;
+		goto note;
 	}
 	if (sq->cq->lazy)
 		liov_direct_cq_kick(sq->cq);
 	writel(tail, sq->hw_db);
+	found = tail + (tail < sq->tail ? sq->depth : 0) - sq->tail;
+	sq->sent += found;
 	sq->tail = tail;
 	sq->rings++;
+note:
+	liov_busy_note(sq, by, found, liov_direct_outstanding(sq), waiting);
 out:
-	spin_unlock(&sq->lock);
+	spin_unlock_irqrestore(&sq->lock, flags);
+}
+
+static void liov_direct_sq_kick(struct liov_sq *sq)
+{
+	liov_direct_go_on(sq, LIOV_BY_STORE);
+}
+
+/*
+ * A lazy completion queue has one submission queue, and its head goes with a ring.
+ * Whether interrupts bypass the host depends on the CPU too; then nothing new is seen.
+ */
+static bool liov_direct_may_be_busy(struct liov_sq *sq)
+{
+	struct liov_cq *cq = READ_ONCE(sq->cq);
+	u32 seen = READ_ONCE(cq->seen);
+	bool news = seen != cq->seen_before;
+
+	lockdep_assert_held(&sq->inst->track.lock);
+	cq->seen_before = seen;
+	return news && cq == &sq->inst->cq[sq->qid] && READ_ONCE(cq->lazy);
 }
 
 /*
@@ -90,6 +145,8 @@ static void liov_direct_cq_shared(struct liov_cq *cq)
 	}
 	cq->peek = i == cq->depth ? 0 : i;
 	cq->peek_phase = i == cq->depth ? !first : first;
+	/* How many that were does not matter: all that were sent, until it is found out. */
+	WRITE_ONCE(cq->seen, READ_ONCE(cq->inst->sq[cq->qid].sent));
 }
 
 /*
@@ -99,22 +156,24 @@ static void liov_direct_cq_shared(struct liov_cq *cq)
 static bool liov_direct_cq_irq(struct liov_cq *cq, bool alone)
 {
 	u32 budget = cq->depth;
-	bool found = false;
+	u32 found = 0;
 
-	if (alone)
-		return true;
 	while (budget--) {
 		u16 status = le16_to_cpu(READ_ONCE(cq->ring[cq->peek].status));
 
 		if ((status & 1) != cq->peek_phase)
 			break;
-		found = true;
+		found++;
 		if (++cq->peek == cq->depth) {
 			cq->peek = 0;
 			cq->peek_phase ^= 1;
 		}
 	}
-	return found;
+	if (found) {
+		WRITE_ONCE(cq->seen, cq->seen + found);
+		liov_busy_look(cq);
+	}
+	return alone || found;
 }
 
 static int liov_direct_check(struct liov_instance *inst)
@@ -186,16 +245,17 @@ static int liov_direct_sq_make_ring(struct liov_sq *sq, const struct nvme_comman
 	if (rc)
 		return rc;
 	own = liov_doorbell_prepare_own(sq->inst, sq->qid, false);
+	sq->sent = READ_ONCE(cq->seen);
 
 	/*
 	 * Lazy CQ heads are safe only while every completion that can be
 	 * outstanding has a place (see liov_direct_sq_kick()), and go with a
 	 * ring that is forwarded.
 	 */
-	spin_lock(&cq->lock);
+	spin_lock_irq(&cq->lock);
 	if (own || sq->depth > cq->depth || sq->inst->queues.cq[cq->qid].nr_sqs)
 		cq->lazy = false;
-	spin_unlock(&cq->lock);
+	spin_unlock_irq(&cq->lock);
 	return 0;
 }
 
@@ -227,6 +287,8 @@ const struct liov_mode_ops liov_direct_ops = {
 	.sq_kick	= liov_direct_sq_kick,
 	.cq_kick	= liov_direct_cq_kick,
 	.cq_irq		= liov_direct_cq_irq,
+	.may_be_busy	= liov_direct_may_be_busy,
+	.sq_look	= liov_direct_go_on,
 	.cq_shared	= liov_direct_cq_shared,
 	.abort		= liov_direct_abort,
 	.unmap		= liov_mem_unmap,

@@ -14,6 +14,8 @@
  * of the tracking worker, and the stop of the queue, which clears @live under
  * the queue's spinlock; direct.c and guarded.c say how each copes.
  *
+ * While a submission queue is busy its page is not tracked; see busy.c.
+ *
  * Direct mode on a drive whose own doorbells are a page or more apart needs none
  * of this: while a queue exists the guest maps the drive's own register, and a
  * store costs nobody anything.  See "own doorbells" below.
@@ -93,6 +95,13 @@ static void liov_doorbell_kick(struct liov_instance *inst, unsigned int idx)
 		inst->mode->cq_kick(&inst->cq[qid]);
 }
 
+/* A store of the guest's that was reported. */
+static void liov_doorbell_count(struct liov_instance *inst, unsigned int idx)
+{
+	if (!(idx & 1))
+		atomic64_inc(&inst->sq[idx / 2 + 1].exits);
+}
+
 static unsigned int liov_nr_doorbells(const struct liov_instance *inst)
 {
 	return 2 * inst->nr_pairs;
@@ -116,7 +125,16 @@ static void liov_track_write(gpa_t gpa, const u8 *new, int bytes,
 		return;
 	if (unlikely(!liov_doorbell_live(inst, idx)) && !liov_doorbell_late(inst, idx))
 		return;
+	liov_doorbell_count(inst, idx);
 	liov_doorbell_kick(inst, idx);
+	if (!(idx & 1))
+		liov_busy_begin(&inst->sq[idx / 2 + 1], gpa_to_gfn(gpa));
+}
+
+/* Not tracked because its queue was busy?  That is over. */
+static bool liov_doorbell_forget_busy(struct liov_instance *inst, unsigned int idx)
+{
+	return !(idx & 1) && liov_busy_forget(&inst->sq[idx / 2 + 1]);
 }
 
 /* A memory slot went away and its tracking with it: add again when it is back. */
@@ -132,10 +150,10 @@ static void liov_track_remove_region(gfn_t gfn, unsigned long npages,
 	for (i = 0; i < liov_nr_doorbells(inst); i++) {
 		struct liov_doorbell *db = liov_doorbell(inst, i);
 
-		if (db->tracked && t->base_gfn + i >= gfn && t->base_gfn + i < gfn + npages) {
-			db->tracked = false;
-			hit = true;
-		}
+		if (t->base_gfn + i < gfn || t->base_gfn + i >= gfn + npages)
+			continue;
+		hit |= db->tracked | liov_doorbell_forget_busy(inst, i);
+		db->tracked = false;
 	}
 	if (hit && !t->closing) {
 		t->delay_ms = LIOV_TRACK_DELAY_MIN_MS;
@@ -147,9 +165,11 @@ static void liov_track_remove_region(gfn_t gfn, unsigned long npages,
 /* Completion queue pages need tracking only where heads are forwarded at once. */
 static bool liov_doorbell_wants_tracking(struct liov_instance *inst, unsigned int idx)
 {
+	unsigned int qid = idx / 2 + 1;
+
 	if (liov_doorbell(inst, idx)->quiet)
 		return false;
-	return !(idx & 1) || !READ_ONCE(inst->cq[idx / 2 + 1].lazy);
+	return idx & 1 ? !READ_ONCE(inst->cq[qid].lazy) : !inst->sq[qid].busy.on;
 }
 
 /*
@@ -209,6 +229,7 @@ static void liov_track_drop_all(struct liov_instance *inst)
 		if (db->tracked)
 			kvm_write_track_remove_gfn(inst->vdev.kvm, t->base_gfn + i);
 		db->tracked = false;
+		liov_doorbell_forget_busy(inst, i);
 	}
 }
 
@@ -452,13 +473,13 @@ void liov_doorbell_revoke(struct liov_instance *inst)
 static void liov_own_forget(struct liov_instance *inst, u16 qid, bool cq)
 {
 	if (cq) {
-		spin_lock(&inst->cq[qid].lock);
+		spin_lock_irq(&inst->cq[qid].lock);
 		inst->cq[qid].head = U32_MAX;
-		spin_unlock(&inst->cq[qid].lock);
+		spin_unlock_irq(&inst->cq[qid].lock);
 	} else {
-		spin_lock(&inst->sq[qid].lock);
+		spin_lock_irq(&inst->sq[qid].lock);
 		inst->sq[qid].tail = U32_MAX;
-		spin_unlock(&inst->sq[qid].lock);
+		spin_unlock_irq(&inst->sq[qid].lock);
 	}
 }
 
@@ -509,6 +530,7 @@ void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val)
 		return;
 	if (READ_ONCE(db->own))
 		liov_own_forget(inst, qid, cq);
+	liov_doorbell_count(inst, idx);
 	liov_doorbell_kick(inst, idx);
 }
 
@@ -654,12 +676,15 @@ int liov_doorbell_open(struct liov_instance *inst)
 void liov_doorbell_close(struct liov_instance *inst)
 {
 	struct liov_track *t = &inst->track;
+	unsigned int i;
 
 	if (t->registered) {
 		mutex_lock(&t->lock);
 		t->closing = true;
 		mutex_unlock(&t->lock);
 		cancel_delayed_work_sync(&t->work);
+		for (i = 1; i <= inst->nr_pairs; i++)
+			liov_busy_stop(&inst->sq[i]);
 		/* Waits for callbacks in flight (SRCU), so not under t->lock. */
 		mutex_lock(&t->lock);
 		liov_track_drop_all(inst);
@@ -684,6 +709,7 @@ void liov_doorbell_init(struct liov_instance *inst)
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		spin_lock_init(&inst->sq[i].lock);
 		spin_lock_init(&inst->cq[i].lock);
+		liov_busy_init(&inst->sq[i]);
 		inst->sq[i].inst = inst;
 		inst->cq[i].inst = inst;
 		inst->sq[i].qid = i;

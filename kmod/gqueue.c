@@ -20,6 +20,23 @@
 /* How long commands in flight may take before their queue is deleted instead. */
 #define LIOV_DRAIN_MS		3000
 
+/* ---- who may go over a guest's ring ---- */
+
+static void liov_submit_lock(struct liov_sq *sq)
+{
+	down(&sq->submit);
+}
+
+/* What came meanwhile is done by the work item; see liov_guarded_go_on(). */
+static void liov_submit_unlock(struct liov_sq *sq)
+{
+	up(&sq->submit);
+	/* The lock before the mark. */
+	smp_mb();
+	if (READ_ONCE(sq->again))
+		queue_delayed_work(liov_io_wq, &sq->work, 0);
+}
+
 /* ---- rings ---- */
 
 static int liov_guarded_cq_make_ring(struct liov_cq *cq, const struct nvme_command *c,
@@ -121,10 +138,10 @@ static int liov_guarded_sq_make_ring(struct liov_sq *sq, const struct nvme_comma
 	spin_lock_irq(&sq->cq->g->lock);
 	sq->cq->g->sqs[sq->qid] = g;
 	spin_unlock_irq(&sq->cq->g->lock);
-	mutex_lock(&sq->submit);
+	liov_submit_lock(sq);
 	sq->starved = false;
 	sq->g = g;
-	mutex_unlock(&sq->submit);
+	liov_submit_unlock(sq);
 	ring->bus = g->hw_bus;
 	ring->depth = g->hw_depth;
 	return 0;
@@ -149,11 +166,11 @@ static void liov_guarded_sq_free_ring(struct liov_sq *sq)
 	bool told = false;
 	unsigned int i;
 
-	mutex_lock(&sq->submit);
+	liov_submit_lock(sq);
 	g = sq->g;
 	sq->g = NULL;
 	sq->starved = false;
-	mutex_unlock(&sq->submit);
+	liov_submit_unlock(sq);
 	/* Finds nothing to do from here on, but must not outlive the instance. */
 	cancel_delayed_work_sync(&sq->work);
 	if (!g)
@@ -246,7 +263,7 @@ static void liov_guarded_sq_again(struct liov_sq *sq, struct liov_ring *ring)
 	u64 seq = 0;
 	unsigned int i;
 
-	mutex_lock(&sq->submit);
+	liov_submit_lock(sq);
 	g->hw_tail = 0;
 	sq->tail = 0;
 	while ((i = liov_gsq_next(g, seq)) < g->nr_slots) {
@@ -263,7 +280,7 @@ static void liov_guarded_sq_again(struct liov_sq *sq, struct liov_ring *ring)
 		g->hw[g->hw_tail++] = s->cmd;
 		sq->inst->resume.replayed++;
 	}
-	mutex_unlock(&sq->submit);
+	liov_submit_unlock(sq);
 	if (told) {
 		if (cq->ien)
 			liov_virq_signal(sq->inst, cq->vector);
@@ -320,7 +337,7 @@ static u16 liov_guarded_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32
 	*result = 1;
 	if (!g)
 		return 0;
-	mutex_lock(&sq->submit);
+	liov_submit_lock(sq);
 	for (i = 0; i < g->nr_slots; i++) {
 		struct liov_slot *s = &g->slot[i];
 
@@ -331,7 +348,7 @@ static u16 liov_guarded_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32
 		/* Completed in between; the slot is free and not to be freed twice. */
 		atomic_andnot(LIOV_SLOT_HELD, &s->state);
 	}
-	mutex_unlock(&sq->submit);
+	liov_submit_unlock(sq);
 	if (i == g->nr_slots)
 		return 0;
 
@@ -373,7 +390,7 @@ static int liov_guarded_hold(struct liov_instance *inst)
 	/* What was in flight at a reset is better done than given up. */
 	liov_resume_now(inst);
 	for (i = 1; i <= inst->nr_pairs; i++)
-		mutex_lock_nest_lock(&inst->sq[i].submit, &inst->lock);
+		liov_submit_lock(&inst->sq[i]);
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		while (!liov_gsq_idle(&inst->sq[i])) {
 			if (time_after(jiffies, end)) {
@@ -396,7 +413,7 @@ static void liov_guarded_unhold(struct liov_instance *inst)
 		/* What the guest rang for meanwhile must not wait for its next ring. */
 		if (inst->sq[i].g)
 			queue_delayed_work(liov_io_wq, &inst->sq[i].work, 0);
-		mutex_unlock(&inst->sq[i].submit);
+		liov_submit_unlock(&inst->sq[i]);
 	}
 }
 
@@ -509,9 +526,15 @@ void liov_guarded_init(struct liov_instance *inst)
 	unsigned int i;
 
 	for (i = 1; i <= inst->nr_pairs; i++) {
-		mutex_init(&inst->sq[i].submit);
+		sema_init(&inst->sq[i].submit, 1);
 		INIT_DELAYED_WORK(&inst->sq[i].work, liov_guarded_work);
 	}
+}
+
+/* Its completions always interrupt, and liov_gsq knows what is outstanding. */
+static bool liov_guarded_may_be_busy(struct liov_sq *sq)
+{
+	return READ_ONCE(sq->cq) == &sq->inst->cq[sq->qid];
 }
 
 const struct liov_mode_ops liov_guarded_ops = {
@@ -525,6 +548,8 @@ const struct liov_mode_ops liov_guarded_ops = {
 	.sq_kick	= liov_guarded_sq_kick,
 	.cq_kick	= liov_guarded_cq_kick,
 	.cq_irq		= liov_guarded_cq_irq,
+	.may_be_busy	= liov_guarded_may_be_busy,
+	.sq_look	= liov_guarded_go_on,
 	.cq_again	= liov_guarded_cq_again,
 	.sq_again	= liov_guarded_sq_again,
 	.abort		= liov_guarded_abort,

@@ -9,16 +9,22 @@
  *
  * Who may run at once:
  *
- *   submit     any number of vCPUs, the tracking worker and liov_sq.work: one
- *              at a time per SQ by liov_sq.submit, a mutex, since memory may
- *              have to be pinned.  Uncontended, and never slept under, in the
- *              common case.
+ *   submit     any number of vCPUs, the tracking worker, liov_sq.work and, while
+ *              the queue is busy (busy.c), the interrupt handler of its CQ: one
+ *              at a time per SQ by liov_sq.submit.  It may be slept under, since
+ *              memory may have to be pinned, and is tried in interrupts, so it is
+ *              a semaphore.  Nobody waits for it to submit: who finds it taken
+ *              leaves a mark, liov_sq.again, and whoever has it goes over the ring
+ *              once more.  Uncontended, and never slept under, in the common case.
  *   complete   the interrupt handler of the CQ's vector, the reaping of a
  *              deleted SQ and submitters that refuse a command: liov_gcq.lock.
  *   slots      taken under liov_sq.submit, given back by completion: the bits
  *              of liov_gsq.free and liov_slot.state change atomically.
  *   teardown   liov_instance.lock (gqueue.c).  A ring goes only after the
  *              hardware deleted its queue or was disabled.
+ *
+ * What an interrupt cannot do - wait for a pin, allocate - it leaves in the ring,
+ * for liov_sq.work.
  *
  * A command is accepted only with a place in the guest's CQ reserved for its
  * completion, so the handler always has one.  What finds no slot or no place
@@ -42,6 +48,15 @@
  * far longer than user space needs to lay memory out anew.
  */
 #define LIOV_RING_TRIES		100
+
+/* Commands that one interrupt takes from a guest's ring; the rest is the work item's. */
+#define LIOV_IRQ_COMMANDS	32
+
+/* May neither sleep nor take long. */
+static bool liov_by_interrupt(enum liov_by by)
+{
+	return by == LIOV_BY_COMPLETION || by == LIOV_BY_TIMER;
+}
 
 /* ---- slots ---- */
 
@@ -295,35 +310,41 @@ void liov_guarded_wake(struct liov_cq *cq)
  */
 bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone)
 {
-	unsigned int n = liov_gcq_reap(cq, true);
-
-	if (n)
-		liov_guarded_wake(cq);
-	return n && cq->ien;
+	if (!liov_gcq_reap(cq, true))
+		return false;
+	liov_busy_look(cq);
+	liov_guarded_wake(cq);
+	return cq->ien;
 }
 
 /* ---- submission ---- */
 
 /**
  * struct liov_submit - one run over a guest's SQ; what the guard's calls need
- * @sq:   queue; its submit mutex is held
- * @slot: of the command being checked
+ * @sq:    queue; its submit is held
+ * @slot:  of the command being checked
+ * @by:    who runs
+ * @later: the command needs what an interrupt cannot get
  */
 struct liov_submit {
 	struct liov_sq	*sq;
 	unsigned int	slot;
+	enum liov_by	by;
+	bool		later;
 };
 
 /* Shows the hardware what has been put into its ring. */
 static void liov_gsq_ring(struct liov_sq *sq)
 {
-	spin_lock(&sq->lock);
+	unsigned long flags;
+
+	spin_lock_irqsave(&sq->lock, flags);
 	if (sq->live && sq->tail != sq->g->hw_tail) {
 		sq->tail = sq->g->hw_tail;
 		writel(sq->tail, sq->hw_db);
 		sq->rings++;
 	}
-	spin_unlock(&sq->lock);
+	spin_unlock_irqrestore(&sq->lock, flags);
 }
 
 static const u64 *liov_env_step(void *ctx, u64 gpa, u16 *status)
@@ -334,6 +355,10 @@ static const u64 *liov_env_step(void *ctx, u64 gpa, u16 *status)
 
 	if (likely(step))
 		return step;
+	if (liov_by_interrupt(sub->by)) {
+		sub->later = true;
+		return NULL;
+	}
 	/* That takes a while: let the hardware begin with what it has. */
 	liov_gsq_ring(sub->sq);
 	return liov_gmem_fault(inst, gpa, status);
@@ -343,6 +368,10 @@ static u16 liov_env_read(void *ctx, u64 gpa, void *buf, u32 len)
 {
 	struct liov_submit *sub = ctx;
 
+	if (liov_by_interrupt(sub->by) && !liov_gmem_step(sub->sq->inst, gpa)) {
+		sub->later = true;
+		return LIOV_NOT_NOW;
+	}
 	return liov_gmem_read(sub->sq->inst, gpa, buf, len);
 }
 
@@ -351,7 +380,9 @@ static void *liov_env_page(void *ctx, u64 *bus)
 	struct liov_submit *sub = ctx;
 	struct liov_slot *s = &sub->sq->g->slot[sub->slot];
 
-	if (unlikely(!s->page))
+	if (unlikely(!s->page && liov_by_interrupt(sub->by)))
+		sub->later = true;
+	else if (unlikely(!s->page))
 		s->page = dma_alloc_coherent(liov_dma_dev(sub->sq->inst), PAGE_SIZE,
 					     &s->page_bus, GFP_KERNEL_ACCOUNT);
 	*bus = s->page_bus;
@@ -402,6 +433,8 @@ static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 
 	liov_gsq_copy(g, &c);
 	status = liov_guard_check(&sq->inst->guard, &env, &c, &out);
+	if (unlikely(sub->later))
+		return LIOV_NOT_NOW;
 	if (unlikely(status == LIOV_NOT_NOW))
 		return status;
 	WRITE_ONCE(g->head, g->head + 1 == sq->depth ? 0 : g->head + 1);
@@ -433,10 +466,11 @@ static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
  * more outstanding than their CQ holds, which is all common ones, do not come
  * here.
  */
-static bool liov_guarded_starve(struct liov_sq *sq)
+static bool liov_guarded_starve(struct liov_sq *sq, enum liov_by by)
 {
 	struct liov_cq *cq = sq->cq;
 	bool listen = false;
+	unsigned long flags;
 
 	if (!sq->starved)
 		sq->stats.held_back++;
@@ -450,28 +484,35 @@ static bool liov_guarded_starve(struct liov_sq *sq)
 		liov_gcq_unreserve(cq, 1);
 		return true;
 	}
-	spin_lock(&cq->lock);
+	if (liov_by_interrupt(by)) {
+		if (READ_ONCE(cq->lazy))
+			queue_delayed_work(liov_io_wq, &sq->work, 0);
+		return false;
+	}
+	spin_lock_irqsave(&cq->lock, flags);
 	if (cq->lazy) {
 		cq->lazy = false;
 		listen = true;
 	}
-	spin_unlock(&cq->lock);
+	spin_unlock_irqrestore(&cq->lock, flags);
 	/* Its worker looks at every queue once it listens. */
 	if (listen)
 		liov_doorbell_decode_changed(sq->inst);
 	return false;
 }
 
-static void liov_guarded_run(struct liov_sq *sq, u32 tail)
+static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by)
 {
-	struct liov_submit sub = { .sq = sq };
+	u32 budget = liov_by_interrupt(by) ? LIOV_IRQ_COMMANDS : U32_MAX;
+	struct liov_submit sub = { .sq = sq, .by = by };
 	u64 start = ktime_get_ns();
 	struct liov_gsq *g = sq->g;
 	bool refused = false;
 	u16 status = 0;
 
 	while (g->head != tail) {
-		u32 n = liov_gcq_reserve(sq->cq, (tail + sq->depth - g->head) % sq->depth);
+		u32 new = (tail + sq->depth - g->head) % sq->depth;
+		u32 n = liov_gcq_reserve(sq->cq, min(new, budget));
 		u32 left = n;
 
 		for (; left; left--) {
@@ -488,14 +529,21 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail)
 		if (left)
 			liov_gcq_unreserve(sq->cq, left);
 		if (unlikely(status == LIOV_NOT_NOW)) {
-			queue_delayed_work(liov_io_wq, &sq->work, msecs_to_jiffies(LIOV_QUIET_MS));
+			queue_delayed_work(liov_io_wq, &sq->work,
+					   sub.later ? 0 : msecs_to_jiffies(LIOV_QUIET_MS));
+			break;
+		}
+		if (g->head == tail)
+			break;
+		budget -= n - left;
+		if (unlikely(!budget)) {
+			queue_delayed_work(liov_io_wq, &sq->work, 0);
 			break;
 		}
 		/* A ring of 64 Ki commands that are all refused takes a while. */
-		cond_resched();
-		if (g->head == tail)
-			break;
-		if ((!n || left) && !liov_guarded_starve(sq))
+		if (!liov_by_interrupt(by))
+			cond_resched();
+		if ((!n || left) && !liov_guarded_starve(sq, by))
 			goto out;
 	}
 	WRITE_ONCE(sq->starved, false);
@@ -529,11 +577,11 @@ static int liov_guarded_find_rings(struct liov_sq *sq)
  * By the work item only: a vCPU in its doorbell keeps KVM from changing memory
  * slots, and so user space from bringing the memory back.
  */
-static bool liov_guarded_wait_rings(struct liov_sq *sq, bool work)
+static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
 {
 	int rc;
 
-	if (!work) {
+	if (by != LIOV_BY_WORK) {
 		queue_delayed_work(liov_io_wq, &sq->work, 0);
 		return false;
 	}
@@ -554,34 +602,72 @@ static bool liov_guarded_wait_rings(struct liov_sq *sq, bool work)
 	return false;
 }
 
-/*
- * Typically in a vCPU thread inside KVM, with the vCPU's kvm->srcu held: may
- * sleep for pins and for another submitter, must not wait for memory slots.
- * That holds for whoever owns liov_sq.submit.
- */
-static void liov_guarded_go_on(struct liov_sq *sq, bool work)
+/* Completions the guest has not come to yet; about. */
+static u32 liov_gcq_waiting(struct liov_cq *cq)
 {
-	u32 tail;
+	u32 head = READ_ONCE(*cq->db.val);
 
-	mutex_lock(&sq->submit);
-	if (!sq->g || !READ_ONCE(sq->live))
-		goto out;
+	return head < cq->depth ? (READ_ONCE(cq->g->tail) + cq->depth - head) % cq->depth : 0;
+}
+
+/* One time over the guest's ring.  Under liov_sq.submit. */
+static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by)
+{
+	struct liov_gsq *g = sq->g;
+	u32 tail, head, waiting;
+
+	if (!g || !READ_ONCE(sq->live))
+		return;
 	/* After a reset of the host's: what was in flight. */
-	if (unlikely(sq->tail != sq->g->hw_tail))
+	if (unlikely(sq->tail != g->hw_tail))
 		liov_gsq_ring(sq);
+	waiting = liov_gcq_waiting(sq->cq);
+	head = g->head;
 	tail = READ_ONCE(*sq->db.val);
 	if (unlikely(tail >= sq->depth)) {
 		sq->bad_doorbells++;
 		liov_admin_event(sq->inst, LIOV_EVENT_DB_VALUE);
-		goto out;
+	} else if (by == LIOV_BY_COMPLETION &&
+		   liov_busy_by_itself(g->submitted - READ_ONCE(g->completed), waiting)) {
+		; /* The timer comes. */
+	} else if (tail != head) {
+		if (likely(g->map.va && sq->cq->ring) || liov_guarded_wait_rings(sq, by))
+			liov_guarded_run(sq, tail, by);
 	}
-	if (tail == sq->g->head)
-		goto out;
-	if (unlikely(!sq->g->map.va || !sq->cq->ring) && !liov_guarded_wait_rings(sq, work))
-		goto out;
-	liov_guarded_run(sq, tail);
-out:
-	mutex_unlock(&sq->submit);
+	liov_busy_note(sq, by, (g->head + sq->depth - head) % sq->depth,
+		       g->submitted - READ_ONCE(g->completed), waiting);
+}
+
+/**
+ * liov_guarded_go_on() - see struct liov_mode_ops, @sq_kick and @sq_look
+ * @sq: queue, live or not
+ * @by: who
+ *
+ * Typically in a vCPU thread inside KVM, with the vCPU's kvm->srcu held: may
+ * sleep for pins, must not wait for memory slots.  That holds for whoever owns
+ * liov_sq.submit.
+ */
+void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by)
+{
+	unsigned int turns = 0;
+
+	do {
+		if (liov_by_interrupt(by) && turns++) {
+			queue_delayed_work(liov_io_wq, &sq->work, 0);
+			return;
+		}
+		WRITE_ONCE(sq->again, true);
+		/* Value and mark before the look at the owner, who looks at the mark last. */
+		smp_mb();
+		if (down_trylock(&sq->submit))
+			return;
+		/* Off before the value is read: it may be a newer one's. */
+		xchg(&sq->again, false);
+		liov_guarded_go_over(sq, by);
+		up(&sq->submit);
+		/* Free before the look at the mark. */
+		smp_mb();
+	} while (READ_ONCE(sq->again));
 }
 
 /**
@@ -590,7 +676,7 @@ out:
  */
 void liov_guarded_sq_kick(struct liov_sq *sq)
 {
-	liov_guarded_go_on(sq, false);
+	liov_guarded_go_on(sq, LIOV_BY_STORE);
 }
 
 /**
@@ -599,7 +685,8 @@ void liov_guarded_sq_kick(struct liov_sq *sq)
  */
 void liov_guarded_work(struct work_struct *work)
 {
-	liov_guarded_go_on(container_of(to_delayed_work(work), struct liov_sq, work), true);
+	liov_guarded_go_on(container_of(to_delayed_work(work), struct liov_sq, work),
+			   LIOV_BY_WORK);
 }
 
 /**

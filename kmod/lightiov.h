@@ -24,6 +24,7 @@
 
 #include <linux/completion.h>
 #include <linux/eventfd.h>
+#include <linux/hrtimer.h>
 #include <linux/irqbypass.h>
 #include <linux/kobject.h>
 #include <linux/list.h>
@@ -31,6 +32,7 @@
 #include <linux/msi.h>
 #include <linux/mutex.h>
 #include <linux/scatterlist.h>
+#include <linux/semaphore.h>
 #include <linux/spinlock.h>
 #include <linux/vfio.h>
 #include <linux/wait.h>
@@ -74,6 +76,14 @@ struct liov_ring {
 	u32		depth;
 };
 
+/* Who goes over a guest's submission queue. */
+enum liov_by {
+	LIOV_BY_STORE,		/* a vCPU, or whoever stored in its stead; may sleep */
+	LIOV_BY_WORK,		/* liov_sq.work; may also wait for memory slots */
+	LIOV_BY_COMPLETION,	/* of a busy queue; hard interrupt */
+	LIOV_BY_TIMER,		/* of a busy queue; hard interrupt */
+};
+
 /**
  * struct liov_mode_ops - how a ring is made and what a doorbell does
  * @name:         as in the attribute "mode"
@@ -84,11 +94,15 @@ struct liov_ring {
  * @cq_free_ring: undo; the hardware no longer uses it
  * @sq_make_ring: likewise for a submission queue
  * @sq_free_ring: likewise
- * @sq_kick:      the guest may have moved the tail.  Typically in a vCPU thread
+ * @sq_kick:      the guest may have moved the tail.  Typically in a vCPU thread;
+ *                may sleep.  Whoever else is in it goes over the ring once more
  * @cq_kick:      the guest may have moved the head, of a queue that is not lazy
  * @cq_irq:       the hardware's vector of this queue fired, which it has @alone
  *                or shares; true if the guest gets an interrupt.  Hard
  *                interrupt, under liov_vector.lock
+ * @may_be_busy:  can it be known what a submission queue has outstanding?  See
+ *                busy.c; under liov_track.lock
+ * @sq_look:      as @sq_kick, for a queue that is busy; hard interrupt
  * @cq_shared:    its vector is shared from now on; under liov_vector.lock; may
  *                be NULL
  * @cq_again:     the controller was reset under a completion queue: takes what it
@@ -102,7 +116,7 @@ struct liov_ring {
  * @bypass:       the hardware's interrupt may go straight to a vCPU
  * @always_irq:   hardware queues interrupt also when the guest polls
  *
- * All but the kicks and @cq_irq run under liov_instance.lock.
+ * All but the kicks, @sq_look, @cq_irq and @may_be_busy run under liov_instance.lock.
  */
 struct liov_mode_ops {
 	const char *name;
@@ -117,6 +131,8 @@ struct liov_mode_ops {
 	void (*sq_kick)(struct liov_sq *sq);
 	void (*cq_kick)(struct liov_cq *cq);
 	bool (*cq_irq)(struct liov_cq *cq, bool alone);
+	bool (*may_be_busy)(struct liov_sq *sq);
+	void (*sq_look)(struct liov_sq *sq, enum liov_by by);
 	void (*cq_shared)(struct liov_cq *cq);
 	void (*cq_again)(struct liov_cq *cq, struct liov_ring *ring);
 	void (*sq_again)(struct liov_sq *sq, struct liov_ring *ring);
@@ -212,8 +228,10 @@ struct liov_ring_map {
  * @ring:      kernel mapping of the guest's ring: direct mode looks for new
  *             entries, guarded mode writes them
  * @ring_map:  the pins behind it
- * @peek:      next entry to look at, @peek_phase the phase it will have;
- *             under liov_vector.lock, valid while the vector is shared
+ * @peek:      direct mode: next entry to look at, @peek_phase the phase it will
+ *             have, @seen how many were there; under liov_vector.lock, valid
+ *             while interrupts do not bypass the host
+ * @seen_before: @seen when it was last asked for, by liov_mode_ops.may_be_busy
  * @g:         guarded mode's part; see guarded.c
  * @starved:   guarded mode: some SQ waits for room
  * @turn:      guarded mode: which of them goes first next time
@@ -243,6 +261,8 @@ struct liov_cq {
 	struct liov_ring_map	ring_map;
 	u32			peek;
 	u8			peek_phase;
+	u32			seen;
+	u32			seen_before;
 	struct liov_gcq		*g;
 	bool			starved;
 	unsigned int		turn;
@@ -276,16 +296,65 @@ struct liov_sq_stats {
 };
 
 /**
+ * struct liov_busy - whether stores to a doorbell need to be reported; see busy.c
+ * @on:       they need not.  Written under liov_track.lock
+ * @soon:     @timer was set to the guest's pace
+ * @armed:    @timer was set
+ * @slow:     commands come more slowly than with an exit for each
+ * @quiet:    looks of @timer's in a row that found too few
+ * @streak:   stores in a row, less those long after the one before
+ * @need:     value of @streak at which it is tried
+ * @commands: brought by the guest so far
+ * @since:    when it brought the last one, ns
+ * @wait:     ns that @timer waits, if @soon
+ * @tracked_pace: ns that a command took before it began
+ * @spent:    ns that the last @window commands took
+ * @timer:    looks
+ * @work:     ends it
+ * @first:    @commands when it began
+ * @gfn:      guest frame of the doorbell then
+ * @periods:  times that it began
+ *
+ * @soon to @window are written by whoever goes over the queue, and by beginning and end.
+ */
+struct liov_busy {
+	bool			on;
+	bool			soon;
+	bool			armed;
+	bool			slow;
+	u8			quiet;
+	u32			streak;
+	u32			need;
+	u64			commands;
+	u64			since;
+	u64			wait;
+	u64			tracked_pace;
+	u64			spent;
+	u32			window;
+	struct hrtimer		timer;
+	struct work_struct	work;
+	u64			first;
+	gfn_t			gfn;
+	u64			periods;
+};
+
+/**
  * struct liov_sq - an I/O submission queue of an instance
  * @lock:  two vCPUs on one doorbell, a rescan, the stop of the queue
  * @live:  doorbells may be forwarded
  * @tail:  last value written to the hardware
  * @cq:    where its completions go
+ * @sent:  direct mode: commands shown to the hardware, from liov_cq.seen of the time
+ *         the queue was made; under @lock
  * @rings: doorbell writes to the hardware
+ * @exits: stores of the guest that were reported, by KVM or as region writes
  * @bad_doorbells: values refused
+ * @busy:  see there
  * @starved: guarded mode: commands wait in the guest's ring; set under @submit
+ * @again:  guarded mode: whoever has @submit shall go over the ring once more
  * @submit: guarded mode: serialises readers of the guest's ring; @g is set and
- *          cleared under it.  May be held while memory is pinned
+ *          cleared under it.  May be held while memory is pinned, and is tried by
+ *          interrupts
  * @g:      guarded mode's part; see guarded.c
  * @work:   guarded mode: goes on with commands that were held back
  * @ring_tries: guarded mode: how often its rings were not found again in a row;
@@ -294,7 +363,7 @@ struct liov_sq_stats {
  * For the rest see struct liov_cq.
  */
 struct liov_sq {
-	spinlock_t		lock;	/* @live, @tail, the hardware's doorbell */
+	spinlock_t		lock;	/* @live, @tail, @sent, the hardware's doorbell */
 	bool			live;
 	u32			depth;
 	u32			tail;
@@ -302,15 +371,19 @@ struct liov_sq {
 	struct liov_doorbell	db;
 	struct liov_cq		*cq;
 	struct liov_instance	*inst;
+	u32			sent;
 	u64			rings;
+	atomic64_t		exits;
 	u64			bad_doorbells;
 	u16			qid;
 	u16			hwqid;
 	bool			made;
 	u64			gen;
+	struct liov_busy	busy;
 
 	bool			starved;
-	struct mutex		submit;	/* the guest's ring, @g */
+	bool			again;
+	struct semaphore	submit;	/* the guest's ring, @g */
 	struct liov_gsq		*g;
 	struct delayed_work	work;
 	unsigned int		ring_tries;
@@ -698,6 +771,40 @@ bool liov_doorbell_prepare_own(struct liov_instance *inst, u16 qid, bool cq);
 void liov_doorbell_own(struct liov_instance *inst, u16 qid, bool cq);
 void liov_doorbell_disown(struct liov_instance *inst, u16 qid, bool cq);
 void liov_doorbell_revoke(struct liov_instance *inst);
+
+/* busy.c */
+void liov_busy_init(struct liov_sq *sq);
+void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstanding,
+		    u32 waiting);
+void liov_busy_begin(struct liov_sq *sq, gfn_t gfn);
+bool liov_busy_forget(struct liov_sq *sq);
+void liov_busy_stop(struct liov_sq *sq);
+
+/**
+ * liov_busy_look() - a completion came: look at the doorbell if the queue is busy
+ * @cq: queue
+ *
+ * Hard interrupt.
+ */
+static inline void liov_busy_look(struct liov_cq *cq)
+{
+	struct liov_sq *sq = &cq->inst->sq[cq->qid];
+
+	if (unlikely(READ_ONCE(sq->busy.on)))
+		cq->inst->mode->sq_look(sq, LIOV_BY_COMPLETION);
+}
+
+/**
+ * liov_busy_by_itself() - is it the guest itself that a busy guest waits for?
+ * @outstanding: commands the hardware has
+ * @waiting:     completions the guest has not come to yet
+ *
+ * Return: true if it has more to do than the drive.
+ */
+static inline bool liov_busy_by_itself(u32 outstanding, u32 waiting)
+{
+	return outstanding < waiting;
+}
 
 /* direct.c */
 extern const struct liov_mode_ops liov_direct_ops;

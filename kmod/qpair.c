@@ -137,9 +137,9 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 	}
 	cq->gen = READ_ONCE(p->gen);
 	cq->made = true;
-	spin_lock(&cq->lock);
+	spin_lock_irq(&cq->lock);
 	cq->live = true;
-	spin_unlock(&cq->lock);
+	spin_unlock_irq(&cq->lock);
 	liov_doorbell_own(inst, cq->qid, true);
 out:
 	liov_host_leave(p->host);
@@ -200,9 +200,9 @@ int liov_cq_delete(struct liov_cq *cq)
 	lockdep_assert_held(&cq->inst->lock);
 	if (!cq->made)
 		return 0;
-	spin_lock(&cq->lock);
+	spin_lock_irq(&cq->lock);
 	cq->live = false;
-	spin_unlock(&cq->lock);
+	spin_unlock_irq(&cq->lock);
 	liov_doorbell_disown(cq->inst, cq->qid, true);
 
 	rc = liov_hw_delete(cq->inst, nvme_admin_delete_cq, cq->hwqid, cq->gen);
@@ -239,9 +239,9 @@ static int liov_sq_make(struct liov_sq *sq, const struct liov_ring *ring)
 	if (!rc) {
 		sq->gen = READ_ONCE(p->gen);
 		sq->made = true;
-		spin_lock(&sq->lock);
+		spin_lock_irq(&sq->lock);
 		sq->live = true;
-		spin_unlock(&sq->lock);
+		spin_unlock_irq(&sq->lock);
 		liov_doorbell_own(inst, sq->qid, false);
 	}
 	liov_host_leave(p->host);
@@ -301,9 +301,10 @@ int liov_sq_delete(struct liov_sq *sq)
 	lockdep_assert_held(&sq->inst->lock);
 	if (!sq->made)
 		return 0;
-	spin_lock(&sq->lock);
+	spin_lock_irq(&sq->lock);
 	sq->live = false;
-	spin_unlock(&sq->lock);
+	spin_unlock_irq(&sq->lock);
+	liov_busy_stop(sq);
 	liov_doorbell_disown(sq->inst, sq->qid, false);
 
 	rc = liov_hw_delete(sq->inst, nvme_admin_delete_sq, sq->hwqid, sq->gen);

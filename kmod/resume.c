@@ -41,14 +41,14 @@ void liov_instance_hw_lost(struct liov_instance *inst)
 		struct liov_sq *sq = &inst->sq[i];
 		struct liov_cq *cq = &inst->cq[i];
 
-		spin_lock(&sq->lock);
+		spin_lock_irq(&sq->lock);
 		had_queues |= sq->live;
 		sq->live = false;
-		spin_unlock(&sq->lock);
-		spin_lock(&cq->lock);
+		spin_unlock_irq(&sq->lock);
+		spin_lock_irq(&cq->lock);
 		had_queues |= cq->live;
 		cq->live = false;
-		spin_unlock(&cq->lock);
+		spin_unlock_irq(&cq->lock);
 	}
 	liov_doorbell_revoke(inst);
 	if (inst->mode->sq_again) {

@@ -146,6 +146,36 @@ TRACE_EVENT(lightiov_complete,
 		      __entry->status, __entry->ns)
 );
 
+/**
+ * lightiov_busy - a doorbell is no longer tracked, or is again (busy.c)
+ * @sq: queue; under liov_track.lock
+ */
+TRACE_EVENT(lightiov_busy,
+	    TP_PROTO(const struct liov_sq *sq),
+	    TP_ARGS(sq),
+	    TP_STRUCT__entry(__string(dev, dev_name(liov_dev(sq->inst)))
+			     __field(u64, tracked_ns)
+			     __field(u64, wait_ns)
+			     __field(u64, commands)
+			     __field(u32, need)
+			     __field(u16, sqid)
+			     __field(bool, on)
+			     __field(bool, slow)
+	    ),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->tracked_ns = sq->busy.tracked_pace;
+			   __entry->wait_ns = sq->busy.wait;
+			   __entry->commands = sq->busy.commands - sq->busy.first;
+			   __entry->need = sq->busy.need;
+			   __entry->sqid = sq->qid;
+			   __entry->on = sq->busy.on;
+			   __entry->slow = sq->busy.slow;
+	    ),
+	    TP_printk("dev=%s sqid=%u busy=%d slow=%d commands=%llu need=%u tracked_ns=%llu wait_ns=%llu",
+		      __get_str(dev), __entry->sqid, __entry->on, __entry->slow,
+		      __entry->commands, __entry->need, __entry->tracked_ns, __entry->wait_ns)
+);
+
 #endif /* _LIOV_TRACE_H */
 
 /* Out of the kernel's tree: the path is given by Kbuild. */

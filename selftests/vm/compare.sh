@@ -72,7 +72,7 @@ counters()
 {
 	kvm_exits "$1" | grep -E '^(exits|mmio_exits|io_exits|irq_injections|halt_exits) '
 	[ -z "${UUID[$1]:-}" ] || (cd "/sys/bus/mdev/devices/${UUID[$1]}/lightiov/stats" &&
-		echo "device_exits $(($(cat sq_doorbells) + $(cat interrupts)))")
+		echo "device_exits $(($(cat doorbell_exits) + $(cat interrupts)))")
 }
 
 # run WAY QD NUMBER: one line "iops mean-us p99-us exits to-qemu interrupts halts

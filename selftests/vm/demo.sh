@@ -30,7 +30,7 @@ counters()
 	local f
 
 	kvm_exits g0 | grep -E '^(exits|mmio_exits|io_exits|insn_emulation|halt_exits|irq_injections) '
-	for f in sq_doorbells cq_doorbells interrupts; do
+	for f in doorbell_exits interrupts; do
 		echo "$f $(mdev_attr "$UUID" stats/$f)"
 	done
 }
@@ -69,7 +69,7 @@ exit_row()
 		END {
 			printf "  %-18s %8d %8.2f %8.3f %8.2f %8.2f %8.2f\n", l, n,
 				d["exits"] / n, (d["mmio_exits"] + d["io_exits"]) / n,
-				d["sq_doorbells"] / n, d["interrupts"] / n,
+				d["doorbell_exits"] / n, d["interrupts"] / n,
 				d["halt_exits"] / n
 		}'
 }
@@ -136,7 +136,7 @@ fio_row "host read, 100/s (guest busy)" $OUT/host.json read
 fio_row "host write, 100/s (guest busy)" $OUT/host.json write
 echo
 echo "  Per I/O, by KVM's and the module's own counters:"
-printf '  %-18s %8s %8s %8s %8s %8s %8s\n' "" I/Os exits "to QEMU" SQ-rings interr. halts
+printf '  %-18s %8s %8s %8s %8s %8s %8s\n' "" I/Os exits "to QEMU" doorbell interr. halts
 exit_row "read, depth 1" read1
 exit_row "read, depth 32" read32
 exit_row "write, depth 32" write32

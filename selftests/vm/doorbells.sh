@@ -100,6 +100,40 @@ lazy_heads_cost_no_exit()
 	[ "$CQ_DOORBELLS" -le "$SQ_DOORBELLS" ] && guest_gone
 }
 
+# exits_and_rings DEPTH: of so many commands at a time in guest vm0, in EXITS, RINGS and
+# IOS
+exits_and_rings()
+{
+	EXITS=$(mdev_attr "$UUID" stats/doorbell_exits)
+	RINGS=$(mdev_attr "$UUID" stats/sq_doorbells)
+	IOS=$(ios_of_guest)
+	vm_fio vm0 "queue depth $1" "--filename=/dev/nvme0n1 --rw=randread --bs=4k --size=64m \
+		--iodepth=$1 --time_based --runtime=$SECS" || return 1
+	EXITS=$(($(mdev_attr "$UUID" stats/doorbell_exits) - EXITS))
+	RINGS=$(($(mdev_attr "$UUID" stats/sq_doorbells) - RINGS))
+	IOS=$(($(ios_of_guest) - IOS))
+	echo "depth $1: $IOS I/Os, $EXITS exits for doorbells, $RINGS rings, busy" \
+		"$(mdev_attr "$UUID" stats/busy_periods) times so far"
+}
+
+# Deep enough, a queue's completions look after its doorbell; else each store exits. The
+# rest are retreats: other vCPUs' queues, the beginning, a pause of the guest.
+busy_queues_cost_no_exit()
+{
+	local param=/sys/module/lightiov/parameters/busy_doorbells rc
+
+	guest_with auto || { vm_guest_trouble vm0 "$UUID"; return 1; }
+	exits_and_rings 32 || { vm_guest_trouble vm0 "$UUID"; return 1; }
+	[ $((EXITS * 4)) -lt "$IOS" ] || { echo "too many exits"; return 1; }
+	exits_and_rings 4 || return 1
+	[ $((EXITS * 4)) -gt $((RINGS * 3)) ] || { echo "busy with 4 commands?"; return 1; }
+	echo N >$param
+	exits_and_rings 32
+	rc=$?
+	echo Y >$param
+	[ $rc = 0 ] && [ $((EXITS * 4)) -gt $((RINGS * 3)) ] && guest_gone
+}
+
 region_writes_work_too()
 {
 	guest_with auto ,x-no-mmap=on && vm_fio vm0 "no doorbell page mapped" "$FIO" || return 1
@@ -118,6 +152,7 @@ for MODE in $MODES; do
 	if [ "$MODE" = direct ]; then
 		vm_test lazy_heads_cost_no_exit lazy_heads_cost_no_exit
 	fi
+	vm_test busy_queues_cost_no_exit busy_queues_cost_no_exit
 	vm_test region_writes_work_too region_writes_work_too
 	vm_test nothing_is_left vm_nothing_is_left
 done

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Doorbells of busy queues.
+ *
+ * While a guest brings one command after the other, a store to its doorbell need not
+ * be reported: something can look at the page now and then instead.  So tracking of
+ * that page ends, and the guest's stores go to RAM and cost nobody anything.  Who looks
+ * depends on what the guest waits for:
+ *
+ *   the drive   most of what the guest has under way is at the hardware.  Each
+ *               completion's interrupt looks, so that the drive stays as busy.
+ *   itself      a timer looks, after the time in which the guest brings a handful of
+ *               commands.  They are rung for once, and their completions make fewer
+ *               interrupts; the guest has enough to do meanwhile.
+ *
+ * Whether a guest has more to do than to wait for the command it just rang for cannot
+ * be seen from here: what is completed may still wait in the guest's own queues.  So it
+ * is tried.  Where commands then come more slowly than they came with an exit for each,
+ * or the timer finds only one or two twice in a row, the page is tracked again, and the
+ * next try comes after twice as many commands.  Nothing looks at an idle queue.
+ *
+ * Only under KVM, and only for a submission queue that alone posts to the completion
+ * queue of its own number, whose interrupts come to us.
+ *
+ * What may run at once, of one queue:
+ *
+ *   begin   vCPUs, in a store that was reported
+ *   look    the interrupt handler of the completion queue, the timer.  The modes let
+ *           one at a time over the ring, and that one calls liov_busy_note()
+ *   end     the work item; a change of memory slots or of decode; the stop of the
+ *           queue
+ *
+ * Beginnings and ends exclude each other by liov_track.lock.  No store is lost: the
+ * timer runs from the beginning to the end, and who ends it looks once more when the
+ * page is tracked.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/hrtimer.h>
+#include <linux/kvm_host.h>
+#include <linux/module.h>
+#include <linux/timekeeping.h>
+
+#include "compat.h"
+#include "lightiov.h"
+#include "trace.h"
+
+/* Stores in a row that come before it is tried; at most so far apart. */
+#define LIOV_BUSY_NEED		64
+#define LIOV_BUSY_NEED_MIN	16
+#define LIOV_BUSY_NEED_MAX	8192
+#define LIOV_BUSY_APART_NS	(4 * NSEC_PER_MSEC)
+
+/* Commands that make a beginning and an end worth it. */
+#define LIOV_BUSY_WORTH		64
+
+/*
+ * The timer comes when so many commands are to be expected, or if completions look,
+ * now and then.  Its time is adapted in small steps: later after a look in vain, sooner
+ * after one that found more.
+ */
+#define LIOV_BUSY_BATCH		4
+#define LIOV_BUSY_MIN_NS	(20 * NSEC_PER_USEC)
+#define LIOV_BUSY_MAX_NS	(8 * NSEC_PER_MSEC)
+
+/* Found by the timer: too few, if the drive does not have more than that either. */
+#define LIOV_BUSY_FEW		2
+#define LIOV_BUSY_LOW		6
+/* Looks of the timer's in a row that find too few; the latter if it was worth it. */
+#define LIOV_BUSY_QUIET		4
+#define LIOV_BUSY_QUIET_WORTH	8
+
+/* Commands after which it is decided whether they come more slowly. */
+#define LIOV_BUSY_WINDOW	32
+
+static bool liov_busy_doorbells = true;
+module_param_named(busy_doorbells, liov_busy_doorbells, bool, 0644);
+MODULE_PARM_DESC(busy_doorbells,
+		 "look at the doorbells of busy queues now and then, instead of an exit for each (default Y)");
+
+static struct liov_sq *liov_busy_sq(struct liov_busy *b)
+{
+	return container_of(b, struct liov_sq, busy);
+}
+
+static void liov_busy_arm(struct liov_busy *b, bool soon)
+{
+	b->soon = soon;
+	b->armed = true;
+	hrtimer_start(&b->timer, ns_to_ktime(soon ? b->wait : LIOV_BUSY_MAX_NS),
+		      HRTIMER_MODE_REL);
+}
+
+static u64 liov_busy_clamp(u64 ns)
+{
+	return clamp(ns, (u64)LIOV_BUSY_MIN_NS, (u64)LIOV_BUSY_MAX_NS);
+}
+
+/* Did enough commands come to make up for the beginning? */
+static bool liov_busy_worth(const struct liov_busy *b)
+{
+	return READ_ONCE(b->commands) - b->first >= LIOV_BUSY_WORTH;
+}
+
+/* Time since commands came last, up to LIOV_BUSY_MAX_NS; now some came. */
+static u64 liov_busy_since(struct liov_busy *b)
+{
+	u64 now = ktime_get_ns();
+	u64 ns = min(now - b->since, (u64)LIOV_BUSY_MAX_NS);
+
+	b->since = now;
+	return ns;
+}
+
+static bool liov_busy_is_over(const struct liov_busy *b)
+{
+	return b->quiet >= (liov_busy_worth(b) ? LIOV_BUSY_QUIET_WORTH : LIOV_BUSY_QUIET);
+}
+
+/* A store was reported, and brought commands. */
+static void liov_busy_stored(struct liov_busy *b, u32 found)
+{
+	u64 ns = liov_busy_since(b);
+
+	if (ns >= LIOV_BUSY_APART_NS) {
+		/* A guest may have lost its CPU for a while. */
+		WRITE_ONCE(b->streak, b->streak - DIV_ROUND_UP(b->streak, 8));
+		return;
+	}
+	b->tracked_pace = (15 * b->tracked_pace + div_u64(ns, found)) / 16;
+	WRITE_ONCE(b->streak, min(b->streak + 1, LIOV_BUSY_NEED_MAX));
+}
+
+/* Commands were found.  Returns whether they come more slowly than with an exit each. */
+static bool liov_busy_found(struct liov_busy *b, u32 found)
+{
+	bool slow = false;
+
+	b->spent += liov_busy_since(b);
+	b->window += found;
+	if (b->window >= LIOV_BUSY_WINDOW) {
+		slow = div_u64(b->spent, b->window) > b->tracked_pace + b->tracked_pace / 8;
+		b->spent = 0;
+		b->window = 0;
+	}
+	return slow;
+}
+
+/**
+ * liov_busy_note() - the mode has gone over a submission queue
+ * @sq:          queue
+ * @by:          who
+ * @found:       commands that were new
+ * @outstanding: commands the hardware has now
+ * @waiting:     completions the guest has not come to yet
+ *
+ * Not concurrently for one queue.  Any context.
+ */
+void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstanding,
+		    u32 waiting)
+{
+	struct liov_busy *b = &sq->busy;
+	bool slow = false, soon;
+
+	b->commands += found;
+	if (!READ_ONCE(b->on)) {
+		if (by == LIOV_BY_STORE && found)
+			liov_busy_stored(b, found);
+		return;
+	}
+	if (found)
+		slow = liov_busy_found(b, found);
+	if (found > LIOV_BUSY_FEW || outstanding > LIOV_BUSY_LOW)
+		b->quiet = 0;
+	else if (by == LIOV_BY_TIMER)
+		b->quiet++;
+	if (by == LIOV_BY_TIMER && !found)
+		b->wait = liov_busy_clamp(b->wait + b->wait / 4);
+	else if (by == LIOV_BY_TIMER && found > LIOV_BUSY_BATCH)
+		b->wait = liov_busy_clamp(b->wait - b->wait / 32);
+	soon = outstanding <= LIOV_BUSY_LOW || liov_busy_by_itself(outstanding, waiting);
+	if (slow || liov_busy_is_over(b)) {
+		WRITE_ONCE(b->slow, slow);
+		queue_work(liov_io_wq, &b->work);
+	} else if (by == LIOV_BY_TIMER || (soon && !b->soon)) {
+		liov_busy_arm(b, soon);
+	}
+}
+
+/**
+ * liov_busy_begin() - if a queue has become busy, end tracking of its doorbell
+ * @sq:  queue, after a store to its doorbell was reported and handled
+ * @gfn: guest frame of the doorbell
+ *
+ * In the vCPU's thread, with its kvm->srcu held.  Does not wait.
+ */
+void liov_busy_begin(struct liov_sq *sq, gfn_t gfn)
+{
+	struct liov_instance *inst = sq->inst;
+	struct liov_track *t = &inst->track;
+	struct liov_busy *b = &sq->busy;
+
+	if (likely(READ_ONCE(b->streak) < READ_ONCE(b->need)) || !READ_ONCE(liov_busy_doorbells))
+		return;
+	if (!mutex_trylock(&t->lock))
+		return;
+	if (!t->closing && sq->db.tracked && !b->on && t->base_gfn + 2 * (sq->qid - 1) == gfn &&
+	    READ_ONCE(sq->live) && inst->mode->may_be_busy(sq)) {
+		b->first = READ_ONCE(b->commands);
+		b->wait = liov_busy_clamp(LIOV_BUSY_BATCH * b->tracked_pace);
+		b->spent = 0;
+		b->window = 0;
+		b->slow = false;
+		/* The timer's first look decides. */
+		b->quiet = LIOV_BUSY_QUIET - 1;
+		b->gfn = gfn;
+		sq->db.tracked = false;
+		WRITE_ONCE(b->on, true);
+		kvm_write_track_remove_gfn(inst->vdev.kvm, gfn);
+		liov_busy_arm(b, true);
+		b->periods++;
+		trace_lightiov_busy(sq);
+	}
+	WRITE_ONCE(b->streak, 0);
+	mutex_unlock(&t->lock);
+}
+
+/**
+ * liov_busy_forget() - the page left the guest's memory, tracked or not
+ * @sq: queue
+ *
+ * The caller holds liov_track.lock and sees to the page's tracking.
+ *
+ * Return: whether the queue was busy.
+ */
+bool liov_busy_forget(struct liov_sq *sq)
+{
+	struct liov_busy *b = &sq->busy;
+
+	lockdep_assert_held(&sq->inst->track.lock);
+	if (!b->on)
+		return false;
+	WRITE_ONCE(b->on, false);
+	return true;
+}
+
+/*
+ * A beginning and an end cost about as much as a few exits.  A queue that is at the
+ * edge has to be busy for ever longer before the next beginning.
+ */
+static void liov_busy_end(struct liov_sq *sq)
+{
+	struct liov_instance *inst = sq->inst;
+	struct liov_track *t = &inst->track;
+	struct liov_busy *b = &sq->busy;
+
+	mutex_lock(&t->lock);
+	if (!liov_busy_forget(sq) || t->closing)
+		goto out;
+	if (READ_ONCE(b->slow) || !liov_busy_worth(b))
+		WRITE_ONCE(b->need, min(2 * b->need, LIOV_BUSY_NEED_MAX));
+	else
+		WRITE_ONCE(b->need, max(b->need / 4, LIOV_BUSY_NEED_MIN));
+	trace_lightiov_busy(sq);
+	if (!kvm_write_track_add_gfn(inst->vdev.kvm, b->gfn))
+		sq->db.tracked = true;
+	else
+		mod_delayed_work(liov_system_wq, &t->work, 0);
+out:
+	mutex_unlock(&t->lock);
+}
+
+static void liov_busy_work(struct work_struct *work)
+{
+	struct liov_sq *sq = liov_busy_sq(container_of(work, struct liov_busy, work));
+
+	liov_busy_end(sq);
+	/* What was stored before the page was tracked. */
+	sq->inst->mode->sq_kick(sq);
+}
+
+static enum hrtimer_restart liov_busy_timer(struct hrtimer *timer)
+{
+	struct liov_busy *b = container_of(timer, struct liov_busy, timer);
+	struct liov_sq *sq = liov_busy_sq(b);
+
+	if (!READ_ONCE(b->on))
+		return HRTIMER_NORESTART;
+	WRITE_ONCE(b->armed, false);
+	WRITE_ONCE(b->soon, false);
+	sq->inst->mode->sq_look(sq, LIOV_BY_TIMER);
+	/* Somebody else was at it, or the queue is not live. */
+	if (!READ_ONCE(b->armed)) {
+		b->quiet++;
+		if (!liov_busy_is_over(b))
+			liov_busy_arm(b, true);
+		else
+			queue_work(liov_io_wq, &b->work);
+	}
+	return HRTIMER_NORESTART;
+}
+
+/**
+ * liov_busy_stop() - a queue is about to go
+ * @sq: queue, not live; the caller does not hold liov_track.lock
+ *
+ * Its doorbell is tracked again, if the device is not being closed.  When it returns
+ * nothing of this file uses the queue.  May sleep.
+ */
+void liov_busy_stop(struct liov_sq *sq)
+{
+	struct liov_busy *b = &sq->busy;
+
+	liov_busy_end(sq);
+	/* Nothing begins with a queue that is not live. */
+	hrtimer_cancel(&b->timer);
+	cancel_work_sync(&b->work);
+	cancel_delayed_work_sync(&sq->work);
+	b->streak = 0;
+	b->need = LIOV_BUSY_NEED;
+}
+
+/**
+ * liov_busy_init() - once, at creation of the instance
+ * @sq: queue
+ */
+void liov_busy_init(struct liov_sq *sq)
+{
+	liov_hrtimer_setup(&sq->busy.timer, liov_busy_timer);
+	INIT_WORK(&sq->busy.work, liov_busy_work);
+	sq->busy.need = LIOV_BUSY_NEED;
+}
