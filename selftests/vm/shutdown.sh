@@ -32,6 +32,7 @@ they_are_left_at_it()
 }
 
 [ "$(wc -w <<<"$MODES")" = 1 ] || MODES=guarded
+# shellcheck disable=SC2034 # for common.sh
 MODE=$MODES
 vm_test guest_and_program_are_at_work guest_and_program_are_at_work
 vm_test they_are_left_at_it they_are_left_at_it

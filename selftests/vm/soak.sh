@@ -284,29 +284,37 @@ sleep_to_ram()
 	echo core >/sys/power/pm_test && echo mem >/sys/power/state
 }
 
+not_running()
+{
+	! kill -0 "$1" 2>/dev/null
+}
+
 # The drive goes, with all at work; then it is there again, and all begins anew.
 upheaval()
 {
-	local bdf g
+	local bdf g goes back what pid
 
 	bdf=$(l1_bdf 0)
 	draw 2
 	kill -INT "$HOST_PID"
 	wait "$HOST_PID"
 	if [ "$NUMBER" = 0 ]; then
-		timeout 90 sh -c "echo $bdf >/sys/bus/pci/drivers/nvme/unbind" &&
-			echo "$bdf" >/sys/bus/pci/drivers/nvme/bind
+		goes=/sys/bus/pci/drivers/nvme/unbind back=/sys/bus/pci/drivers/nvme/bind what=$bdf
 	else
-		timeout 90 sh -c "echo 1 >/sys/bus/pci/devices/$bdf/remove" &&
-			echo 1 >/sys/bus/pci/rescan
-	fi || { echo "drive $bdf does not go"; return 1; }
-	# Asked to let go, a QEMU without hotplug stays, with a dead device.
+		goes=/sys/bus/pci/devices/$bdf/remove back=/sys/bus/pci/rescan what=1
+	fi
+	# It waits for whoever has it. A QEMU without hotplug, asked to let go, stays.
+	sh -c "echo $what >$goes" &
+	pid=$!
+	sleep 2
 	for g in g d; do
 		! l2_alive $g || l2_kill9 $g || return 1
 	done
 	: >/run/user.stop
 	pkill -9 -x liov_cycle
 	wait "$BUSY_PID"
+	l1_wait 90 not_running $pid || { echo "drive $bdf does not go"; return 1; }
+	echo "$what" >"$back" || return 1
 	l1_wait 60 l1_drive_ready 0 && vm_parents_ready && vm_remove_all && gaps verify || return 1
 	everybody_moves_in
 }
