@@ -86,14 +86,16 @@ fio_goes_on()
 	return 1
 }
 
-# Each command interrupts, and each doorbell is a store that KVM emulates for us.
+# Each command interrupts, and each doorbell is a store that KVM emulates for us, unless
+# the queue is taken to be busy.
 works_afterwards()
 {
-	local rc=0 emulated rings
+	local rc=0 emulated rings busy=/sys/module/lightiov/parameters/busy_doorbells
 
 	# shellcheck disable=SC2086 # a list of words
 	vm_fio $G "afterwards" --filename=$DISK --rw=randrw --bs=16k --size=2m --iodepth=8 \
 		$VM_VERIFY || rc=1
+	echo N >$busy
 	emulated=$(kvm_exit $G pf_emulate)
 	rings=$(mdev_attr "$UUID" stats/sq_doorbells)
 	# shellcheck disable=SC2016 # expanded in the guest
@@ -102,6 +104,7 @@ works_afterwards()
 		n=$(($(irqs) - a)); echo "$n interrupts of 64 reads"; [ $n -ge 64 ]' || rc=1
 	emulated=$(($(kvm_exit $G pf_emulate) - emulated))
 	rings=$(($(mdev_attr "$UUID" stats/sq_doorbells) - rings))
+	echo Y >$busy
 	echo "$rings doorbells, $emulated stores emulated"
 	[ $rings -ge 64 ] && [ $emulated -ge $rings ] || rc=1
 	vm_guest_log_is_clean $G || rc=1

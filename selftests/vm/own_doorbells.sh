@@ -17,6 +17,7 @@ RESETS=${RESETS:-${FULL:+25}}
 RESETS=${RESETS:-5}
 FIO="--rw=randread --bs=4k --size=64m --iodepth=4 --time_based --runtime=$SECS"
 OWN=/sys/module/lightiov/parameters/own_doorbells
+BUSY=/sys/module/lightiov/parameters/busy_doorbells
 DRIVE_LOG=/results/l1-qemu.log
 
 host_is_ready()
@@ -105,8 +106,10 @@ measure()
 tracked_stores_exit()
 {
 	echo N >$OWN
+	echo N >$BUSY
 	A=$(vm_instance 2q 2) && own_guest "$A" && measure tracked "$A" || return 1
 	echo Y >$OWN
+	echo Y >$BUSY
 	[ "$DOORBELLS" -gt 25 ] && [ "$FAULTS" -ge "$DOORBELLS" ] && guest_gone "$A"
 }
 
