@@ -48,8 +48,10 @@
 /* Stores in a row that come before it is tried; at most so far apart. */
 #define LIOV_BUSY_NEED		64
 #define LIOV_BUSY_NEED_MIN	16
-#define LIOV_BUSY_NEED_MAX	8192
+#define LIOV_BUSY_NEED_MAX	2048
 #define LIOV_BUSY_APART_NS	(4 * NSEC_PER_MSEC)
+/* After such a pause the guest may do something else than before. */
+#define LIOV_BUSY_PAUSE_NS	(NSEC_PER_SEC / 2)
 
 /* Commands that make a beginning and an end worth it. */
 #define LIOV_BUSY_WORTH		64
@@ -120,8 +122,11 @@ static bool liov_busy_is_over(const struct liov_busy *b)
 /* A store was reported, and brought commands. */
 static void liov_busy_stored(struct liov_busy *b, u32 found)
 {
+	bool pause = ktime_get_ns() - b->since >= LIOV_BUSY_PAUSE_NS;
 	u64 ns = liov_busy_since(b);
 
+	if (pause)
+		WRITE_ONCE(b->need, LIOV_BUSY_NEED);
 	if (ns >= LIOV_BUSY_APART_NS) {
 		/* A guest may have lost its CPU for a while. */
 		WRITE_ONCE(b->streak, b->streak - DIV_ROUND_UP(b->streak, 8));
