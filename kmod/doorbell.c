@@ -651,11 +651,14 @@ int liov_doorbell_open(struct liov_instance *inst)
 	t->delay_ms = LIOV_TRACK_DELAY_MIN_MS;
 	t->registered = false;
 	if (inst->vdev.kvm) {
-		int rc = -EOPNOTSUPP;
+		int idx, rc = -EOPNOTSUPP;
 
 		liov_track_init_node(&t->node, liov_track_write, liov_track_remove_region);
+		/* KVM goes over its memory slots for the first tracker, and leaves that to us. */
+		idx = srcu_read_lock(&inst->vdev.kvm->srcu);
 		if (liov_can_track())
 			rc = kvm_page_track_register_notifier(inst->vdev.kvm, &t->node);
+		srcu_read_unlock(&inst->vdev.kvm->srcu, idx);
 		t->registered = !rc;
 		if (rc)
 			dev_warn(liov_dev(inst), "lightiov: KVM does not offer write tracking (%d); every doorbell will exit to user space\n",
