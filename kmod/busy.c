@@ -16,8 +16,8 @@
  * Whether a guest has more to do than to wait for the command it just rang for cannot
  * be seen from here: what is completed may still wait in the guest's own queues.  So it
  * is tried.  Where commands then come more slowly than they came with an exit for each,
- * or the timer finds only one or two twice in a row, the page is tracked again, and the
- * next try comes after twice as many commands.  Nothing looks at an idle queue.
+ * or the timer finds too few some times in a row, the page is tracked again, and after a
+ * try in vain the next one comes after twice as many.  Nothing looks at an idle queue.
  *
  * Only under KVM, and only for a submission queue that alone posts to the completion
  * queue of its own number, whose interrupts come to us.
@@ -85,6 +85,13 @@ static struct liov_sq *liov_busy_sq(struct liov_busy *b)
 	return container_of(b, struct liov_sq, busy);
 }
 
+/* Guest frame of its doorbell; liov_doorbell counts SQ1, CQ1, SQ2, ... from there. */
+static gfn_t liov_busy_gfn(const struct liov_sq *sq)
+{
+	lockdep_assert_held(&sq->inst->track.lock);
+	return sq->inst->track.base_gfn + 2 * (sq->qid - 1);
+}
+
 static void liov_busy_arm(struct liov_busy *b, bool soon)
 {
 	b->soon = soon;
@@ -104,11 +111,11 @@ static bool liov_busy_worth(const struct liov_busy *b)
 	return READ_ONCE(b->commands) - b->first >= LIOV_BUSY_WORTH;
 }
 
-/* Time since commands came last, up to LIOV_BUSY_MAX_NS; now some came. */
+/* Time since commands came last; now some came. */
 static u64 liov_busy_since(struct liov_busy *b)
 {
 	u64 now = ktime_get_ns();
-	u64 ns = min(now - b->since, (u64)LIOV_BUSY_MAX_NS);
+	u64 ns = now - b->since;
 
 	b->since = now;
 	return ns;
@@ -122,10 +129,9 @@ static bool liov_busy_is_over(const struct liov_busy *b)
 /* A store was reported, and brought commands. */
 static void liov_busy_stored(struct liov_busy *b, u32 found)
 {
-	bool pause = ktime_get_ns() - b->since >= LIOV_BUSY_PAUSE_NS;
 	u64 ns = liov_busy_since(b);
 
-	if (pause)
+	if (ns >= LIOV_BUSY_PAUSE_NS)
 		WRITE_ONCE(b->need, LIOV_BUSY_NEED);
 	if (ns >= LIOV_BUSY_APART_NS) {
 		/* A guest may have lost its CPU for a while. */
@@ -141,7 +147,7 @@ static bool liov_busy_found(struct liov_busy *b, u32 found)
 {
 	bool slow = false;
 
-	b->spent += liov_busy_since(b);
+	b->spent += min_t(u64, liov_busy_since(b), LIOV_BUSY_MAX_NS);
 	b->window += found;
 	if (b->window >= LIOV_BUSY_WINDOW) {
 		slow = div_u64(b->spent, b->window) > b->tracked_pace + b->tracked_pace / 8;
@@ -194,12 +200,11 @@ void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstand
 
 /**
  * liov_busy_begin() - if a queue has become busy, end tracking of its doorbell
- * @sq:  queue, after a store to its doorbell was reported and handled
- * @gfn: guest frame of the doorbell
+ * @sq: queue, after a store to its doorbell was reported and handled
  *
  * In the vCPU's thread, with its kvm->srcu held.  Does not wait.
  */
-void liov_busy_begin(struct liov_sq *sq, gfn_t gfn)
+void liov_busy_begin(struct liov_sq *sq)
 {
 	struct liov_instance *inst = sq->inst;
 	struct liov_track *t = &inst->track;
@@ -209,8 +214,8 @@ void liov_busy_begin(struct liov_sq *sq, gfn_t gfn)
 		return;
 	if (!mutex_trylock(&t->lock))
 		return;
-	if (!t->closing && sq->db.tracked && !b->on && t->base_gfn + 2 * (sq->qid - 1) == gfn &&
-	    READ_ONCE(sq->live) && inst->mode->may_be_busy(sq)) {
+	if (!t->closing && sq->db.tracked && !b->on && READ_ONCE(sq->live) &&
+	    inst->mode->may_be_busy(sq)) {
 		b->first = READ_ONCE(b->commands);
 		b->wait = liov_busy_clamp(LIOV_BUSY_BATCH * b->tracked_pace);
 		b->spent = 0;
@@ -218,10 +223,9 @@ void liov_busy_begin(struct liov_sq *sq, gfn_t gfn)
 		b->slow = false;
 		/* The timer's first look decides. */
 		b->quiet = LIOV_BUSY_QUIET - 1;
-		b->gfn = gfn;
 		sq->db.tracked = false;
 		WRITE_ONCE(b->on, true);
-		kvm_write_track_remove_gfn(inst->vdev.kvm, gfn);
+		kvm_write_track_remove_gfn(inst->vdev.kvm, liov_busy_gfn(sq));
 		liov_busy_arm(b, true);
 		b->periods++;
 		trace_lightiov_busy(sq);
@@ -267,7 +271,7 @@ static void liov_busy_end(struct liov_sq *sq)
 	else
 		WRITE_ONCE(b->need, max(b->need / 4, LIOV_BUSY_NEED_MIN));
 	trace_lightiov_busy(sq);
-	if (!kvm_write_track_add_gfn(inst->vdev.kvm, b->gfn))
+	if (!kvm_write_track_add_gfn(inst->vdev.kvm, liov_busy_gfn(sq)))
 		sq->db.tracked = true;
 	else
 		mod_delayed_work(liov_system_wq, &t->work, 0);
@@ -281,7 +285,7 @@ static void liov_busy_work(struct work_struct *work)
 
 	liov_busy_end(sq);
 	/* What was stored before the page was tracked. */
-	sq->inst->mode->sq_kick(sq);
+	sq->inst->mode->sq_go_on(sq, LIOV_BY_STORE);
 }
 
 static enum hrtimer_restart liov_busy_timer(struct hrtimer *timer)
@@ -293,7 +297,7 @@ static enum hrtimer_restart liov_busy_timer(struct hrtimer *timer)
 		return HRTIMER_NORESTART;
 	WRITE_ONCE(b->armed, false);
 	WRITE_ONCE(b->soon, false);
-	sq->inst->mode->sq_look(sq, LIOV_BY_TIMER);
+	sq->inst->mode->sq_go_on(sq, LIOV_BY_TIMER);
 	/* Somebody else was at it, or the queue is not live. */
 	if (!READ_ONCE(b->armed)) {
 		b->quiet++;

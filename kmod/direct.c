@@ -58,14 +58,6 @@ static u32 liov_direct_outstanding(struct liov_sq *sq)
 	return sq->sent - seen;
 }
 
-/* Completions the guest has not come to yet; about. */
-static u32 liov_direct_waiting(struct liov_cq *cq)
-{
-	u32 head = READ_ONCE(*cq->db.val);
-
-	return head < cq->depth ? (READ_ONCE(cq->peek) + cq->depth - head) % cq->depth : 0;
-}
-
 /*
  * A lazy completion queue's head goes to the hardware first: after that it has
  * room for every command this ring can bring, as the completion queue is at
@@ -83,7 +75,7 @@ static void liov_direct_go_on(struct liov_sq *sq, enum liov_by by)
 	spin_lock_irqsave(&sq->lock, flags);
 	if (!sq->live)
 		goto out;
-	waiting = liov_direct_waiting(sq->cq);
+	waiting = liov_cq_waiting(sq->cq, READ_ONCE(sq->cq->peek));
 	/* Else the timer comes. */
 	if (by == LIOV_BY_COMPLETION &&
 	    liov_busy_by_itself(liov_direct_outstanding(sq), waiting))
@@ -107,11 +99,6 @@ note:
 	liov_busy_note(sq, by, found, liov_direct_outstanding(sq), waiting);
 out:
 	spin_unlock_irqrestore(&sq->lock, flags);
-}
-
-static void liov_direct_sq_kick(struct liov_sq *sq)
-{
-	liov_direct_go_on(sq, LIOV_BY_STORE);
 }
 
 /*
@@ -249,7 +236,7 @@ static int liov_direct_sq_make_ring(struct liov_sq *sq, const struct nvme_comman
 
 	/*
 	 * Lazy CQ heads are safe only while every completion that can be
-	 * outstanding has a place (see liov_direct_sq_kick()), and go with a
+	 * outstanding has a place (see liov_direct_go_on()), and go with a
 	 * ring that is forwarded.
 	 */
 	spin_lock_irq(&cq->lock);
@@ -284,11 +271,10 @@ const struct liov_mode_ops liov_direct_ops = {
 	.cq_free_ring	= liov_direct_cq_free_ring,
 	.sq_make_ring	= liov_direct_sq_make_ring,
 	.sq_free_ring	= liov_direct_sq_free_ring,
-	.sq_kick	= liov_direct_sq_kick,
+	.sq_go_on	= liov_direct_go_on,
 	.cq_kick	= liov_direct_cq_kick,
 	.cq_irq		= liov_direct_cq_irq,
 	.may_be_busy	= liov_direct_may_be_busy,
-	.sq_look	= liov_direct_go_on,
 	.cq_shared	= liov_direct_cq_shared,
 	.abort		= liov_direct_abort,
 	.unmap		= liov_mem_unmap,

@@ -90,7 +90,7 @@ static void liov_doorbell_kick(struct liov_instance *inst, unsigned int idx)
 	unsigned int qid = idx / 2 + 1;
 
 	if (!(idx & 1))
-		inst->mode->sq_kick(&inst->sq[qid]);
+		inst->mode->sq_go_on(&inst->sq[qid], LIOV_BY_STORE);
 	else if (!READ_ONCE(inst->cq[qid].lazy))
 		inst->mode->cq_kick(&inst->cq[qid]);
 }
@@ -128,7 +128,7 @@ static void liov_track_write(gpa_t gpa, const u8 *new, int bytes,
 	liov_doorbell_count(inst, idx);
 	liov_doorbell_kick(inst, idx);
 	if (!(idx & 1))
-		liov_busy_begin(&inst->sq[idx / 2 + 1], gpa_to_gfn(gpa));
+		liov_busy_begin(&inst->sq[idx / 2 + 1]);
 }
 
 /* Not tracked because its queue was busy?  That is over. */

@@ -602,14 +602,6 @@ static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
 	return false;
 }
 
-/* Completions the guest has not come to yet; about. */
-static u32 liov_gcq_waiting(struct liov_cq *cq)
-{
-	u32 head = READ_ONCE(*cq->db.val);
-
-	return head < cq->depth ? (READ_ONCE(cq->g->tail) + cq->depth - head) % cq->depth : 0;
-}
-
 /* One time over the guest's ring.  Under liov_sq.submit. */
 static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by)
 {
@@ -621,7 +613,7 @@ static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by)
 	/* After a reset of the host's: what was in flight. */
 	if (unlikely(sq->tail != g->hw_tail))
 		liov_gsq_ring(sq);
-	waiting = liov_gcq_waiting(sq->cq);
+	waiting = liov_cq_waiting(sq->cq, READ_ONCE(sq->cq->g->tail));
 	head = g->head;
 	tail = READ_ONCE(*sq->db.val);
 	if (unlikely(tail >= sq->depth)) {
@@ -639,7 +631,7 @@ static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by)
 }
 
 /**
- * liov_guarded_go_on() - see struct liov_mode_ops, @sq_kick and @sq_look
+ * liov_guarded_go_on() - see struct liov_mode_ops, @sq_go_on
  * @sq: queue, live or not
  * @by: who
  *
@@ -671,15 +663,6 @@ void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by)
 }
 
 /**
- * liov_guarded_sq_kick() - see struct liov_mode_ops
- * @sq: queue, live or not
- */
-void liov_guarded_sq_kick(struct liov_sq *sq)
-{
-	liov_guarded_go_on(sq, LIOV_BY_STORE);
-}
-
-/**
  * liov_guarded_work() - liov_sq.work: what had to wait
  * @work: of the queue
  */
@@ -700,5 +683,5 @@ void liov_guarded_cq_kick(struct liov_cq *cq)
 
 	WRITE_ONCE(cq->turn, turn + 1);
 	while ((sq = liov_next_starved(cq, turn, &n)))
-		liov_guarded_sq_kick(sq);
+		liov_guarded_go_on(sq, LIOV_BY_STORE);
 }

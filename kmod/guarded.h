@@ -112,7 +112,6 @@ unsigned int liov_gcq_reap(struct liov_cq *cq, bool ack);
 void liov_guarded_wake(struct liov_cq *cq);
 bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone);
 void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by);
-void liov_guarded_sq_kick(struct liov_sq *sq);
 void liov_guarded_cq_kick(struct liov_cq *cq);
 void liov_guarded_work(struct work_struct *work);
 

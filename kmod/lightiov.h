@@ -94,15 +94,15 @@ enum liov_by {
  * @cq_free_ring: undo; the hardware no longer uses it
  * @sq_make_ring: likewise for a submission queue
  * @sq_free_ring: likewise
- * @sq_kick:      the guest may have moved the tail.  Typically in a vCPU thread;
- *                may sleep.  Whoever else is in it goes over the ring once more
+ * @sq_go_on:     the guest may have moved the tail.  Typically in a vCPU thread;
+ *                context as enum liov_by says.  Whoever else is in it goes over
+ *                the ring once more
  * @cq_kick:      the guest may have moved the head, of a queue that is not lazy
  * @cq_irq:       the hardware's vector of this queue fired, which it has @alone
  *                or shares; true if the guest gets an interrupt.  Hard
  *                interrupt, under liov_vector.lock
  * @may_be_busy:  can it be known what a submission queue has outstanding?  See
  *                busy.c; under liov_track.lock
- * @sq_look:      as @sq_kick, for a queue that is busy; hard interrupt
  * @cq_shared:    its vector is shared from now on; under liov_vector.lock; may
  *                be NULL
  * @cq_again:     the controller was reset under a completion queue: takes what it
@@ -116,7 +116,7 @@ enum liov_by {
  * @bypass:       the hardware's interrupt may go straight to a vCPU
  * @always_irq:   hardware queues interrupt also when the guest polls
  *
- * All but the kicks, @sq_look, @cq_irq and @may_be_busy run under liov_instance.lock.
+ * All but @sq_go_on, @cq_kick, @cq_irq and @may_be_busy run under liov_instance.lock.
  */
 struct liov_mode_ops {
 	const char *name;
@@ -128,11 +128,10 @@ struct liov_mode_ops {
 	int (*sq_make_ring)(struct liov_sq *sq, const struct nvme_command *c,
 			    struct liov_ring *ring);
 	void (*sq_free_ring)(struct liov_sq *sq);
-	void (*sq_kick)(struct liov_sq *sq);
+	void (*sq_go_on)(struct liov_sq *sq, enum liov_by by);
 	void (*cq_kick)(struct liov_cq *cq);
 	bool (*cq_irq)(struct liov_cq *cq, bool alone);
 	bool (*may_be_busy)(struct liov_sq *sq);
-	void (*sq_look)(struct liov_sq *sq, enum liov_by by);
 	void (*cq_shared)(struct liov_cq *cq);
 	void (*cq_again)(struct liov_cq *cq, struct liov_ring *ring);
 	void (*sq_again)(struct liov_sq *sq, struct liov_ring *ring);
@@ -312,7 +311,6 @@ struct liov_sq_stats {
  * @timer:    looks
  * @work:     ends it
  * @first:    @commands when it began
- * @gfn:      guest frame of the doorbell then
  * @periods:  times that it began
  *
  * @soon to @window are written by whoever goes over the queue, and by beginning and end.
@@ -334,7 +332,6 @@ struct liov_busy {
 	struct hrtimer		timer;
 	struct work_struct	work;
 	u64			first;
-	gfn_t			gfn;
 	u64			periods;
 };
 
@@ -776,7 +773,7 @@ void liov_doorbell_revoke(struct liov_instance *inst);
 void liov_busy_init(struct liov_sq *sq);
 void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstanding,
 		    u32 waiting);
-void liov_busy_begin(struct liov_sq *sq, gfn_t gfn);
+void liov_busy_begin(struct liov_sq *sq);
 bool liov_busy_forget(struct liov_sq *sq);
 void liov_busy_stop(struct liov_sq *sq);
 
@@ -791,7 +788,21 @@ static inline void liov_busy_look(struct liov_cq *cq)
 	struct liov_sq *sq = &cq->inst->sq[cq->qid];
 
 	if (unlikely(READ_ONCE(sq->busy.on)))
-		cq->inst->mode->sq_look(sq, LIOV_BY_COMPLETION);
+		cq->inst->mode->sq_go_on(sq, LIOV_BY_COMPLETION);
+}
+
+/**
+ * liov_cq_waiting() - completions the guest has not come to yet; about
+ * @cq:   queue
+ * @tail: where the next one goes in the guest's ring
+ *
+ * Return: their number; 0 if the guest's head is none.
+ */
+static inline u32 liov_cq_waiting(const struct liov_cq *cq, u32 tail)
+{
+	u32 head = READ_ONCE(*cq->db.val);
+
+	return head < cq->depth ? (tail + cq->depth - head) % cq->depth : 0;
 }
 
 /**

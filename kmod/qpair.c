@@ -392,7 +392,7 @@ int liov_queues_resume(struct liov_instance *inst)
 		/* Live before the guest's value; pairs with liov_doorbell_late(). */
 		smp_mb();
 		/* What is in the ring, and what the guest rang for meanwhile. */
-		inst->mode->sq_kick(sq);
+		inst->mode->sq_go_on(sq, LIOV_BY_STORE);
 	}
 	return 0;
 }
