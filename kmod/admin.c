@@ -231,6 +231,18 @@ static bool liov_queues_exist(const struct liov_instance *inst)
 	return false;
 }
 
+/* What a drive grants may change over a reset of the host's. */
+static void liov_admin_count_queues(struct liov_instance *inst)
+{
+	struct liov_parent *p = inst->parent;
+
+	if (liov_parent_enter(p))
+		return;
+	/* None at all cannot be said; creation will fail. */
+	inst->features.nr_queues = max(liov_parent_fit(p, inst), 1U);
+	liov_host_leave(p->host);
+}
+
 static u16 liov_admin_features(struct liov_instance *inst, const struct nvme_command *c,
 			       u32 *result)
 {
@@ -244,6 +256,9 @@ static u16 liov_admin_features(struct liov_instance *inst, const struct nvme_com
 	if (!buf)
 		return NVME_SC_INTERNAL;
 	if (set) {
+		if ((le32_to_cpu(c->features.fid) & 0xff) == NVME_FEAT_NUM_QUEUES &&
+		    !liov_queues_exist(inst))
+			liov_admin_count_queues(inst);
 		status = liov_admin_data(inst, c, buf, len, false);
 		if (!status)
 			status = liov_set_features(&inst->features, c, buf,

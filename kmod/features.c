@@ -95,6 +95,7 @@ void liov_features_init(struct liov_features *f, u16 nr_pairs, u32 nsid, bool vw
 {
 	memset(f, 0, sizeof(*f));
 	f->nr_pairs = clamp_t(u16, nr_pairs, 1, LIOV_MAX_PAIRS);
+	f->nr_queues = f->nr_pairs;
 	f->nsid = nsid;
 	f->vwc = vwc;
 	/* recommended burst, no limit if we do not know */
@@ -207,7 +208,7 @@ static u16 liov_set_temp(struct liov_features *f, u32 cdw11)
 /* Number of Queues (section 5.27.1.5): 0's based, CQs in the upper half. */
 static u32 liov_nr_queues(const struct liov_features *f)
 {
-	return (f->nr_pairs - 1U) << 16 | (f->nr_pairs - 1U);
+	return (f->nr_queues - 1U) << 16 | (f->nr_queues - 1U);
 }
 
 static u16 liov_set_nr_queues(struct liov_features *f, u32 cdw11, bool queues_exist,

@@ -59,14 +59,16 @@ int liov_instance_set_mode(struct liov_instance *inst, const char *name)
  * liov_instance_state() - the instance's state in one word, for sysfs
  * @inst: instance
  *
- * Return: "idle", "open", "enabled", "paused" or "lost".
+ * Return: "idle", "open", "enabled", "paused", "lost" or "short".
  */
 const char *liov_instance_state(struct liov_instance *inst)
 {
+	if (READ_ONCE(inst->is_open) && READ_ONCE(inst->fatal))
+		return "lost";
+	if (READ_ONCE(inst->lacks))
+		return "short";
 	if (!READ_ONCE(inst->is_open))
 		return "idle";
-	if (READ_ONCE(inst->fatal))
-		return "lost";
 	if (!(READ_ONCE(inst->regs.csts) & NVME_CSTS_RDY))
 		return "open";
 	return READ_ONCE(inst->resume.paused) ? "paused" : "enabled";

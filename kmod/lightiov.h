@@ -571,6 +571,8 @@ struct liov_backing {
  * @mode:   direct or guarded; changes only while not open
  * @guard:  guarded: what its commands may reach
  * @gmem:   guarded: its guest memory
+ * @hwqid:  the hardware's IDs of its pairs; liov_parent_fit() changes them
+ * @lacks:  pairs of these that the drive does not grant and for which no other is free
  * @qids_lost: the hardware did not give up some queues: never use them again
  * @leaking: no fence could be had: what the hardware may use is not freed
  * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
@@ -589,7 +591,8 @@ struct liov_instance {
 	bool			fatal;
 	u16			nr_pairs;
 	u16			nr_vectors;
-	u16			hwqid[LIOV_MAX_PAIRS + 1];
+	u16			hwqid[LIOV_MAX_PAIRS + 1];	/* and pool_lock, to write */
+	u16			lacks;	/* pool_lock */
 	bool			qids_lost;
 	bool			leaking;
 	const struct liov_mode_ops *mode;
@@ -685,6 +688,7 @@ extern struct workqueue_struct *liov_io_wq;
 /* parent.c */
 extern const struct liov_host_ops liov_parent_ops;
 int liov_parent_take_qids(struct liov_parent *p, struct liov_instance *inst);
+unsigned int liov_parent_fit(struct liov_parent *p, struct liov_instance *inst);
 void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst);
 unsigned int liov_parent_free_pairs(struct liov_parent *p);
 int liov_parent_enter(struct liov_parent *p);

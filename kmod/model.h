@@ -239,6 +239,7 @@ bool liov_range_parse(char *text, struct liov_range *range);
 
 struct liov_features {
 	u16 nr_pairs;
+	u16 nr_queues;		/* of these granted, 1..nr_pairs */
 	u32 arbitration, power, err_recovery, irq_coalesce, irq_config[LIOV_MAX_VECTORS];
 	u32 write_atomic, async_event;
 	u16 temp_over[9], temp_under[9];	/* kelvin; 0 composite, 1..8 sensors */

@@ -126,6 +126,38 @@ unsigned int liov_parent_free_pairs(struct liov_parent *p)
 	return n;
 }
 
+static bool liov_qid_granted(struct liov_parent *p, u16 qid)
+{
+	return qid > p->host->nr_host && qid <= p->host->nr_granted;
+}
+
+/*
+ * A drive may grant fewer queue pairs after a reset.  Who goes without, first come
+ * first served; liov_parent_fit() moves the others when they make their queues.
+ */
+static void liov_parent_judge(struct liov_parent *p)
+{
+	unsigned int i, left = liov_free_pairs_locked(p);
+	struct liov_instance *inst;
+
+	list_for_each_entry(inst, &p->instances, node) {
+		unsigned int moves = 0, lacks;
+
+		for (i = 1; i <= inst->nr_pairs; i++)
+			moves += !liov_qid_granted(p, inst->hwqid[i]);
+		lacks = moves - min(moves, left);
+		left -= moves - lacks;
+		if (lacks > inst->lacks)
+			dev_err(liov_dev(inst), "lightiov: %s grants only %u queue pairs since its reset, which leaves %u for this device's %u; remove it or another, or have the drive grant more and reset it\n",
+				pci_name(p->host->pdev), p->host->nr_granted,
+				inst->nr_pairs - lacks, inst->nr_pairs);
+		else if (lacks < inst->lacks)
+			dev_info(liov_dev(inst), "lightiov: %u of %u queue pairs again, once its controller is reset\n",
+				 inst->nr_pairs - lacks, inst->nr_pairs);
+		WRITE_ONCE(inst->lacks, lacks);
+	}
+}
+
 static void liov_update_floor(struct liov_parent *p)
 {
 	unsigned long lowest = find_first_bit(p->qids, LIOV_QID_BITS);
@@ -159,9 +191,57 @@ int liov_parent_take_qids(struct liov_parent *p, struct liov_instance *inst)
 		inst->hwqid[++n] = qid;
 	}
 	list_add_tail(&inst->node, &p->instances);
+	liov_parent_judge(p);
 	liov_update_floor(p);
 	mutex_unlock(&p->pool_lock);
 	return 0;
+}
+
+/* The pair gets another qid: a free one, or that of a later pair which has no queue. */
+static bool liov_pair_move(struct liov_parent *p, struct liov_instance *inst, unsigned int i)
+{
+	unsigned int qid, j;
+
+	for (qid = p->host->nr_granted; qid > p->host->nr_host; qid--) {
+		if (test_and_set_bit(qid, p->qids))
+			continue;
+		clear_bit(inst->hwqid[i], p->qids);
+		inst->hwqid[i] = qid;
+		return true;
+	}
+	for (j = inst->nr_pairs; j > i; j--) {
+		if (!liov_qid_granted(p, inst->hwqid[j]) || inst->cq[j].made || inst->sq[j].made)
+			continue;
+		swap(inst->hwqid[i], inst->hwqid[j]);
+		return true;
+	}
+	return false;
+}
+
+/**
+ * liov_parent_fit() - let an instance's queue pairs be among those that are granted
+ * @p:    parent, in a section (liov_parent_enter())
+ * @inst: instance; the caller holds its lock
+ *
+ * A drive may grant fewer after a reset, and then the hardware has no queues of
+ * those beyond.  Takes free pairs for them as far as there are any; what is lacking
+ * then are the last ones.  May sleep.
+ *
+ * Return: the number of pairs the instance can use, from its first.
+ */
+unsigned int liov_parent_fit(struct liov_parent *p, struct liov_instance *inst)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&inst->lock);
+	mutex_lock(&p->pool_lock);
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		if (!liov_qid_granted(p, inst->hwqid[i]) && !liov_pair_move(p, inst, i))
+			break;
+	}
+	liov_update_floor(p);
+	mutex_unlock(&p->pool_lock);
+	return i - 1;
 }
 
 /**
@@ -179,6 +259,7 @@ void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst)
 	list_del(&inst->node);
 	for (i = 1; i <= inst->nr_pairs && !inst->qids_lost; i++)
 		clear_bit(inst->hwqid[i], p->qids);
+	liov_parent_judge(p);
 	liov_update_floor(p);
 	mutex_unlock(&p->pool_lock);
 }
@@ -321,6 +402,7 @@ static void liov_parent_live(struct liov_host *h)
 	if (!p->registered && liov_parent_register(p))
 		return;
 	mutex_lock(&p->pool_lock);
+	liov_parent_judge(p);
 	list_for_each_entry(inst, &p->instances, node)
 		liov_instance_hw_back(inst);
 	mutex_unlock(&p->pool_lock);

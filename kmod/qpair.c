@@ -107,12 +107,14 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 	rc = liov_parent_enter(p);
 	if (rc)
 		return rc;
-	if (cq->hwqid > p->host->nr_granted || cq->hwqid <= p->host->nr_host) {
-		dev_err(liov_dev(inst), "lightiov: %s no longer grants queue %u after its reset; remove this device\n",
-			pci_name(p->host->pdev), cq->hwqid);
+	if (liov_parent_fit(p, inst) < cq->qid) {
+		dev_err_ratelimited(liov_dev(inst), "lightiov: %s grants too few queue pairs since its reset for queue %u\n",
+				    pci_name(p->host->pdev), cq->qid);
 		rc = -ENOSPC;
 		goto out;
 	}
+	cq->hwqid = inst->hwqid[cq->qid];
+	cq->hw_db = liov_parent_doorbell(p, cq->hwqid, true);
 	flags = NVME_QUEUE_PHYS_CONTIG;
 	if (cq->ien || inst->mode->always_irq) {
 		flags |= NVME_CQ_IRQ_ENABLED;
@@ -167,8 +169,6 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 	cq->depth = le16_to_cpu(c->create_cq.qsize) + 1;
 	cq->ien = le16_to_cpu(c->create_cq.cq_flags) & NVME_CQ_IRQ_ENABLED;
 	cq->vector = le16_to_cpu(c->create_cq.irq_vector);
-	cq->hwqid = inst->hwqid[cq->qid];
-	cq->hw_db = liov_parent_doorbell(inst->parent, cq->hwqid, true);
 	cq->head = 0;
 	WRITE_ONCE(*cq->db.val, 0);
 
@@ -225,6 +225,12 @@ static int liov_sq_make(struct liov_sq *sq, const struct liov_ring *ring)
 	rc = liov_parent_enter(p);
 	if (rc)
 		return rc;
+	if (liov_parent_fit(p, inst) < sq->qid) {
+		rc = -ENOSPC;
+		goto out;
+	}
+	sq->hwqid = inst->hwqid[sq->qid];
+	sq->hw_db = liov_parent_doorbell(p, sq->hwqid, false);
 	hw.create_sq.opcode = nvme_admin_create_sq;
 	hw.create_sq.prp1 = cpu_to_le64(ring->bus);
 	hw.create_sq.sqid = cpu_to_le16(sq->hwqid);
@@ -244,6 +250,7 @@ static int liov_sq_make(struct liov_sq *sq, const struct liov_ring *ring)
 		spin_unlock_irq(&sq->lock);
 		liov_doorbell_own(inst, sq->qid, false);
 	}
+out:
 	liov_host_leave(p->host);
 	return rc;
 }
@@ -268,8 +275,6 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 		return NVME_SC_INTERNAL;
 	sq->depth = le16_to_cpu(c->create_sq.qsize) + 1;
 	sq->cq = &inst->cq[le16_to_cpu(c->create_sq.cqid)];
-	sq->hwqid = inst->hwqid[sq->qid];
-	sq->hw_db = liov_parent_doorbell(inst->parent, sq->hwqid, false);
 	sq->tail = 0;
 	WRITE_ONCE(*sq->db.val, 0);
 

@@ -232,6 +232,16 @@ TEST(number_of_queues_is_what_the_instance_has)
 	EXPECT_EQ(get(&f, NVME_FEAT_NUM_QUEUES, 0), 3 << 16 | 3);
 }
 
+TEST(number_of_queues_is_what_the_drive_still_grants)
+{
+	struct liov_features f = init();
+
+	f.nr_queues = 1;
+	EXPECT_EQ(get(&f, NVME_FEAT_NUM_QUEUES, 0), 0);
+	liov_features_reset(&f);
+	EXPECT_EQ(get(&f, NVME_FEAT_NUM_QUEUES, 0), 0);
+}
+
 TEST(number_of_queues_refuses_65536)
 {
 	struct liov_features f = init();

@@ -430,6 +430,22 @@ vm_guest_ios()
 	l2_exec "$1" "awk '{ print \$1 + \$5 }' /sys/block/nvme0n1/stat"
 }
 
+# vm_guest_goes_on NAME UUID BEFORE [SECONDS]: more than a few I/Os beyond BEFORE, what
+# vm_guest_ios said; whatever happened in between
+vm_guest_goes_on()
+{
+	local after end=$((SECONDS + ${4:-30}))
+
+	while after=$(vm_guest_ios "$1"); do
+		[ "$after" -le $(($3 + 16)) ] || return 0
+		[ $SECONDS -lt $end ] || break
+		sleep 0.5
+	done
+	echo "guest $1: I/Os $3, then ${after:-no answer}"
+	vm_guest_trouble "$1" "$2"
+	return 1
+}
+
 # vm_guest_log_is_clean NAME: no I/O error, time-out or reset in its log
 vm_guest_log_is_clean()
 {

@@ -182,21 +182,11 @@ guest_goes_on()
 # guest_over_resets N: each time its I/O goes on
 guest_over_resets()
 {
-	local i n before after
+	local i before
 
 	for ((i = 1; i <= $1; i++)); do
-		before=$(vm_guest_ios vm0)
-		reset_once && wait_for_queues "$IDLE" || return 1
-		for ((n = 0; n < 60; n++)); do
-			after=$(vm_guest_ios vm0)
-			[ "$after" -gt $((before + 16)) ] && break
-			sleep 0.5
-		done
-		[ "$after" -gt $((before + 16)) ] || {
-			echo "reset $i: guest I/Os $before, then $after"
-			vm_guest_trouble vm0 "$IDLE"
-			return 1
-		}
+		before=$(vm_guest_ios vm0) && reset_once && wait_for_queues "$IDLE" &&
+			vm_guest_goes_on vm0 "$IDLE" "$before" || { echo "reset $i"; return 1; }
 	done
 }
 

@@ -167,17 +167,9 @@ host_is_ready()
 # Its I/O has to go on after whatever happened.
 goes_on()
 {
-	local before after n
+	local before
 
-	before=$(vm_guest_ios "$1") || return 1
-	for ((n = 0; n < 120; n++)); do
-		after=$(vm_guest_ios "$1") || return 1
-		[ "$after" -le $((before + 16)) ] || return 0
-		sleep 0.5
-	done
-	echo "guest $1: I/Os $before, then $after"
-	vm_guest_trouble "$1" "$(guest_uuid "$1")"
-	return 1
+	before=$(vm_guest_ios "$1") && vm_guest_goes_on "$1" "$(guest_uuid "$1")" "$before" 60
 }
 
 all_go_on()

@@ -24,6 +24,7 @@ run_defaults()
 	TIMEOUT=600
 	NVME_OPTS=
 	DRIVE_OPTS=
+	VFS=
 	SLOTS=
 	DSTRD=
 	QEMU_ARGS=()
@@ -56,6 +57,7 @@ parse_run_options()
 		--timeout) TIMEOUT=$2 ;;
 		--nvme-opts) NVME_OPTS=$2 ;;
 		--drive-opts) DRIVE_OPTS=$2 ;;
+		--vfs) VFS=$2 ;;
 		--slots) SLOTS=$2 ;;
 		--dstrd) DSTRD=$2 ;;
 		--qemu-arg) QEMU_ARGS+=("$2") ;;
@@ -97,7 +99,7 @@ iommu_args()
 # Fresh sparse images in directory $1; sets DRIVE_QEMU.
 make_drives()
 {
-	local dir=$1 d n f at
+	local dir=$1 d n f at vfs
 
 	DRIVE_QEMU=()
 	for ((d = 0; d < DRIVES; d++)); do
@@ -107,7 +109,12 @@ make_drives()
 			DRIVE_QEMU+=(-device "pcie-root-port,id=slot$d,chassis=$((d + 1)),$at")
 			at=bus=slot$d
 		fi
-		DRIVE_QEMU+=(-device "nvme,id=nvme$d,serial=lab$d,$at,max_ioqpairs=$QPAIRS,msix_qsize=$VECTORS${NVME_OPTS:+,$NVME_OPTS}")
+		vfs=
+		if [ -n "$VFS" ]; then
+			DRIVE_QEMU+=(-device "nvme-subsys,id=subsys$d")
+			vfs=,subsys=subsys$d,sriov_max_vfs=$VFS,sriov_vq_flexible=$((QPAIRS - 2)),sriov_vi_flexible=$((2 * VFS))
+		fi
+		DRIVE_QEMU+=(-device "nvme,id=nvme$d,serial=lab$d,$at,max_ioqpairs=$QPAIRS,msix_qsize=$VECTORS$vfs${NVME_OPTS:+,$NVME_OPTS}")
 		for ((n = 1; n <= NAMESPACES; n++)); do
 			f=d${d}n$n.raw
 			truncate -s "$NSSIZE" "$dir/$f"

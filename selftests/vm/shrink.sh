@@ -1,0 +1,150 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The drive grants fewer queue pairs after a reset, as one does whose resources were
+# given to its virtual functions: instances move to what is left, in use or not. Those
+# that no longer fit say so, do with fewer, or without; and have them again when the
+# drive grants more.
+#
+# lab-options: --qpairs 8 --vfs 1 --append nvme_core.multipath=0
+#
+# Arguments: guarded, direct.
+
+. "$(dirname "$0")/common.sh"
+vm_args "$@"
+
+# Not flexible: the admin queue's and two of the drive's pairs.
+PRIVATE=2
+
+grants()
+{
+	l1_ctrl_live 0 && [ "$(vm_parent_attr 0 state)" = live ] &&
+		[ "$(vm_parent_attr 0 queue_pairs_total)" = "$1" ]
+}
+
+# drive_has N: from its next reset, which is now
+drive_has()
+{
+	nvme virt-mgmt "/dev/$(l1_ctrl 0)" --cntlid=0 --rt=0 --act=1 --nr=$(($1 - PRIVATE)) >/dev/null &&
+		echo 1 >"/sys/bus/pci/devices/$(l1_bdf 0)/reset"
+}
+
+grant()
+{
+	drive_has "$1" && l1_wait 30 grants "$1" ||
+		{ echo "$(vm_parent_attr 0 queue_pairs_total) pairs granted, not $1"; return 1; }
+}
+
+# has UUID QID...: these are its hardware queues, in this order
+has()
+{
+	local qids
+
+	qids=$(mdev_attr "$1" queues | sed 's/.*hardware \([0-9]*\) .*/\1/' | paste -sd ' ')
+	[ "$qids" = "${*:2}" ] || { echo "hardware queues $qids, not ${*:2}"; return 1; }
+}
+
+is()
+{
+	[ "$(mdev_attr "$1" state)" = "$2" ]
+}
+
+says()
+{
+	vm_log_says "$1" || { echo "no such line: $1"; vm_log_since_mark | tail; return 1; }
+}
+
+guest_and_two_more()
+{
+	local ns
+
+	# What is flexible it does not have from the start.
+	l1_load_nvme && drive_has 8 && l1_wait 30 l1_drive_ready 0 && vm_host_ready && grants 8 &&
+		modprobe vfio_iommu_type1 && ns=$(l1_ns 0 1) || return 1
+	if [ "$MODE" = guarded ]; then
+		GUEST=$(vm_instance 2q "$ns:0+524288") && OTHER=$(vm_instance 2q 2) &&
+			ONE=$(vm_instance 1q "$ns:600000+65536")
+	else
+		GUEST=$(vm_instance 2q 1) && OTHER=$(vm_instance 2q 2) && ONE=$(vm_instance 1q 3)
+	fi || return 1
+	has "$GUEST" 8 7 && has "$OTHER" 6 5 && has "$ONE" 4 || return 1
+	vm_guest vm0 --cpus 2 --mem 640 --mdev "$GUEST" && vm_guest_nvme vm0 && io_starts
+}
+
+io_starts()
+{
+	# shellcheck disable=SC2086 # a list of words
+	vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=16k --size=16m --iodepth=8 \
+		--numjobs=2 --offset_increment=64m $VM_VERIFY
+}
+
+# goes_on_with N: after that many pairs are granted
+goes_on_with()
+{
+	local before
+
+	vm_log_mark
+	before=$(vm_guest_ios vm0) && grant "$1" && vm_guest_goes_on vm0 "$GUEST" "$before"
+}
+
+guest_queues()
+{
+	l2_exec vm0 'ls /sys/block/nvme0n1/mq | wc -l'
+}
+
+guest_has_queues()
+{
+	[ "$(guest_queues)" = "$1" ]
+}
+
+# There are exactly as many as are used.
+in_use_they_move()
+{
+	goes_on_with 6 && has "$GUEST" 3 2 && has "$OTHER" 6 5 && has "$ONE" 4 || return 1
+	is "$GUEST" enabled && is "$OTHER" idle && is "$ONE" idle || return 1
+	guest_has_queues 2 && /out/vfio/liov_cycle "$OTHER" 500 &&
+		/out/vfio/liov_cycle "$ONE" 500
+}
+
+what_does_not_fit_says_so()
+{
+	goes_on_with 4 || return 1
+	says "$OTHER: lightiov: .* grants only 4 queue pairs since its reset, which leaves 0 for this device's 2" &&
+		is "$OTHER" short && is "$GUEST" enabled || return 1
+	# Its user is told by a status.
+	! /out/vfio/liov_cycle "$OTHER" 10 || { echo "it works without queues"; return 1; }
+	/out/vfio/liov_cycle "$ONE" 500
+}
+
+# One pair of two is left: the guest's driver starts over with that. What Linux has in
+# flight at such a moment on a queue that it does not get again it ends with an error,
+# on any drive; so there is nothing in flight.
+guest_does_with_fewer()
+{
+	vm_fio_stop vm0 && mdev_remove "$ONE" && vm_log_mark && grant 2 || return 1
+	says "$GUEST: .* leaves 1 for this device's 2" || return 1
+	l1_wait 30 guest_has_queues 1 || { echo "the guest has $(guest_queues) queues"; return 1; }
+	io_starts && is "$GUEST" short
+}
+
+more_again()
+{
+	goes_on_with 8 || return 1
+	says "$GUEST: .* 2 of 2 queue pairs again" && says "$OTHER: .* 2 of 2 queue pairs again" ||
+		return 1
+	/out/vfio/liov_cycle "$OTHER" 500 && is "$OTHER" idle || return 1
+	# By its next reset.
+	l2_exec vm0 'echo 1 >/sys/class/nvme/nvme0/reset_controller' &&
+		vm_guest_goes_on vm0 "$GUEST" "$(vm_guest_ios vm0)" || return 1
+	guest_has_queues 2 && is "$GUEST" enabled && vm_fio_stop vm0 && l2_stop vm0
+}
+
+for MODE in $MODES; do
+	vm_test guest_and_two_more guest_and_two_more
+	vm_test in_use_they_move in_use_they_move
+	vm_test what_does_not_fit_says_so what_does_not_fit_says_so
+	vm_test guest_does_with_fewer guest_does_with_fewer
+	vm_test more_again more_again
+	vm_test nothing_is_left vm_nothing_is_left
+done
+vm_run
