@@ -149,7 +149,7 @@ void liov_instance_function_reset(struct liov_instance *inst, bool drop_pins)
 		inst->mode->release(inst);
 	liov_regs_function_reset(&inst->regs);
 	liov_pci_function_reset(&inst->pci);
-	memset(inst->msix_bar, 0, sizeof(inst->msix_bar));
+	memset(inst->msix_table, 0, sizeof(inst->msix_table));
 	liov_doorbell_decode_changed(inst);
 }
 
@@ -277,7 +277,7 @@ static void liov_instance_model_init(struct liov_instance *inst)
 	inst->ident.guard = inst->mode == &liov_direct_ops ? NULL : &inst->guard;
 
 	memset(&inst->log, 0, sizeof(inst->log));
-	memset(inst->msix_bar, 0, sizeof(inst->msix_bar));
+	memset(inst->msix_table, 0, sizeof(inst->msix_table));
 	liov_features_init(&inst->features, inst->nr_pairs, inst->ident.nsid, inst->parent->vwc,
 			   inst->parent->id);
 	liov_admin_reset(inst);
@@ -344,6 +344,25 @@ void liov_instance_close(struct liov_instance *inst)
 
 /* ---- mdev ---- */
 
+static int liov_instance_alloc(struct liov_instance *inst)
+{
+	inst->virq = kcalloc(inst->nr_vectors, sizeof(*inst->virq), GFP_KERNEL_ACCOUNT);
+	inst->cq = kcalloc(inst->nr_pairs + 1, sizeof(*inst->cq), GFP_KERNEL_ACCOUNT);
+	inst->sq = kcalloc(inst->nr_pairs + 1, sizeof(*inst->sq), GFP_KERNEL_ACCOUNT);
+	return inst->virq && inst->cq && inst->sq ? 0 : -ENOMEM;
+}
+
+/**
+ * liov_instance_free() - what liov_instance_alloc() got, as far as it did
+ * @inst: instance nobody uses any more
+ */
+void liov_instance_free(struct liov_instance *inst)
+{
+	kfree(inst->virq);
+	kfree(inst->cq);
+	kfree(inst->sq);
+}
+
 static int liov_mdev_probe(struct mdev_device *mdev)
 {
 	struct liov_parent *p = container_of(mdev->type->parent, struct liov_parent, mdev);
@@ -358,6 +377,9 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	inst->parent = p;
 	inst->nr_pairs = type->nr_pairs;
 	inst->nr_vectors = type->nr_pairs + 1;
+	rc = liov_instance_alloc(inst);
+	if (rc)
+		goto err_put;
 	mutex_init(&inst->lock);
 	liov_irq_init(inst);
 	liov_doorbell_init(inst);

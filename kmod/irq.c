@@ -367,6 +367,6 @@ void liov_irq_init(struct liov_instance *inst)
 {
 	unsigned int i;
 
-	for (i = 0; i < LIOV_MAX_VECTORS; i++)
+	for (i = 0; i < inst->nr_vectors; i++)
 		spin_lock_init(&inst->virq[i].lock);
 }

@@ -610,13 +610,14 @@ struct liov_instance {
 	struct liov_gmem	gmem;
 	struct liov_track	track;
 	struct liov_resume	resume;
-	u8			msix_bar[LIOV_MSIX_BAR_SIZE];
+	u8			msix_table[LIOV_MAX_VECTORS * PCI_MSIX_ENTRY_SIZE];
 
 	struct eventfd_ctx	*req_trigger;
 	struct eventfd_ctx	*err_trigger;
-	struct liov_virq	virq[LIOV_MAX_VECTORS];
-	struct liov_cq		cq[LIOV_MAX_PAIRS + 1];
-	struct liov_sq		sq[LIOV_MAX_PAIRS + 1];
+	/* As many as it has, since most have few: nr_vectors, and nr_pairs + 1. */
+	struct liov_virq	*virq;
+	struct liov_cq		*cq;
+	struct liov_sq		*sq;
 };
 
 struct liov_type {
@@ -719,6 +720,7 @@ void liov_instance_reg_write(struct liov_instance *inst, u32 off, u64 val, unsig
 u64 liov_instance_reg_read(struct liov_instance *inst, u32 off, unsigned int size);
 void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len);
 const char *liov_instance_state(struct liov_instance *inst);
+void liov_instance_free(struct liov_instance *inst);
 
 /* resume.c */
 void liov_resume_init(struct liov_instance *inst);

@@ -79,6 +79,21 @@ static void liov_config_write(struct liov_instance *inst, u64 off, const void *b
 		liov_doorbell_decode_changed(inst);
 }
 
+/* User space emulates MSI-X; what it stores in the table is kept for it. */
+static void liov_msix_access(struct liov_instance *inst, u64 off, void *buf, unsigned int n,
+			     bool write)
+{
+	bool entry = off + n <= inst->nr_vectors * PCI_MSIX_ENTRY_SIZE;
+
+	static_assert(LIOV_MSIX_TABLE_OFF == 0);
+	if (!write && entry)
+		memcpy(buf, inst->msix_table + off, n);
+	else if (!write)
+		memset(buf, 0, n);
+	else if (entry)
+		memcpy(inst->msix_table + off, buf, n);
+}
+
 static void liov_region_access(struct liov_instance *inst, unsigned int index, u64 off,
 			       void *buf, unsigned int n, bool write)
 {
@@ -90,12 +105,8 @@ static void liov_region_access(struct liov_instance *inst, unsigned int index, u
 			liov_bar0_read(inst, off, buf, n);
 		break;
 	case VFIO_PCI_BAR0_REGION_INDEX + LIOV_BAR_MSIX:
-		/* User space emulates MSI-X; what it stores here is kept for it. */
 		mutex_lock(&inst->lock);
-		if (!write)
-			memcpy(buf, inst->msix_bar + off, n);
-		else if (off < LIOV_MSIX_PBA_OFF)
-			memcpy(inst->msix_bar + off, buf, n);
+		liov_msix_access(inst, off, buf, n, write);
 		mutex_unlock(&inst->lock);
 		break;
 	case VFIO_PCI_CONFIG_REGION_INDEX:
@@ -448,8 +459,14 @@ static void liov_vfio_request(struct vfio_device *vdev, unsigned int count)
 			   inst->req_trigger ? "" : "; stop it");
 }
 
+static void liov_vfio_release(struct vfio_device *vdev)
+{
+	liov_instance_free(liov_from_vdev(vdev));
+}
+
 const struct vfio_device_ops liov_vfio_ops = {
 	.name		= "lightiov",
+	.release	= liov_vfio_release,
 	.open_device	= liov_vfio_open,
 	.close_device	= liov_vfio_close,
 	.read		= liov_vfio_read,
