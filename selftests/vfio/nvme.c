@@ -355,7 +355,19 @@ int nvme_restart(struct nvme *n)
 	return nvme_start(n);
 }
 
-int nvme_open(struct nvme *n, const char *uuid)
+/* The rest of opening, when @rc says that there is a device with memory. */
+static int open_rest(struct nvme *n, int rc)
+{
+	if (!rc) {
+		find_vsec(n);
+		rc = nvme_start(n);
+	}
+	if (rc)
+		nvme_close(n);
+	return rc;
+}
+
+int nvme_open_mem(struct nvme *n, const char *uuid, size_t len)
 {
 	int rc;
 
@@ -366,14 +378,12 @@ int nvme_open(struct nvme *n, const char *uuid)
 	rc = vfio_open(&n->v, uuid);
 	if (rc)
 		return rc;
-	rc = vfio_map_mem(&n->v, MEM_LEN, MEM_IOVA);
-	if (!rc) {
-		find_vsec(n);
-		rc = nvme_start(n);
-	}
-	if (rc)
-		nvme_close(n);
-	return rc;
+	return open_rest(n, vfio_map_mem(&n->v, len, MEM_IOVA));
+}
+
+int nvme_open(struct nvme *n, const char *uuid)
+{
+	return nvme_open_mem(n, uuid, MEM_LEN);
 }
 
 /* What the firmware gave the BAR; memory bars are 64 bits wide here. */
@@ -393,13 +403,7 @@ int nvme_open_pci(struct nvme *n, const char *bdf)
 		n->bar[1] = bar_of(n, PCI_BASE_ADDRESS_2);
 		rc = pci_map_mem(&n->v, MEM_LEN);
 	}
-	if (!rc) {
-		find_vsec(n);
-		rc = nvme_start(n);
-	}
-	if (rc)
-		nvme_close(n);
-	return rc;
+	return open_rest(n, rc);
 }
 
 void nvme_close(struct nvme *n)

@@ -194,6 +194,8 @@ struct nvme {
 
 /* Opens the device and brings it up; the namespace must not be in use. */
 int nvme_open(struct nvme *n, const char *uuid);
+/* The same with @len bytes of memory only. */
+int nvme_open_mem(struct nvme *n, const char *uuid, size_t len);
 /* Inside a guest: the function @bdf, without VFIO. */
 int nvme_open_pci(struct nvme *n, const char *bdf);
 void nvme_close(struct nvme *n);
