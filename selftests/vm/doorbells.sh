@@ -19,7 +19,7 @@ guest_with()
 	[ "$MODE" = guarded ] ||
 		echo "$1" >"/sys/bus/pci/devices/$(l1_bdf 0)/lightiov/cq_head" || return 1
 	UUID=$(vm_instance 2q 2) || return 1
-	vm_guest vm0 --cpus 2 --qemu-arg -device \
+	vm_guest vm0 --cpus 2 --mem 640 --qemu-arg -device \
 		--qemu-arg "vfio-pci,sysfsdev=/sys/bus/mdev/devices/$UUID${2:-}" &&
 		vm_guest_nvme vm0
 }
@@ -124,6 +124,12 @@ busy_queues_cost_no_exit()
 
 	guest_with auto || { vm_guest_trouble vm0 "$UUID"; return 1; }
 	exits_and_rings 32 || { vm_guest_trouble vm0 "$UUID"; return 1; }
+	# A queue is busy when commands come less than 4 ms apart.
+	if vm_is_debug_kernel && [ "$IOS" -lt $((SECS * 300)) ]; then
+		echo "too slow on this kernel for a queue to be busy"
+		guest_gone
+		return
+	fi
 	[ $((EXITS * 4)) -lt "$IOS" ] || { echo "too many exits"; return 1; }
 	exits_and_rings 4 || return 1
 	[ $((EXITS * 4)) -gt $((RINGS * 3)) ] || { echo "busy with 4 commands?"; return 1; }
