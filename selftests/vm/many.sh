@@ -49,6 +49,7 @@ host_is_ready()
 	vm_host_ready && modprobe vfio_iommu_type1
 }
 
+# shellcheck disable=SC2034 # for common.sh
 MODE=guarded
 vm_test host_is_ready host_is_ready
 vm_test "${N}_instances_work_at_once" all_at_once
