@@ -8,6 +8,8 @@
 #                 injection (the first time it is built)
 # make soak       a random mixture of all that can happen (MINUTES=60 SEED=n)
 # make compare    a measurement: guarded, direct and vfio-pci side by side
+# make bench      a measurement: all the ways to give a guest a disk, and many
+#                 instances; a report with plots (FULL=1: the long one)
 # make unit       the pure C files under ASAN and UBSAN
 # make fuzz       the same files under libFuzzer (MINUTES=10 for each of four)
 # make bench-guard  what the check of a guarded command costs on this machine
@@ -56,6 +58,17 @@ compare:
 	$(LAB) build >/dev/null
 	$(LAB) run --name compare --timeout 3600 --drives 2 selftests/vm/compare.sh
 
+# Each makes its part of the report, from what is there.
+BENCH_OPTIONS := --drives 2 --namespaces 10 --nssize 768M --qpairs 16 --vfs 1 --append nvme_core.multipath=0
+bench:
+	@tools/bench/need
+	$(LAB) setup
+	$(LAB) build >/dev/null
+	$(LAB) run --name scale --timeout 3600 --qpairs 1024 --namespaces 1 tools/bench/scale.sh
+	$(LAB) run --name bench --timeout $(if $(FULL),43200,3600) $(BENCH_OPTIONS) tools/bench/bench.sh \
+		$(if $(FULL),full) COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(BENCH)
+	tools/bench/report.py $${LIGHTIOV_CACHE:-.cache}/runs/bench $${LIGHTIOV_CACHE:-.cache}/runs/scale
+
 unit:
 	$(LAB) setup
 	$(MAKE) -C selftests/unit run
@@ -85,4 +98,4 @@ clean:
 distclean: clean
 	$(LAB) distclean
 
-.PHONY: all load demo check check-debug soak compare unit fuzz bench-guard lint lab-shell clean distclean
+.PHONY: all load demo check check-debug soak compare bench unit fuzz bench-guard lint lab-shell clean distclean

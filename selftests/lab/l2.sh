@@ -73,7 +73,7 @@ l2_start()
 	mkdir -p "$L2_RUN/$name" || return 1
 
 	# shellcheck disable=SC2054 # QEMU's commas
-	cmd=(qemu-system-x86_64 -name "$name" -machine "$machine" -enable-kvm
+	cmd=(qemu-system-x86_64 -name "$name,debug-threads=on" -machine "$machine" -enable-kvm
 		-cpu host -smp "$cpus" -m "$mem" -nodefaults -nographic -nic none
 		-chardev "socket,id=mon,path=$L2_RUN/$name/monitor.sock,server=on,wait=off"
 		-mon chardev=mon,mode=readline

@@ -10,8 +10,8 @@ ARCH=amd64
 # What L1 and L2 run, and what builds the modules (section "build" is masked
 # out of the disk image, see step_image).
 PKG_RUN="bash busybox-static e2fsprogs fdisk fio iproute2 jq kmod mdevctl mount
-	mtools nvme-cli ovmf pciutils procps python3-minimal qemu-system-x86
-	qemu-utils syslinux syslinux-common systemd-boot-efi util-linux"
+	mtools nvme-cli ovmf pciutils procps python3 qemu-system-x86
+	qemu-utils rocksdb-tools syslinux syslinux-common systemd-boot-efi util-linux"
 PKG_BUILD="gcc libc6-dev libelf-dev make sparse"
 
 # Directories the image leaves out: build-only things and drivers of hardware
@@ -20,7 +20,7 @@ IMAGE_MASK="usr/include usr/src usr/libexec/gcc usr/lib/gcc boot/grub
 	usr/share/doc usr/share/locale usr/share/man usr/share/perl
 	var/cache var/lib/apt var/lib/dpkg/info"
 MODULE_MASK="drivers/gpu drivers/media drivers/net drivers/infiniband
-	drivers/iio drivers/staging drivers/scsi drivers/usb drivers/mtd
+	drivers/iio drivers/staging drivers/usb drivers/mtd
 	drivers/hid drivers/input sound net/bluetooth net/mac80211 net/wireless
 	fs/xfs fs/btrfs fs/ocfs2 fs/gfs2 fs/smb fs/ceph fs/nfs fs/nfsd"
 

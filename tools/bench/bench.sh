@@ -1,0 +1,150 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The comparison: one guest has a disk in every way that methods.sh knows, measure.py
+# works with one after the other and counts what it costs. Results are lines of JSON,
+# which report.py makes readable.
+#
+# lab-options: --drives 2 --namespaces 10 --nssize 768M --qpairs 16 --vfs 1 --append
+# nvme_core.multipath=0
+#
+# Arguments: full, METHODS="...", REPEATS=N, SECS=N (of each run), SEED=N,
+# WORKLOADS="rw:bs:qd:jobs ...", APP=N (operations of the key-value store, 0: none),
+# VCPUS=N, MIB=N (that each method works on), COMMIT=what is measured.
+
+. "$(dirname "$0")/../../selftests/vm/common.sh"
+. "$(dirname "$0")/methods.sh"
+vm_args "$@"
+
+QUICK="randread:4k:1:1 randread:4k:32:1 randrw:4k:8:4 read:128k:8:1"
+ALL="$(for rw in randread randwrite randrw; do
+	for qd in 1 2 4 8 16 32 64 128; do echo $rw:4k:$qd:1; done
+	for jobs in 2 4 8; do echo $rw:4k:8:$jobs; done
+	for bs in 16k 64k 128k 1m; do echo $rw:$bs:8:1; done
+done)"
+METHODS=${METHODS:-$METHODS_ALL}
+WORKLOADS=${WORKLOADS:-$([ -n "$FULL" ] && echo $ALL || echo $QUICK)}
+REPEATS=${REPEATS:-$([ -n "$FULL" ] && echo 5 || echo 3)}
+SECS=${SECS:-$([ -n "$FULL" ] && echo 4 || echo 2)}
+SEED=${SEED:-1}
+APP=${APP:-$([ -n "$FULL" ] && echo 20000 || echo 1500)}
+VCPUS=${VCPUS:-1}
+MIB=${MIB:-64}
+MEM=768
+HERE=$(dirname "$0")
+
+give_up()
+{
+	echo "bench: FAILED: $*"
+	dmesg | grep -iE 'lightiov|vfio|nvme' | tail -n 8
+	exit 1
+}
+
+step()
+{
+	echo "== $* ($SECONDS s)"
+}
+
+# All flexible queue pairs of the drive but the two of its virtual function.
+drive_has_its_pairs()
+{
+	nvme virt-mgmt "/dev/$(l1_ctrl 0)" --cntlid=0 --rt=0 --act=1 --nr=12 >/dev/null &&
+		echo 1 >"/sys/bus/pci/devices/$(l1_bdf 0)/reset" && l1_wait 30 l1_drive_ready 0
+}
+
+# Not sparse, and the same for all.
+fill()
+{
+	local dev
+
+	dev=$([ "$1" = vfio ] && l1_ns 1 1 || ns_of "$1") &&
+		dd if=/run/bench/random of="$dev" bs=1M count=$MIB oflag=direct status=none
+}
+
+# made METHOD: its host side; a method that cannot be had is left out, and said so
+HAVE=()
+made()
+{
+	local why rc
+
+	# Not in a subshell: it adds to arrays.
+	"${1//-/_}_host" >/run/bench/why 2>&1
+	rc=$?
+	why=$(cat /run/bench/why)
+	case $rc in
+	0) HAVE+=("$1") ;;
+	4) echo "$1: left out: $why"
+	   LEFT_OUT+=("$1" "$why") ;;
+	*) echo "$why"; return 1 ;;
+	esac
+}
+
+# A line of JSON for each method, for measure.py.
+spec()
+{
+	local m dev nsid
+
+	for m in "${HAVE[@]}"; do
+		nsid=1
+		[ "$m" != sriov ] || nsid=$(position_of sriov)
+		if [ "$m" = host ]; then
+			dev=$(ns_of host)
+		elif [ -n "${UUID[$m]:-}" ] && [ "$m" = direct ]; then
+			dev=$(l2_exec bench --timeout 60 "$(guest_disk "$(slot_of "$m")" "$(position_of direct)")")
+		else
+			dev=$(l2_exec bench --timeout 60 "$(guest_disk "$(slot_of "$m")" $nsid)")
+		fi || { echo "no disk of $m: $dev"; l2_exec bench 'dmesg | grep -iE "nvme|scsi|virtio|lightiov" | tail -n 30'; return 1; } >&2
+		jq -nc --arg name "$m" --arg dev "$dev" --arg uuid "${UUID[$m]:-}" \
+			'{name: $name, dev: $dev, uuid: $uuid}'
+	done
+}
+
+LEFT_OUT=()
+mkdir -p /run/bench
+step "drives"
+l1_load_nvme || give_up "nvme"
+drive_has_its_pairs || give_up "the drive's queue pairs"
+l1_load_lightiov allow_direct=1 && vm_parents_ready || give_up "lightiov"
+l1_load_kvm && l2_payload || give_up "KVM"
+dd if=/dev/urandom of=/run/bench/random bs=1M count=$MIB status=none || give_up "random data"
+for m in $METHODS; do
+	case $m in sriov|spdk) continue ;; esac
+	fill "$m" || give_up "filling the namespace of $m"
+done
+rm /run/bench/random
+step "methods"
+for m in $METHODS; do
+	made "$m" || give_up "$m"
+done
+step "guest"
+l2_start bench --cpus "$VCPUS" --mem $MEM --machine q35,i8042=off,sata=off,memory-backend=mem \
+	--append nvme_core.multipath=0 \
+	--qemu-arg -object --qemu-arg "memory-backend-memfd,id=mem,size=${MEM}M,share=on" \
+	"${DEVICES[@]}" && l2_wait_up bench 300 || give_up "the guest"
+l2_exec bench --timeout 120 'insmod /payload/lightiov_guest.ko; modprobe virtio_scsi
+	modprobe sd_mod; modprobe nvme' || give_up "drivers in the guest"
+spec >/run/bench/methods || give_up "disks in the guest"
+step "measuring"
+jq -nc '{kind: "machine", cpu: $cpu, cpus: $cpus, kernel: $kernel, qemu: $qemu, fio: $fio,
+	commit: $commit, lab: true, vcpus: $vcpus, mib: $mib, left_out: $left_out}' \
+	--arg cpu "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1) (emulated)" \
+	--argjson cpus "$(nproc)" --arg kernel "$(uname -r)" \
+	--arg qemu "$(qemu-system-x86_64 --version | head -n 1)" --arg fio "$(fio --version)" \
+	--arg commit "${COMMIT:-unknown}" --argjson vcpus "$VCPUS" --argjson mib "$MIB" \
+	--argjson left_out "$(printf '%s\n' "${LEFT_OUT[@]}" | jq -Rn '[inputs | select(. != "")]')" \
+	>/results/bench.jsonl
+python3 "$HERE/measure.py" --guest "$L2_RUN/bench" --methods /run/bench/methods \
+	--out /results/bench.jsonl --repeats "$REPEATS" --secs "$SECS" --seed "$SEED" \
+	--mib "$MIB" --app "$APP" --daemons "${DAEMONS[*]}" --workloads "$(echo $WORKLOADS)" ||
+	give_up "measuring"
+step "taking it down"
+vm_guest_log_is_clean bench || give_up "the guest's log"
+l2_stop bench || give_up "stopping the guest"
+step "methods"
+vm_remove_all || give_up "removing instances"
+for m in "${HAVE[@]}"; do
+	if declare -F "${m//-/_}_undo" >/dev/null; then
+		"${m//-/_}_undo" || echo "bench: undoing $m: $?"
+	fi
+done
+step "done"
