@@ -121,23 +121,26 @@ static long mem_free(void)
 
 static long mem_own(void)
 {
-	return read_field("/proc/self/status", "VmRSS:") + read_field("/proc/self/status", "VmPTE:");
+	return read_field("/proc/self/status", "VmRSS:") +
+	       read_field("/proc/self/status", "VmPTE:");
 }
 
 static u32 seed_of(struct one *o, int block)
 {
-	return (u32)(strtoul(o->uuid + 24, NULL, 16) * 2654435761U) + block * 40503U + o->gen[block];
+	u32 who = strtoul(o->uuid + 24, NULL, 16);
+
+	return who * 2654435761U + block * 40503U + o->gen[block];
 }
 
-static int create(struct one *o, unsigned int i, const char *bdf, const char *dev, u64 lbas)
+static int make_mdev(struct one *o, unsigned int i, const char *bdf, const char *dev, u64 lbas)
 {
 	struct timespec t = start_clock();
 	char path[256], text[128];
 	int rc;
 
 	snprintf(o->uuid, sizeof(o->uuid), "5ca1ab1e-0000-4000-8000-%012x", i + 1);
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/mdev_supported_types/nvme-lightiov-1q/create",
-		 bdf);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/mdev_supported_types/%s/create",
+		 bdf, "nvme-lightiov-1q");
 	rc = put_file(path, o->uuid);
 	if (rc)
 		return rc;
@@ -234,20 +237,22 @@ static int bring_up(struct one *o)
 	o->open_ms = ms_since(&t);
 	memset(o->block, 0xff, sizeof(o->block));
 	rc = nvme_create_pair(&o->n, &o->q, 1, RING, RING, 1);
-	if (rc)
-		return rc;
-	o->buf = nvme_alloc(&o->n, MAX_DEPTH * BLOCK);
-	if (!o->buf)
-		return -ENOMEM;
-	submit(o, 0, 0, true);
-	nvme_ring(&o->n, &o->q);
-	end = now_ms() + HANG_MS;
-	while (!reap(o)) {
-		if (now_ms() > end)
-			return -ETIMEDOUT;
+	o->buf = rc ? NULL : nvme_alloc(&o->n, MAX_DEPTH * BLOCK);
+	if (!rc && !o->buf)
+		rc = -ENOMEM;
+	if (!rc) {
+		submit(o, 0, 0, true);
+		nvme_ring(&o->n, &o->q);
 	}
+	end = now_ms() + HANG_MS;
+	while (!rc && !reap(o)) {
+		if (now_ms() > end)
+			rc = -ETIMEDOUT;
+	}
+	if (rc)
+		nvme_close(&o->n);
 	o->first_ms = o->create_ms + ms_since(&t);
-	return 0;
+	return rc;
 }
 
 /* All at once, each with up to @depth outstanding; then none with any. */
@@ -322,15 +327,21 @@ static double median(struct one *o, unsigned int n, size_t off)
 	return m;
 }
 
-static void take_down(struct one *o)
+static void remove_mdev(struct one *o)
 {
-	struct timespec t = start_clock();
 	char path[128];
 
-	nvme_close(&o->n);
 	snprintf(path, sizeof(path), "/sys/bus/mdev/devices/%s/remove", o->uuid);
 	if (put_file(path, "1"))
 		o->bad++;
+}
+
+static void take_down(struct one *o)
+{
+	struct timespec t = start_clock();
+
+	nvme_close(&o->n);
+	remove_mdev(o);
 	o->remove_ms = ms_since(&t);
 }
 
@@ -365,8 +376,8 @@ int main(int argc, char **argv)
 	}
 	n = atoi(argv[3]);
 	/* Of 512 bytes, as /sys/block says; a range of whole 4 KiB. */
-	lbas = device_lbas(argv[2]) / n / 8 * 8;
-	if (!n || lbas < SPAN * 8) {
+	lbas = n ? device_lbas(argv[2]) / n / 8 * 8 : 0;
+	if (lbas < SPAN * 8) {
 		fprintf(stderr, "liov_scale: %s is too small for %u instances\n", argv[2], n);
 		return 1;
 	}
@@ -377,19 +388,24 @@ int main(int argc, char **argv)
 	memset(o, 1, n * sizeof(*o));
 	memset(o, 0, n * sizeof(*o));
 	/* The first of all pays for what is made once. */
-	rc = create(&o[0], 0, argv[1], argv[2], lbas) ?: bring_up(&o[0]);
-	if (!rc)
+	rc = make_mdev(&o[0], 0, argv[1], argv[2], lbas) ?: bring_up(&o[0]);
+	if (!rc) {
 		take_down(&o[0]);
-	memset(o, 0, sizeof(*o));
+		memset(o, 0, sizeof(*o));
+	}
 	free_kib = mem_free();
 	own_kib = mem_own();
-	for (i = 0; i < n && !rc; i++) {
-		rc = create(&o[i], i, argv[1], argv[2], lbas);
-		if (!rc)
-			rc = bring_up(&o[i]);
-	}
+	for (i = 0; !rc && i < n; i++)
+		rc = make_mdev(&o[i], i, argv[1], argv[2], lbas) ?: bring_up(&o[i]);
 	if (rc) {
-		fprintf(stderr, "liov_scale: instance %u of %u: %s\n", i, n, strerror(-rc));
+		/* The last one; the loop has gone past it. */
+		i -= !!i;
+		fprintf(stderr, "liov_scale: instance %u of %u: %s\n", i + 1, n,
+			strerror(rc < 0 ? -rc : EIO));
+		/* It may be there, and is closed. */
+		remove_mdev(&o[i]);
+		while (i--)
+			take_down(&o[i]);
 		return 1;
 	}
 	free_kib -= mem_free();
@@ -404,13 +420,12 @@ int main(int argc, char **argv)
 		min = o[i].ios < min ? o[i].ios : min;
 		max = o[i].ios > max ? o[i].ios : max;
 	}
-	printf("{\"kind\": \"scale\", \"mode\": \"guarded\", \"n\": %u, \"depth\": %u, \"secs\": %.1f, ",
-	       n, depth, secs);
-	printf("\"create_ms\": %.3f, \"open_ms\": %.3f, \"first_io_ms\": %.3f, \"remove_ms\": %.3f, ",
-	       median(o, n, offsetof(struct one, create_ms)),
-	       median(o, n, offsetof(struct one, open_ms)),
-	       median(o, n, offsetof(struct one, first_ms)),
-	       median(o, n, offsetof(struct one, remove_ms)));
+	printf("{\"kind\": \"scale\", \"mode\": \"guarded\", \"n\": %u, ", n);
+	printf("\"depth\": %u, \"secs\": %.1f, ", depth, secs);
+	printf("\"create_ms\": %.3f, ", median(o, n, offsetof(struct one, create_ms)));
+	printf("\"open_ms\": %.3f, ", median(o, n, offsetof(struct one, open_ms)));
+	printf("\"first_io_ms\": %.3f, ", median(o, n, offsetof(struct one, first_ms)));
+	printf("\"remove_ms\": %.3f, ", median(o, n, offsetof(struct one, remove_ms)));
 	if (n >= 100)
 		printf("\"kib\": %.1f, ", (double)(free_kib - own_kib) / n);
 	else
