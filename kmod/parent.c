@@ -166,6 +166,19 @@ static void liov_update_floor(struct liov_parent *p)
 	liov_host_set_floor(p->host, lowest < LIOV_QID_BITS ? lowest : 0);
 }
 
+/* The highest free one, which is taken then; 0 if there is none. */
+static u16 liov_take_qid(struct liov_parent *p)
+{
+	unsigned int qid;
+
+	lockdep_assert_held(&p->pool_lock);
+	for (qid = p->host->nr_granted; qid > p->host->nr_host; qid--) {
+		if (!test_and_set_bit(qid, p->qids))
+			return qid;
+	}
+	return 0;
+}
+
 /**
  * liov_parent_take_qids() - give an instance its hardware queue pairs
  * @p:    parent
@@ -178,18 +191,15 @@ static void liov_update_floor(struct liov_parent *p)
  */
 int liov_parent_take_qids(struct liov_parent *p, struct liov_instance *inst)
 {
-	unsigned int qid, n = 0;
+	unsigned int i;
 
 	mutex_lock(&p->pool_lock);
 	if (liov_free_pairs_locked(p) < inst->nr_pairs) {
 		mutex_unlock(&p->pool_lock);
 		return -ENOSPC;
 	}
-	for (qid = p->host->nr_granted; n < inst->nr_pairs; qid--) {
-		if (test_and_set_bit(qid, p->qids))
-			continue;
-		inst->hwqid[++n] = qid;
-	}
+	for (i = 1; i <= inst->nr_pairs; i++)
+		inst->hwqid[i] = liov_take_qid(p);
 	list_add_tail(&inst->node, &p->instances);
 	liov_parent_judge(p);
 	liov_update_floor(p);
@@ -200,11 +210,10 @@ int liov_parent_take_qids(struct liov_parent *p, struct liov_instance *inst)
 /* The pair gets another qid: a free one, or that of a later pair which has no queue. */
 static bool liov_pair_move(struct liov_parent *p, struct liov_instance *inst, unsigned int i)
 {
-	unsigned int qid, j;
+	u16 qid = liov_take_qid(p);
+	unsigned int j;
 
-	for (qid = p->host->nr_granted; qid > p->host->nr_host; qid--) {
-		if (test_and_set_bit(qid, p->qids))
-			continue;
+	if (qid) {
 		clear_bit(inst->hwqid[i], p->qids);
 		inst->hwqid[i] = qid;
 		return true;
