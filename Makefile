@@ -58,7 +58,6 @@ compare:
 	$(LAB) build >/dev/null
 	$(LAB) run --name compare --timeout 3600 --drives 2 selftests/vm/compare.sh
 
-# Each makes its part of the report, from what is there.
 BENCH_OPTIONS := --drives 2 --namespaces 10 --nssize 768M --qpairs 16 --vfs 1 --append nvme_core.multipath=0
 bench:
 	@tools/bench/need

@@ -84,6 +84,14 @@ l1_ns()
 	ctrl=$(l1_ctrl "$1") && "$LAB/nvme-ns" "$ctrl" "$2" "${3:-10}"
 }
 
+# l1_drive_grants N PAIRS: with --vfs, from the drive's next reset, which is now. Two
+# pairs it always has; the others it does not have from the start.
+l1_drive_grants()
+{
+	nvme virt-mgmt "/dev/$(l1_ctrl "$1")" --cntlid=0 --rt=0 --act=1 --nr=$(($2 - 2)) >/dev/null &&
+		echo 1 >"/sys/bus/pci/devices/$(l1_bdf "$1")/reset"
+}
+
 l1_ctrl_live()
 {
 	local ctrl

@@ -78,6 +78,14 @@ vm_run()
 	vm_finish
 }
 
+# vm_give_up WHAT...: the end of a measurement that cannot go on
+vm_give_up()
+{
+	echo "$(basename "$0" .sh): FAILED: $*"
+	dmesg | grep -iE 'lightiov|vfio|nvme' | tail -n 8
+	exit 1
+}
+
 # How long it took, then the totals.
 vm_finish()
 {

@@ -26,13 +26,6 @@ OUT=/run/compare
 MIB=256
 mkdir -p $OUT
 
-give_up()
-{
-	echo "compare: FAILED: $*"
-	dmesg | grep -i lightiov | tail -n 5
-	exit 1
-}
-
 # start WAY: its guest; same CPU, same memory, same driver
 declare -A UUID=()
 start()
@@ -120,26 +113,26 @@ range()
 }
 
 echo "# loading, booting three guests"
-l1_load_nvme && l1_load_lightiov allow_direct=1 && vm_parents_ready || give_up "load"
-l1_load_kvm && l2_payload || give_up "KVM"
+l1_load_nvme && l1_load_lightiov allow_direct=1 && vm_parents_ready || vm_give_up "load"
+l1_load_kvm && l2_payload || vm_give_up "KVM"
 # The same data under all: nothing sparse.
 for dev in "$(l1_ns 0 1)" "$(l1_ns 0 2)" "$(l1_ns 1 1)"; do
-	dd if=/dev/urandom of="$dev" bs=1M count=$MIB oflag=direct status=none || give_up "fill"
+	dd if=/dev/urandom of="$dev" bs=1M count=$MIB oflag=direct status=none || vm_give_up "fill"
 done
 for way in $WAYS; do
-	start "$way" || give_up "start $way"
+	start "$way" || vm_give_up "start $way"
 done
 for way in $WAYS; do
-	l2_wait_up "$way" 240 || give_up "guest $way"
+	l2_wait_up "$way" 240 || vm_give_up "guest $way"
 done
 for way in $WAYS; do
-	alone "$way" && nvme_in "$way" || give_up "nvme in $way"
+	alone "$way" && nvme_in "$way" || vm_give_up "nvme in $way"
 done
 for ((r = 1; r <= REPEATS; r++)); do
 	echo "# round $r of $REPEATS"
 	for qd in $QDS; do
 		for way in $WAYS; do
-			run "$way" "$qd" $r || give_up "fio in $way"
+			run "$way" "$qd" $r || vm_give_up "fio in $way"
 		done
 	done
 done
@@ -173,6 +166,6 @@ for qd in $QDS; do
 done
 cp $OUT/*-* /results/
 for way in $WAYS; do
-	alone "$way" && vm_guest_log_is_clean "$way" && l2_stop "$way" || give_up "stop $way"
+	alone "$way" && vm_guest_log_is_clean "$way" && l2_stop "$way" || vm_give_up "stop $way"
 done
-vm_remove_all || give_up "remove"
+vm_remove_all || vm_give_up "remove"

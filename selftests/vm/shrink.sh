@@ -13,25 +13,16 @@
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
 
-# Not flexible: the admin queue's and two of the drive's pairs.
-PRIVATE=2
-
 grants()
 {
 	l1_ctrl_live 0 && [ "$(vm_parent_attr 0 state)" = live ] &&
 		[ "$(vm_parent_attr 0 queue_pairs_total)" = "$1" ]
 }
 
-# drive_has N: from its next reset, which is now
-drive_has()
-{
-	nvme virt-mgmt "/dev/$(l1_ctrl 0)" --cntlid=0 --rt=0 --act=1 --nr=$(($1 - PRIVATE)) >/dev/null &&
-		echo 1 >"/sys/bus/pci/devices/$(l1_bdf 0)/reset"
-}
-
+# grant N: the drive has so many pairs from now on
 grant()
 {
-	drive_has "$1" && l1_wait 30 grants "$1" ||
+	l1_drive_grants 0 "$1" && l1_wait 30 grants "$1" ||
 		{ echo "$(vm_parent_attr 0 queue_pairs_total) pairs granted, not $1"; return 1; }
 }
 
@@ -62,7 +53,7 @@ guest_and_two_more()
 	# them in a work item, and does not tell lockdep: also without lightiov.
 	! vm_is_debug_kernel || echo 'lock held when returning to user space' >>/results/allow
 	# What is flexible it does not have from the start.
-	l1_load_nvme && drive_has 8 && l1_wait 30 l1_drive_ready 0 && vm_host_ready && grants 8 &&
+	l1_load_nvme && l1_drive_grants 0 8 && l1_wait 30 l1_drive_ready 0 && vm_host_ready && grants 8 &&
 		modprobe vfio_iommu_type1 && ns=$(l1_ns 0 1) || return 1
 	if [ "$MODE" = guarded ]; then
 		GUEST=$(vm_instance 2q "$ns:0+524288") && OTHER=$(vm_instance 2q 2) &&

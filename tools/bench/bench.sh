@@ -33,23 +33,9 @@ MIB=${MIB:-64}
 MEM=768
 HERE=$(dirname "$0")
 
-give_up()
-{
-	echo "bench: FAILED: $*"
-	dmesg | grep -iE 'lightiov|vfio|nvme' | tail -n 8
-	exit 1
-}
-
 step()
 {
 	echo "== $* ($SECONDS s)"
-}
-
-# All flexible queue pairs of the drive but the two of its virtual function.
-drive_has_its_pairs()
-{
-	nvme virt-mgmt "/dev/$(l1_ctrl 0)" --cntlid=0 --rt=0 --act=1 --nr=12 >/dev/null &&
-		echo 1 >"/sys/bus/pci/devices/$(l1_bdf 0)/reset" && l1_wait 30 l1_drive_ready 0
 }
 
 # Not sparse, and the same for all.
@@ -79,51 +65,59 @@ made()
 	esac
 }
 
+disk_of()
+{
+	local nsid=1
+
+	case $1 in
+	host) ns_of host; return ;;
+	# As the drive numbers them.
+	direct|sriov) nsid=$(position_of "$1") ;;
+	esac
+	l2_exec bench --timeout 60 "$(guest_disk "$(slot_of "$1")" $nsid)" || {
+		echo "no disk of $1"
+		l2_exec bench 'dmesg | grep -iE "nvme|scsi|virtio|lightiov" | tail -n 30'
+		return 1
+	} >&2
+}
+
 # A line of JSON for each method, for measure.py.
 spec()
 {
-	local m dev nsid
+	local m dev
 
 	for m in "${HAVE[@]}"; do
-		nsid=1
-		[ "$m" != sriov ] || nsid=$(position_of sriov)
-		if [ "$m" = host ]; then
-			dev=$(ns_of host)
-		elif [ -n "${UUID[$m]:-}" ] && [ "$m" = direct ]; then
-			dev=$(l2_exec bench --timeout 60 "$(guest_disk "$(slot_of "$m")" "$(position_of direct)")")
-		else
-			dev=$(l2_exec bench --timeout 60 "$(guest_disk "$(slot_of "$m")" $nsid)")
-		fi || { echo "no disk of $m: $dev"; l2_exec bench 'dmesg | grep -iE "nvme|scsi|virtio|lightiov" | tail -n 30'; return 1; } >&2
-		jq -nc --arg name "$m" --arg dev "$dev" --arg uuid "${UUID[$m]:-}" \
-			'{name: $name, dev: $dev, uuid: $uuid}'
+		dev=$(disk_of "$m") || return 1
+		jq -nc --arg name "$m" --arg dev "$dev" '{name: $name, dev: $dev}'
 	done
 }
 
 LEFT_OUT=()
 mkdir -p /run/bench
 step "drives"
-l1_load_nvme || give_up "nvme"
-drive_has_its_pairs || give_up "the drive's queue pairs"
-l1_load_lightiov allow_direct=1 && vm_parents_ready || give_up "lightiov"
-l1_load_kvm && l2_payload || give_up "KVM"
-dd if=/dev/urandom of=/run/bench/random bs=1M count=$MIB status=none || give_up "random data"
+l1_load_nvme || vm_give_up "nvme"
+# All but those of its virtual function.
+l1_drive_grants 0 14 && l1_wait 30 l1_drive_ready 0 || vm_give_up "the drive's queue pairs"
+l1_load_lightiov allow_direct=1 && vm_parents_ready || vm_give_up "lightiov"
+l1_load_kvm && l2_payload || vm_give_up "KVM"
+dd if=/dev/urandom of=/run/bench/random bs=1M count=$MIB status=none || vm_give_up "random data"
 for m in $METHODS; do
 	case $m in sriov|spdk) continue ;; esac
-	fill "$m" || give_up "filling the namespace of $m"
+	fill "$m" || vm_give_up "filling the namespace of $m"
 done
 rm /run/bench/random
 step "methods"
 for m in $METHODS; do
-	made "$m" || give_up "$m"
+	made "$m" || vm_give_up "$m"
 done
 step "guest"
 l2_start bench --cpus "$VCPUS" --mem $MEM --machine q35,i8042=off,sata=off,memory-backend=mem \
 	--append nvme_core.multipath=0 \
 	--qemu-arg -object --qemu-arg "memory-backend-memfd,id=mem,size=${MEM}M,share=on" \
-	"${DEVICES[@]}" && l2_wait_up bench 300 || give_up "the guest"
+	"${DEVICES[@]}" && l2_wait_up bench 300 || vm_give_up "the guest"
 l2_exec bench --timeout 120 'insmod /payload/lightiov_guest.ko; modprobe virtio_scsi
-	modprobe sd_mod; modprobe nvme' || give_up "drivers in the guest"
-spec >/run/bench/methods || give_up "disks in the guest"
+	modprobe sd_mod; modprobe nvme' || vm_give_up "drivers in the guest"
+spec >/run/bench/methods || vm_give_up "disks in the guest"
 step "measuring"
 jq -nc '{kind: "machine", cpu: $cpu, cpus: $cpus, kernel: $kernel, qemu: $qemu, fio: $fio,
 	commit: $commit, lab: true, vcpus: $vcpus, mib: $mib, left_out: $left_out}' \
@@ -136,12 +130,12 @@ jq -nc '{kind: "machine", cpu: $cpu, cpus: $cpus, kernel: $kernel, qemu: $qemu, 
 python3 "$HERE/measure.py" --guest "$L2_RUN/bench" --methods /run/bench/methods \
 	--out /results/bench.jsonl --repeats "$REPEATS" --secs "$SECS" --seed "$SEED" \
 	--mib "$MIB" --app "$APP" --daemons "${DAEMONS[*]}" --workloads "$(echo $WORKLOADS)" ||
-	give_up "measuring"
+	vm_give_up "measuring"
 step "taking it down"
-vm_guest_log_is_clean bench || give_up "the guest's log"
-l2_stop bench || give_up "stopping the guest"
+vm_guest_log_is_clean bench || vm_give_up "the guest's log"
+l2_stop bench || vm_give_up "stopping the guest"
 step "methods"
-vm_remove_all || give_up "removing instances"
+vm_remove_all || vm_give_up "removing instances"
 for m in "${HAVE[@]}"; do
 	if declare -F "${m//-/_}_undo" >/dev/null; then
 		"${m//-/_}_undo" || echo "bench: undoing $m: $?"

@@ -300,12 +300,13 @@ def main():
                     say(f"{repeat}/{args.repeats} {load['rw']} {load['bs']} QD {load['qd']} "
                         f"jobs {load['jobs']} {method['name']}: {row['iops']:.0f} IOPS, "
                         f"{row['exits_per_io'].get('exits', 0):.2f} exits/IO")
-        for repeat in range(1, ((args.repeats + 1) // 2 if args.app else 0) + 1):
+        repeats = (args.repeats + 1) // 2 if args.app else 0
+        for repeat in range(1, repeats + 1):
             for method in shuffle.sample(methods, len(methods)):
                 ops = application(args, host, method, repeat)
                 record({"kind": "app", "method": method["name"], "repeat": repeat,
                         "app": "rocksdb", **ops})
-                say(f"{repeat}/{args.repeats} rocksdb {method['name']}: "
+                say(f"{repeat}/{repeats} rocksdb {method['name']}: "
                     f"fill {ops['fillrandom']:.0f}, read {ops['readrandom']:.0f} ops/s")
 
 

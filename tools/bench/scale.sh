@@ -15,15 +15,8 @@ COUNTS=${COUNTS:-1 10 100 1000}
 SECS=${SECS:-5}
 REPEATS=${REPEATS:-2}
 
-give_up()
-{
-	echo "scale: FAILED: $*"
-	dmesg | grep -i lightiov | tail -n 8
-	exit 1
-}
-
-l1_load_nvme && l1_load_lightiov && vm_parents_ready || give_up "lightiov"
-modprobe vfio_iommu_type1 || give_up "VFIO"
+l1_load_nvme && l1_load_lightiov && vm_parents_ready || vm_give_up "lightiov"
+modprobe vfio_iommu_type1 || vm_give_up "VFIO"
 vm_baseline
 echo "free queue pairs: $VM_FREE"
 : >/results/scale.jsonl
@@ -32,8 +25,8 @@ for ((r = 1; r <= REPEATS; r++)); do
 		# A thousand take their time to be made.
 		[ "$n" -lt 1000 ] || [ $r = 1 ] || continue
 		/out/vfio/liov_scale "$(l1_bdf 0)" "$(l1_ns 0 1)" "$n" "$SECS" >/run/scale ||
-			{ cat /run/scale; give_up "$n instances"; }
+			{ cat /run/scale; vm_give_up "$n instances"; }
 		tee -a /results/scale.jsonl </run/scale
-		vm_counters_are_back || give_up "something of $n instances is left"
+		vm_counters_are_back || vm_give_up "something of $n instances is left"
 	done
 done
