@@ -36,6 +36,7 @@
 
 #include <linux/blkdev.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/iopoll.h>
 #include <linux/nvme_ioctl.h>
 #include <linux/slab.h>
 
@@ -246,6 +247,36 @@ void liov_host_down(struct liov_hostp *p)
 	mutex_unlock(&p->tell);
 }
 
+/*
+ * nvme.ko does not disable a controller that has failed (CSTS.CFS) but takes its bus
+ * mastering away, and gives that back in its reset before it clears CC.EN: for that
+ * moment our queues would be alive once more, and what they point to be somebody
+ * else's.  So CC.EN is cleared here.  nvme.ko comes upon a disabled controller, which it
+ * copes with.  One that was shut down in order has let go of its queues.
+ */
+static void host_clear_enable(struct liov_hostp *p)
+{
+	void __iomem *bar = READ_ONCE(p->h.bar);
+	u32 cc, csts;
+
+	if (!bar || !pci_device_is_present(p->h.pdev))
+		return;
+	cc = readl(bar + NVME_REG_CC);
+	csts = readl(bar + NVME_REG_CSTS);
+	if (csts == ~0U || !(cc & NVME_CC_ENABLE) ||
+	    (csts & NVME_CSTS_SHST_MASK) == NVME_CSTS_SHST_CMPLT)
+		return;
+	writel(cc & ~NVME_CC_ENABLE, bar + NVME_REG_CC);
+	if (readl_poll_timeout(bar + NVME_REG_CSTS, csts,
+			       csts == ~0U || !(csts & NVME_CSTS_RDY),
+			       USEC_PER_MSEC, LIOV_DISABLE_MS * USEC_PER_MSEC))
+		pci_warn(p->h.pdev,
+			 "lightiov: the controller does not let itself be disabled (CSTS %#x); power it off if its reset fails, too\n",
+			 csts);
+	else
+		pci_info(p->h.pdev, "lightiov: the controller failed, and was disabled before its reset\n");
+}
+
 /**
  * liov_host_disabled - the controller touches memory no more
  * @p: the host
@@ -257,6 +288,7 @@ void liov_host_disabled(struct liov_hostp *p)
 {
 	bool tell;
 
+	host_clear_enable(p);
 	mutex_lock(&p->tell);
 	spin_lock(&p->lock);
 	tell = p->told == LIOV_TOLD_STOPPING;

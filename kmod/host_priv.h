@@ -138,6 +138,12 @@ static inline struct liov_hostp *to_hostp(struct liov_host *h)
 #define LIOV_DRAIN_DEAD_MS	500
 
 /*
+ * How long a failed controller may take to leave CSTS.RDY.  CAP.TO may be two minutes;
+ * nvme.ko waits that long later, in the reset.  Arbitrary.
+ */
+#define LIOV_DISABLE_MS		2000
+
+/*
  * host.c.  @liov_ops, @liov_reserve and the work queue are set by
  * liov_host_init() before anything reads them; @liov_exiting is set once, before
  * the last evictions: nothing comes up again; @liov_pm_hold is set while a

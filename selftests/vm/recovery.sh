@@ -1,0 +1,159 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The other ways in which a controller comes to be reset, besides its user's wish: a
+# function reset, the recovery from a PCI error, a command of the host's that takes too
+# long, and a controller that fails while a program on VFIO is killed, so that its
+# queues cannot be deleted. Each with a guest at work, which goes on: in guarded mode it
+# does not notice, in direct mode its driver starts over.
+#
+# lab-options: --drive-opts throttling.bps-total=4194304, so that commands are in flight; and
+# a namespace 4 on which each takes 4 s, see selftests/check.
+#
+# Arguments: guarded, direct, TIMES=N (3; full 25: of the first two).
+
+. "$(dirname "$0")/common.sh"
+vm_args "$@"
+
+TIMES=${TIMES:-${FULL:+25}}
+TIMES=${TIMES:-3}
+
+guest_is_at_work()
+{
+	vm_host_ready && modprobe vfio_iommu_type1 || return 1
+	BDF=$(l1_bdf 0)
+	CTRL=$(l1_ctrl 0)
+	# See shrink.sh.
+	! vm_is_debug_kernel || echo 'lock held when returning to user space' >>/results/allow
+	UUID=$(vm_instance 1q 1) && PROGRAM=$(vm_instance 2q 2) &&
+		vm_guest vm0 --mdev "$UUID" && vm_guest_nvme vm0 || return 1
+	# shellcheck disable=SC2086 # a list of words
+	vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=16k --size=16m --iodepth=8 $VM_VERIFY &&
+		l2_exec vm0 'echo vm-recovery-begin >/dev/kmsg'
+}
+
+guest_noticed()
+{
+	l2_exec vm0 'dmesg | sed "1,/vm-recovery-begin/d" | grep -E "nvme|I/O error|hung"'
+}
+
+# goes_on_from BEFORE: the drive is live again, and the guest does more than BEFORE, what
+# vm_guest_ios said
+goes_on_from()
+{
+	l1_wait 60 l1_ctrl_live 0 || { echo "the drive is $(cat "/sys/class/nvme/$CTRL/state")"; return 1; }
+	vm_guest_goes_on vm0 "$UUID" "$1" 60 || return 1
+	if [ "$MODE" = guarded ]; then
+		guest_noticed && { echo "the guest noticed"; return 1; }
+	fi
+	vm_host_reads
+}
+
+function_reset()
+{
+	echo 1 >"/sys/bus/pci/devices/$BDF/reset"
+}
+
+pci_error()
+{
+	insmod /out/lab_aer.ko function="$BDF" && rmmod lab_aer
+}
+
+# times LINE COMMAND...: it does what it is for, which LINE in the log says
+times()
+{
+	local line=$1 i before
+
+	shift
+	for ((i = 1; i <= TIMES; i++)); do
+		vm_log_mark
+		before=$(vm_guest_ios vm0) && "$@" && goes_on_from "$before" && vm_log_says "$line" ||
+			{ echo "time $i"; vm_log_since_mark; return 1; }
+	done
+}
+
+# First it is aborted, which does not help; a second time-out is a reset. A passthrough
+# command, since others would be repeated, before nvme holds the controller live again: then
+# a time-out is its end.
+command_times_out()
+{
+	local before ns rc=0 pid
+
+	ns=$(l1_ns 0 4 60) && before=$(vm_guest_ios vm0) || return 1
+	vm_log_mark
+	nvme io-passthru "$ns" --opcode=2 --namespace-id=4 --timeout=100 --data-len=4096 --read \
+		>/run/passthru.log 2>&1 </dev/null &
+	pid=$!
+	l1_wait 60 vm_log_says 'nvme.*timeout, reset controller' || { vm_log_since_mark; rc=1; }
+	if wait $pid; then
+		echo "the command completed"
+		rc=1
+	fi
+	goes_on_from "$before" && return $rc
+}
+
+# Bit 2 of the command register, its own.
+bus_mastering_off()
+{
+	local config=/sys/bus/pci/devices/$BDF/config command
+
+	command=$(od -An -v -tu1 -j 4 -N 1 "$config")
+	printf '%b' "\\0$(printf %03o $((command & ~4)))" |
+		dd of="$config" bs=1 seek=4 conv=notrunc status=none
+}
+
+program_is_gone()
+{
+	! kill -0 "$PID" 2>/dev/null
+}
+
+# A drive that cannot reach memory: it fetches no command, so that none completes, Delete
+# I/O SQ among them, and reports a fatal status.
+controller_fails()
+{
+	local before start rc=0
+
+	echo 5 >/sys/module/nvme_core/parameters/io_timeout &&
+		echo 5 >/sys/module/nvme_core/parameters/admin_timeout || return 1
+	/out/vfio/liov_cycle "$PROGRAM" >/run/program.log 2>&1 &
+	PID=$!
+	l1_wait 30 grep -q ready /run/program.log || { cat /run/program.log; return 1; }
+	before=$(vm_guest_ios vm0) || return 1
+	vm_log_mark
+	start=$SECONDS
+	bus_mastering_off && kill -9 $PID || return 1
+	l1_wait 60 program_is_gone || { echo "its end hangs"; rc=1; }
+	echo "the program's device was closed after $((SECONDS - start)) s"
+	vm_log_says 'controller is down; will reset: CSTS=0x[0-9a-f]*[2367abef],' &&
+		vm_log_says 'lightiov: the controller failed, and was disabled' ||
+		{ vm_log_since_mark; rc=1; }
+	goes_on_from "$before" || rc=1
+	[ "$(mdev_attr "$PROGRAM" state)" = idle ] && /out/vfio/liov_cycle "$PROGRAM" 200 || rc=1
+	echo 30 >/sys/module/nvme_core/parameters/io_timeout
+	echo 60 >/sys/module/nvme_core/parameters/admin_timeout
+	return $rc
+}
+
+no_error_and_no_wrong_byte()
+{
+	vm_stats "$UUID"
+	vm_fio_stop vm0 && l2_stop vm0
+}
+
+# Without the look at the log: nvme speaks of what was done to it.
+nothing_is_left()
+{
+	vm_remove_all && vm_counters_are_back && rmmod lightiov && vm_host_reads && rmmod nvme
+}
+
+for MODE in $MODES; do
+	vm_test guest_is_at_work guest_is_at_work
+	vm_test "guest_goes_on_over_${TIMES}_function_resets" times 'nvme.*default/read/poll queues' function_reset
+	vm_test "guest_goes_on_over_${TIMES}_pci_errors" \
+		times 'frozen state error detected, reset controller' pci_error
+	vm_test guest_goes_on_when_a_command_of_the_host_times_out command_times_out
+	vm_test guest_goes_on_when_the_controller_fails controller_fails
+	vm_test no_error_and_no_wrong_byte no_error_and_no_wrong_byte
+	vm_test nothing_is_left nothing_is_left
+done
+vm_run
