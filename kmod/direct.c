@@ -75,6 +75,8 @@ static void liov_direct_go_on(struct liov_sq *sq, enum liov_by by)
 	spin_lock_irqsave(&sq->lock, flags);
 	if (!sq->live)
 		goto out;
+	if (unlikely(sq->fresh) && liov_resume_settling(sq->inst))
+		goto out;
 	waiting = liov_cq_waiting(sq->cq, READ_ONCE(sq->cq->peek));
 	/* Else the timer comes. */
 	if (by == LIOV_BY_COMPLETION &&
@@ -90,6 +92,7 @@ static void liov_direct_go_on(struct liov_sq *sq, enum liov_by by)
 	}
 	if (sq->cq->lazy)
 		liov_direct_cq_kick(sq->cq);
+	sq->fresh = false;
 	writel(tail, sq->hw_db);
 	found = tail + (tail < sq->tail ? sq->depth : 0) - sq->tail;
 	sq->sent += found;
@@ -201,6 +204,7 @@ static int liov_direct_cq_make_ring(struct liov_cq *cq, const struct nvme_comman
 	cq->lazy = inst->parent->cq_head == LIOV_CQ_HEAD_LAZY;
 	ring->bus = le64_to_cpu(c->create_cq.prp1);
 	ring->depth = cq->depth;
+	cq->bus = ring->bus;
 	rc = liov_mem_to_gpa(inst, ring->bus, bytes, &gpa);
 	if (!rc)
 		rc = liov_ring_map(inst, &cq->ring_map, gpa, bytes);
@@ -232,6 +236,8 @@ static int liov_direct_sq_make_ring(struct liov_sq *sq, const struct nvme_comman
 	if (rc)
 		return rc;
 	own = liov_doorbell_prepare_own(sq->inst, sq->qid, false);
+	sq->bus = ring->bus;
+	sq->fresh = !own;
 	sq->sent = READ_ONCE(cq->seen);
 
 	/*
@@ -249,6 +255,22 @@ static int liov_direct_sq_make_ring(struct liov_sq *sq, const struct nvme_comman
 /* The ring is in a window, which outlives it. */
 static void liov_direct_sq_free_ring(struct liov_sq *sq)
 {
+}
+
+/*
+ * Of a queue pair without a command, as the guest left it: the completion queue is zero
+ * and the submission queue begins at its first entry.
+ */
+static void liov_direct_cq_again(struct liov_cq *cq, struct liov_ring *ring)
+{
+	ring->bus = cq->bus;
+	ring->depth = cq->depth;
+}
+
+static void liov_direct_sq_again(struct liov_sq *sq, struct liov_ring *ring)
+{
+	ring->bus = sq->bus;
+	ring->depth = sq->depth;
 }
 
 static u16 liov_direct_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result)
@@ -276,9 +298,12 @@ const struct liov_mode_ops liov_direct_ops = {
 	.cq_irq		= liov_direct_cq_irq,
 	.may_be_busy	= liov_direct_may_be_busy,
 	.cq_shared	= liov_direct_cq_shared,
+	.cq_again	= liov_direct_cq_again,
+	.sq_again	= liov_direct_sq_again,
 	.abort		= liov_direct_abort,
 	.unmap		= liov_mem_unmap,
 	.release	= liov_mem_release,
 	.leak		= liov_mem_leak,
 	.bypass		= true,
+	.only_fresh	= true,
 };

@@ -416,7 +416,7 @@ err_vfio:
 	vfio_unregister_group_dev(&inst->vdev);
 err_qids:
 	liov_parent_put_qids(p, inst);
-	cancel_delayed_work_sync(&inst->resume.work);
+	liov_resume_stop(inst);
 err_put:
 	vfio_put_device(&inst->vdev);
 	return rc;
@@ -432,7 +432,7 @@ static void liov_mdev_remove(struct mdev_device *mdev)
 	liov_backing_put(inst);
 	/* No reset hook finds it from here on. */
 	liov_parent_put_qids(inst->parent, inst);
-	cancel_delayed_work_sync(&inst->resume.work);
+	liov_resume_stop(inst);
 	vfio_put_device(&inst->vdev);
 }
 

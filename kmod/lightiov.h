@@ -107,7 +107,7 @@ enum liov_by {
  *                be NULL
  * @cq_again:     the controller was reset under a completion queue: takes what it
  *                posted before, and gives an empty ring for the queue to be made
- *                again; NULL if the guest has to do that
+ *                again
  * @sq_again:     likewise; what was in flight is in the ring
  * @abort:        Abort of a command on I/O queue @sqid; an NVMe status
  * @unmap:        VFIO takes [iova, iova + len) away
@@ -115,6 +115,8 @@ enum liov_by {
  * @leak:         it did not: keep the pages for ever
  * @bypass:       the hardware's interrupt may go straight to a vCPU
  * @always_irq:   hardware queues interrupt also when the guest polls
+ * @only_fresh:   @cq_again and @sq_again are for queues of which the hardware has
+ *                fetched nothing (liov_sq.fresh); else the guest makes new ones
  *
  * All but @sq_go_on, @cq_kick, @cq_irq and @may_be_busy run under liov_instance.lock.
  */
@@ -141,6 +143,7 @@ struct liov_mode_ops {
 	void (*leak)(struct liov_instance *inst);
 	bool bypass;
 	bool always_irq;
+	bool only_fresh;
 };
 
 /**
@@ -227,6 +230,7 @@ struct liov_ring_map {
  * @ring:      kernel mapping of the guest's ring: direct mode looks for new
  *             entries, guarded mode writes them
  * @ring_map:  the pins behind it
+ * @bus:       direct mode: where the hardware finds it
  * @peek:      direct mode: next entry to look at, @peek_phase the phase it will
  *             have, @seen how many were there; under liov_vector.lock, valid
  *             while interrupts do not bypass the host
@@ -258,6 +262,7 @@ struct liov_cq {
 	struct irq_bypass_producer producer;
 	struct nvme_completion	*ring;
 	struct liov_ring_map	ring_map;
+	dma_addr_t		bus;
 	u32			peek;
 	u8			peek_phase;
 	u32			seen;
@@ -339,10 +344,12 @@ struct liov_busy {
  * struct liov_sq - an I/O submission queue of an instance
  * @lock:  two vCPUs on one doorbell, a rescan, the stop of the queue
  * @live:  doorbells may be forwarded
+ * @fresh: direct mode: none was, and the guest cannot store to the hardware itself
  * @tail:  last value written to the hardware
  * @cq:    where its completions go
  * @sent:  direct mode: commands shown to the hardware, from liov_cq.seen of the time
  *         the queue was made; under @lock
+ * @bus:   direct mode: where the hardware finds the ring
  * @rings: doorbell writes to the hardware
  * @exits: stores of the guest that were reported, by KVM or as region writes
  * @bad_doorbells: values refused
@@ -360,8 +367,9 @@ struct liov_busy {
  * For the rest see struct liov_cq.
  */
 struct liov_sq {
-	spinlock_t		lock;	/* @live, @tail, @sent, the hardware's doorbell */
+	spinlock_t		lock;	/* @live, @fresh, @tail, @sent, the hardware's doorbell */
 	bool			live;
+	bool			fresh;
 	u32			depth;
 	u32			tail;
 	void __iomem		*hw_db;
@@ -369,6 +377,7 @@ struct liov_sq {
 	struct liov_cq		*cq;
 	struct liov_instance	*inst;
 	u32			sent;
+	dma_addr_t		bus;
 	u64			rings;
 	atomic64_t		exits;
 	u64			bad_doorbells;
@@ -489,6 +498,7 @@ struct liov_gmem {
 /**
  * struct liov_resume - over a reset of the controller by the host
  * @work:     makes the queues again; at the latest at @by
+ * @settle:   direct mode: rings for what was kept back, see liov_resume_settling()
  * @paused:   the hardware's queues are gone, and those of the guest wait.  Set
  *            by the reset hooks without liov_instance.lock, cleared under it
  * @by:       jiffies; then the guest is told
@@ -500,6 +510,7 @@ struct liov_gmem {
  */
 struct liov_resume {
 	struct delayed_work	work;
+	struct delayed_work	settle;
 	bool			paused;
 	unsigned long		by;
 	u64			since;
@@ -636,6 +647,8 @@ enum liov_cq_head_mode {
  * @host:      the boundary
  * @gen:       counts controller disables: a queue made in an older generation
  *             no longer exists
+ * @settled_at: jiffies; from then on the controller is taken to have been reset for
+ *             good.  Valid if @gen is not 0
  * @wq:        woken when @gen changes
  * @pool_lock: @qids, @instances and @backings
  * @backings:  struct liov_backing of its instances: none overlap
@@ -653,6 +666,7 @@ struct liov_parent {
 	struct kobject		*kobj;		/* BDF/lightiov */
 
 	u64			gen;
+	unsigned long		settled_at;
 	wait_queue_head_t	wq;
 
 	struct mutex		pool_lock;	/* @qids, @instances, @backings */
@@ -680,6 +694,9 @@ static inline struct device *liov_dev(const struct liov_instance *inst)
 {
 	return mdev_dev(inst->mdev);
 }
+
+/* How long after a reset of the host's another one is not unlikely; arbitrary. */
+#define LIOV_SETTLE_MS		2000
 
 /* main.c */
 extern bool liov_allow_direct;
@@ -724,6 +741,8 @@ void liov_instance_free(struct liov_instance *inst);
 
 /* resume.c */
 void liov_resume_init(struct liov_instance *inst);
+void liov_resume_stop(struct liov_instance *inst);
+bool liov_resume_settling(struct liov_instance *inst);
 void liov_instance_hw_lost(struct liov_instance *inst);
 int liov_resume_now(struct liov_instance *inst);
 void liov_instance_hw_back(struct liov_instance *inst);

@@ -408,6 +408,7 @@ static void liov_parent_live(struct liov_host *h)
 		}
 		h->priv = p;
 	}
+	WRITE_ONCE(p->settled_at, jiffies + msecs_to_jiffies(LIOV_SETTLE_MS));
 	if (!p->registered && liov_parent_register(p))
 		return;
 	mutex_lock(&p->pool_lock);
@@ -451,6 +452,8 @@ static void liov_parent_stopped(struct liov_host *h)
 
 	if (!p)
 		return;
+	/* From the end of the reset on, see liov_parent_live(); which comes after a queue can. */
+	WRITE_ONCE(p->settled_at, jiffies + msecs_to_jiffies(LIOV_ADMIN_WAIT_MS));
 	WRITE_ONCE(p->gen, p->gen + 1);
 	wake_up_all(&p->wq);
 }

@@ -81,7 +81,7 @@ static int liov_guest_status(int rc)
  */
 static bool liov_reset_between(struct liov_instance *inst, int rc, int *tries)
 {
-	if (!inst->mode->sq_again || (rc != -EINTR && rc != -EAGAIN) ||
+	if (READ_ONCE(inst->fatal) || (rc != -EINTR && rc != -EAGAIN) ||
 	    ++*tries > LIOV_CREATE_TRIES)
 		return false;
 	/* Waits for its end. */
@@ -359,7 +359,7 @@ bool liov_queues_live(const struct liov_instance *inst)
 
 /**
  * liov_queues_resume() - make the queues again that a reset of the host's took
- * @inst: instance whose mode can; the caller holds its lock
+ * @inst: instance that is paused; the caller holds its lock
  *
  * Queues that are there stay as they are, so it may be called again after a
  * failure.  May sleep.

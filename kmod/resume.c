@@ -2,10 +2,16 @@
 /*
  * An instance over a reset of its controller by the host.
  *
- * The reset hooks stop its doorbells.  In direct mode the rings are the guest's,
- * so the guest sees a fatal status and makes its queues again.  In guarded mode
- * the rings are ours: once the controller is back the queues are made again here,
- * with what was in flight, and the guest sees a pause.
+ * The reset hooks stop its doorbells.  In guarded mode the rings are ours: once the
+ * controller is back the queues are made again here, with what was in flight, and the
+ * guest sees a pause.  In direct mode the rings are the guest's, so it sees a fatal status
+ * and makes its queues again, with one exception.
+ *
+ * A driver that is making its queues again does not listen.  Linux's then waits for
+ * commands that were lost, and gives the controller up when they time out.  So after a
+ * reset, doorbells of new queues in direct mode are kept back until another reset is not
+ * likely any more (liov_resume_settling()); and queues of which the hardware has fetched
+ * nothing are made again here in that mode, too.
  *
  * liov_instance_hw_lost() and liov_instance_hw_back() come from the parent with
  * pool_lock held, at any moment, also while the work item below runs; another
@@ -30,19 +36,20 @@
  */
 void liov_instance_hw_lost(struct liov_instance *inst)
 {
+	bool only_fresh = inst->mode->only_fresh, had_queues = false, lost = false;
 	struct liov_resume *r = &inst->resume;
-	bool had_queues = false, was_paused = READ_ONCE(r->paused);
+	bool was_paused = READ_ONCE(r->paused);
 	unsigned int i;
 
 	/* Before doorbells of no live queue, which would be a guest's fault. */
-	if (inst->mode->sq_again)
-		WRITE_ONCE(r->paused, true);
+	WRITE_ONCE(r->paused, true);
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		struct liov_sq *sq = &inst->sq[i];
 		struct liov_cq *cq = &inst->cq[i];
 
 		spin_lock_irq(&sq->lock);
 		had_queues |= sq->live;
+		lost |= sq->live && only_fresh && !sq->fresh;
 		sq->live = false;
 		spin_unlock_irq(&sq->lock);
 		spin_lock_irq(&cq->lock);
@@ -51,19 +58,18 @@ void liov_instance_hw_lost(struct liov_instance *inst)
 		spin_unlock_irq(&cq->lock);
 	}
 	liov_doorbell_revoke(inst);
-	if (inst->mode->sq_again) {
-		if (!had_queues && !was_paused) {
-			WRITE_ONCE(r->paused, false);
-			return;
-		}
+	if (lost) {
+		WRITE_ONCE(inst->fatal, true);
+		WRITE_ONCE(r->paused, false);
+		/* A driver that listens resets its controller at once. */
+		liov_admin_event(inst, LIOV_EVENT_INTERNAL);
+	} else if (!had_queues && !was_paused) {
+		WRITE_ONCE(r->paused, false);
+	} else {
 		if (!was_paused)
 			r->since = ktime_get_ns();
 		r->by = jiffies + msecs_to_jiffies(LIOV_RESUME_MS);
 		mod_delayed_work(liov_wq, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
-	} else if (had_queues) {
-		WRITE_ONCE(inst->fatal, true);
-		/* A driver that listens resets its controller at once. */
-		liov_admin_event(inst, LIOV_EVENT_INTERNAL);
 	}
 }
 
@@ -162,10 +168,53 @@ out:
 }
 
 /**
+ * liov_resume_settling() - was the controller reset only just?
+ * @inst: instance, in direct mode
+ *
+ * For a doorbell of a queue of which the hardware has fetched nothing: it has to wait,
+ * and is rung for when the time has come.  Any context.
+ *
+ * Return: true if it was.
+ */
+bool liov_resume_settling(struct liov_instance *inst)
+{
+	unsigned long now = jiffies, at = READ_ONCE(inst->parent->settled_at);
+
+	if (!READ_ONCE(inst->parent->gen) || !time_before(now, at))
+		return false;
+	queue_delayed_work(liov_wq, &inst->resume.settle, at - now);
+	return true;
+}
+
+/* The queues' own locks do: whoever is not live is left alone, and a value may come late. */
+static void liov_settle_work(struct work_struct *work)
+{
+	struct liov_resume *r = container_of(to_delayed_work(work), struct liov_resume, settle);
+	struct liov_instance *inst = container_of(r, struct liov_instance, resume);
+	unsigned int i;
+
+	for (i = 1; i <= inst->nr_pairs; i++)
+		inst->mode->sq_go_on(&inst->sq[i], LIOV_BY_STORE);
+}
+
+/**
  * liov_resume_init() - once, at creation
  * @inst: instance
  */
 void liov_resume_init(struct liov_instance *inst)
 {
 	INIT_DELAYED_WORK(&inst->resume.work, liov_resume_work);
+	INIT_DELAYED_WORK(&inst->resume.settle, liov_settle_work);
+}
+
+/**
+ * liov_resume_stop() - no more work of it
+ * @inst: instance that is not open and that no reset hook finds any more
+ *
+ * May sleep.
+ */
+void liov_resume_stop(struct liov_instance *inst)
+{
+	cancel_delayed_work_sync(&inst->resume.work);
+	cancel_delayed_work_sync(&inst->resume.settle);
 }

@@ -76,9 +76,10 @@ keep_busy()
 	echo "exit $?" >>"$BUSY_LOG"
 }
 
-busy_is_ready()
+# busy_was_ready TIMES
+busy_was_ready()
 {
-	grep -q ready "$BUSY_LOG"
+	[ "$(grep -c ready "$BUSY_LOG")" -ge "$1" ]
 }
 
 resets_under_host_io_and_a_busy_instance()
@@ -90,7 +91,7 @@ resets_under_host_io_and_a_busy_instance()
 	: >"$BUSY_LOG"
 	keep_busy &
 	busy=$!
-	l1_wait 30 busy_is_ready || { cat "$BUSY_LOG"; rc=1; }
+	l1_wait 30 busy_was_ready 1 || { cat "$BUSY_LOG"; rc=1; }
 	fio --name=host --filename="$ns3" --rw=randrw --bs=4k --size=8m --direct=1 \
 		--ioengine=io_uring --iodepth=8 --verify=crc32c --verify_backlog=32 \
 		--time_based --runtime=1d --minimal >/results/host-fio.log 2>&1 &
@@ -100,7 +101,13 @@ resets_under_host_io_and_a_busy_instance()
 	for ((i = 1; i <= resets; i++)); do
 		reset_once || { rc=1; break; }
 		wait_for_queues "$BUSY" || rc=1
-		sleep 0.4
+		# In direct mode it is lost once it has begun, a while after a reset.
+		if [ "$MODE" = direct ] && [ $((i % 4)) = 0 ]; then
+			n=$(grep -c ready "$BUSY_LOG")
+			l1_wait 20 busy_was_ready $((n + 1)) || { echo "reset $i: it does not come up"; rc=1; }
+		else
+			sleep 0.4
+		fi
 		for n in 1 2 3; do
 			l1_ns 0 $n >/dev/null || { echo "reset $i: namespace $n is gone"; rc=1; }
 		done
@@ -125,6 +132,7 @@ instances_lost_and_found()
 
 	resets=$(grep -c ready "$BUSY_LOG")
 	echo "the busy instance was brought up $resets times"
+	# Once for each fourth of at least ten resets.
 	[ "$resets" -ge 3 ] && l1_wait 20 l1_ctrl_live 0
 }
 
@@ -188,6 +196,30 @@ guest_over_resets()
 		before=$(vm_guest_ios vm0) && reset_once && wait_for_queues "$IDLE" &&
 			vm_guest_goes_on vm0 "$IDLE" "$before" || { echo "reset $i"; return 1; }
 	done
+}
+
+queues_are_made()
+{
+	[ "$(mdev_attr "$IDLE" state)" = enabled ] && mdev_attr "$IDLE" queues | grep -q hardware
+}
+
+# Direct mode: just when its driver has made its queues anew, and would not hear of it.
+resets_while_it_starts_over()
+{
+	local i before
+
+	# shellcheck disable=SC2086 # a list of words
+	vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=16k --size=16m --iodepth=8 $VM_VERIFY ||
+		return 1
+	for ((i = 1; i <= 5; i++)); do
+		before=$(vm_guest_ios vm0) && reset_once && l1_wait 30 queues_are_made &&
+			reset_once && reset_once && vm_guest_goes_on vm0 "$IDLE" "$before" ||
+			{ echo "time $i"; return 1; }
+	done
+	pauses "$IDLE"
+	vm_fio_stop vm0 || return 1
+	# Of the three, the first was a start, the others pauses.
+	[ "$(mdev_attr "$IDLE" stats/resumes)" -ge 5 ]
 }
 
 # What an application sees: a file system and fsync.
@@ -279,6 +311,9 @@ for MODE in $MODES; do
 		[ -z "$FULL" ] ||
 			vm_test "ext4_with_fsync_goes_on_over_${GUEST_RESETS}_resets" \
 				ext4_goes_on "$GUEST_RESETS"
+	fi
+	if [ "$MODE" = direct ] && vm_all; then
+		vm_test guest_goes_on_over_resets_while_it_starts_over resets_while_it_starts_over
 	fi
 	if [ "$MODE" = guarded ]; then
 		vm_test resizing_during_resets_loses_nothing resizing_during_resets
