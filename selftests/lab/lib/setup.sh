@@ -231,7 +231,7 @@ cmd_setup()
 			"$(declare -f step_rootfs)")
 	fi
 	# No L1 may be running from a rootfs that is about to be replaced.
-	[ "$(cat "$FDIR/rootfs.stamp" 2>/dev/null)" = "$h" ] || lock_all_l1_slots
+	[ ! -e "$ROOTFS" ] || [ "$(cat "$FDIR/rootfs.stamp" 2>/dev/null)" = "$h" ] || lock_all_l1_slots
 	step rootfs "$h" \
 		"the Debian mirror is unreachable or lacks $SUITE, or no keyring for it" \
 		"$([ "$FLAVOUR" = debug ] && echo step_debug_rootfs || echo step_rootfs)"
