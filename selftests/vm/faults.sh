@@ -3,8 +3,8 @@
 #
 # Every allocation that is made on behalf of the module, one after the other, fails:
 # while an instance is created, configured, opened, brought up, used, closed and removed.
-# Whatever failed says so, nothing is lost, and the next attempt works. Needs a kernel
-# with fault injection: KERNEL=debug.
+# Whatever failed says so, nothing is lost, and the next attempt works. And the drive
+# refuses to delete a queue. Needs a kernel with fault injection: KERNEL=debug.
 #
 # Arguments: MAX=N (allocations of each walk, 2000).
 
@@ -177,6 +177,37 @@ walk_use()
 	return $rc
 }
 
+program_is_gone()
+{
+	! kill -0 "$PID" 2>/dev/null
+}
+
+# The reset of the controller is then the only fence left. nvme itself makes the status of
+# the next admin command that completes: Internal Error.
+deletion_that_fails()
+{
+	local uuid inject rc=0
+
+	uuid=$(vm_instance 2q 1) && inject=$DEBUGFS/$(l1_ctrl 0)/fault_inject || return 1
+	/out/vfio/liov_cycle "$uuid" >/run/program.log 2>&1 &
+	PID=$!
+	l1_wait 120 grep -q ready /run/program.log || { cat /run/program.log; return 1; }
+	vm_log_mark
+	echo 6 >"$inject/status" && echo 1 >"$inject/times" && echo 100 >"$inject/probability" ||
+		return 1
+	kill -9 $PID
+	l1_wait 120 program_is_gone || { echo "its end hangs"; rc=1; }
+	echo 0 >"$inject/probability"
+	vm_log_says 'lightiov: deleting hardware queue [0-9]+ .* failed \(6\)' &&
+		vm_log_says 'lightiov: resetting .* to get its queues back' ||
+		{ vm_log_since_mark; rc=1; }
+	l1_wait 60 l1_drive_ready 0 && /out/vfio/liov_cycle "$uuid" 200 || rc=1
+	mdev_remove "$uuid" && clean_up || rc=1
+	# Said on purpose.
+	dmesg -C
+	return $rc
+}
+
 if [ ! -d $DEBUGFS/failslab ]; then
 	ktap_plan 1
 	ktap_skip allocations_that_fail "this kernel has no fault injection (KERNEL=debug has)"
@@ -189,6 +220,7 @@ for MODE in $MODES; do
 		vm_test "create_and_remove_$kind" walk $kind create_and_remove
 		vm_test "use_$kind" walk_use $kind
 	done
+	vm_test deletion_that_fails_is_answered_by_a_reset deletion_that_fails
 	vm_test counters_are_back vm_counters_are_back
 	vm_test nothing_is_left vm_nothing_is_left
 done

@@ -36,9 +36,9 @@ ext4_holds_files()
 	l2_exec "$G" --timeout 120 "set -e; mkdir -p /tmp/m
 		mkfs.ext4 -q -F $DISK
 		mount $DISK /tmp/m
-		cp -r /usr/lib/modules/*/kernel/fs /tmp/m/
+		cp -r /usr/lib/modules/\$(uname -r)/kernel/fs /tmp/m/
 		dd if=/dev/urandom of=/tmp/m/big bs=1M count=16 status=none
-		(cd /usr/lib/modules/*/kernel && find fs -type f | xargs sha256sum) >/tmp/sums
+		(cd /usr/lib/modules/\$(uname -r)/kernel && find fs -type f | xargs sha256sum) >/tmp/sums
 		umount /tmp/m; mount $DISK /tmp/m
 		cd /tmp/m && sha256sum --quiet -c /tmp/sums && wc -l </tmp/sums
 		cd /; umount /tmp/m; e2fsck -fn $DISK | tail -n 1"

@@ -17,17 +17,21 @@
 vm_args "$@"
 
 QUICK="randread:4k:1:1 randread:4k:32:1 randrw:4k:8:4 read:128k:8:1"
-ALL="$(for rw in randread randwrite randrw; do
-	for qd in 1 2 4 8 16 32 64 128; do echo $rw:4k:$qd:1; done
-	for jobs in 2 4 8; do echo $rw:4k:8:$jobs; done
-	for bs in 16k 64k 128k 1m; do echo $rw:$bs:8:1; done
+# Reads at every depth and size; the others where curves bend.
+ALL="$(for qd in 1 2 4 8 16 32 64 128; do echo randread:4k:$qd:1; done
+for jobs in 2 4 8; do echo randread:4k:8:$jobs; done
+for bs in 16k 64k 128k 1m; do echo randread:$bs:8:1; done
+for rw in randwrite randrw; do
+	for qd in 1 8 32 128; do echo $rw:4k:$qd:1; done
+	echo $rw:4k:8:8
+	for bs in 128k 1m; do echo $rw:$bs:8:1; done
 done)"
 METHODS=${METHODS:-$METHODS_ALL}
 WORKLOADS=${WORKLOADS:-$([ -n "$FULL" ] && echo $ALL || echo $QUICK)}
-REPEATS=${REPEATS:-$([ -n "$FULL" ] && echo 5 || echo 3)}
-SECS=${SECS:-$([ -n "$FULL" ] && echo 4 || echo 2)}
+REPEATS=${REPEATS:-3}
+SECS=${SECS:-$([ -n "$FULL" ] && echo 3 || echo 2)}
 SEED=${SEED:-1}
-APP=${APP:-$([ -n "$FULL" ] && echo 20000 || echo 1500)}
+APP=${APP:-$([ -n "$FULL" ] && echo 6000 || echo 1500)}
 VCPUS=${VCPUS:-1}
 MIB=${MIB:-64}
 MEM=768
