@@ -23,20 +23,12 @@ MSIX=${MSIX:-${FULL:+200}}
 MSIX=${MSIX:-20}
 G=abuse
 DISK=/dev/nvme0n1
-DIR=$(cd "$(dirname "$0")" && pwd)
 # Its buffers: 16 MiB.
 FIO="--filename=$DISK --rw=randrw --bssplit=4k/97:1m/3 --size=16m --iodepth=16 $VM_VERIFY"
 
-# in_guest SECONDS SCRIPT ARG...: a python program of this directory
 in_guest()
 {
-	local seconds=$1 script=$2
-
-	shift 2
-	l2_exec $G --timeout "$seconds" "cat >/tmp/$script <<'EOT'
-$(cat "$DIR/$script")
-EOT
-		python3 -I -S /tmp/$script $*"
+	vm_python $G "$@"
 }
 
 host_and_instances()
@@ -67,9 +59,7 @@ guest_is_at_work()
 
 guest_has_disk()
 {
-	vm_guest_nvme $G || return 1
-	# shellcheck disable=SC2016 # expanded in the guest
-	BDF=$(l2_exec $G 'basename $(readlink -f /sys/class/nvme/nvme0/device)')
+	vm_guest_nvme $G && BDF=$(vm_guest_bdf $G)
 }
 
 # fio, which ends at the first error and the first wrong block, goes on.

@@ -432,6 +432,25 @@ vm_guest_disk()
 	done; exit 1"
 }
 
+# vm_guest_bdf NAME: the address of its first NVMe function
+vm_guest_bdf()
+{
+	# shellcheck disable=SC2016 # expanded in the guest
+	l2_exec "$1" 'basename $(readlink -f /sys/class/nvme/nvme0/device)'
+}
+
+# vm_python NAME SECONDS SCRIPT ARG...: a python program of this directory, in a guest
+vm_python()
+{
+	local guest=$1 seconds=$2 script=$3
+
+	shift 3
+	l2_exec "$guest" --timeout "$seconds" "cat >/tmp/$script <<'EOT'
+$(cat "$(dirname "${BASH_SOURCE[0]}")/$script")
+EOT
+		python3 -I -S /tmp/$script $*"
+}
+
 # vm_guest_ios NAME: reads and writes of its disk so far
 vm_guest_ios()
 {

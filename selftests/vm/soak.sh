@@ -4,10 +4,10 @@
 # A random mixture of everything that happens to a host and its guests, for as long as
 # wanted: a guarded guest on a range, a guest in direct mode on a namespace, a busy
 # VFIO user, a hostile one, canaries between their ranges and the host itself, all on
-# one drive and all of their data verified, while the controller is reset, guests do
-# FLRs, reboot, are killed and come back, users are killed, backings are resized, the
-# host sleeps, instances come and go, and now and then the drive is taken from under
-# everybody.
+# one drive and all of their data verified, while the controller is reset in one way or
+# another, guests do FLRs, move their BARs, wipe their MSI-X tables, reboot, are killed and
+# come back, users are killed, backings are resized, the host sleeps, instances come and go,
+# and now and then the drive is taken from under everybody.
 #
 # lab-options: --append lab.copy=1, since 9p shares do not outlive the host's sleep.
 #
@@ -28,8 +28,9 @@ HOSTILE_FIRST=180001 HOSTILE_COUNT=32771
 GAPS=("0 2003" "133123 6880" "172771 7230" "212772 4096")
 
 # Of each event how often it is drawn among the others.
-declare -A WEIGHT=([reset]=6 [flr]=3 [reboot]=1 [kill_guest]=1 [kill_user]=2 [attack]=3
-	[come_and_go]=3 [resize]=3 [sleep_to_idle]=2 [sleep_to_ram]=1 [upheaval]=1)
+declare -A WEIGHT=([reset]=6 [function_reset]=1 [pci_error]=1 [flr]=3 [bar_moves]=2
+	[msix_wipes]=2 [reboot]=1 [kill_guest]=1 [kill_user]=2 [attack]=3 [come_and_go]=3
+	[resize]=3 [sleep_to_idle]=2 [sleep_to_ram]=1 [upheaval]=1)
 declare -A COUNT=()
 
 # draw N: a number below N, in NUMBER; in this shell, a subshell would draw the same again
@@ -62,7 +63,7 @@ guest_io_starts()
 guest_comes_up()
 {
 	in_mode_of "$1"
-	vm_guest "$1" --mem 640 --mdev "$(guest_uuid "$1")" && vm_guest_nvme "$1" &&
+	vm_guest "$1" --mem 640 --append iomem=relaxed --mdev "$(guest_uuid "$1")" && vm_guest_nvme "$1" &&
 		guest_io_starts "$1"
 }
 
@@ -198,6 +199,16 @@ reset()
 	done
 }
 
+function_reset()
+{
+	echo 1 >"/sys/bus/pci/devices/$(l1_bdf 0)/reset"
+}
+
+pci_error()
+{
+	insmod /out/lab_aer.ko function="$(l1_bdf 0)" && rmmod lab_aer
+}
+
 one_of_the_guests()
 {
 	draw 2
@@ -209,6 +220,27 @@ flr()
 	one_of_the_guests
 	# shellcheck disable=SC2016 # expanded in the guest
 	l2_exec $G --timeout 90 'echo 1 >/sys/class/nvme/nvme0/device/reset'
+}
+
+# config_space WHAT N: N of it, in one of the guests
+config_space()
+{
+	local bdf
+
+	one_of_the_guests
+	draw 1000
+	bdf=$(vm_guest_bdf $G) &&
+		vm_python $G $((60 + 5 * $2)) abuse_pci.py "$bdf" "$1" /dev/nvme0n1 "$2" "$NUMBER"
+}
+
+bar_moves()
+{
+	config_space move 6
+}
+
+msix_wipes()
+{
+	config_space msix 6
 }
 
 reboot()
