@@ -252,7 +252,8 @@ void liov_host_down(struct liov_hostp *p)
  * mastering away, and gives that back in its reset before it clears CC.EN: for that
  * moment our queues would be alive once more, and what they point to be somebody
  * else's.  So CC.EN is cleared here.  nvme.ko comes upon a disabled controller, which it
- * copes with.  One that was shut down in order has let go of its queues.
+ * copes with.  One that was asked to shut down is left alone: its queues are done with, and it
+ * may still be busy with what must not get lost.
  */
 static void host_clear_enable(struct liov_hostp *p)
 {
@@ -263,8 +264,7 @@ static void host_clear_enable(struct liov_hostp *p)
 		return;
 	cc = readl(bar + NVME_REG_CC);
 	csts = readl(bar + NVME_REG_CSTS);
-	if (csts == ~0U || !(cc & NVME_CC_ENABLE) ||
-	    (csts & NVME_CSTS_SHST_MASK) == NVME_CSTS_SHST_CMPLT)
+	if (csts == ~0U || !(cc & NVME_CC_ENABLE) || (cc & NVME_CC_SHN_MASK))
 		return;
 	writel(cc & ~NVME_CC_ENABLE, bar + NVME_REG_CC);
 	if (readl_poll_timeout(bar + NVME_REG_CSTS, csts,
