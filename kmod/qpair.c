@@ -433,6 +433,18 @@ void liov_queues_abandon(struct liov_instance *inst)
 	}
 }
 
+static bool liov_cq_has_sq(const struct liov_cq *cq)
+{
+	const struct liov_instance *inst = cq->inst;
+	unsigned int i;
+
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		if (inst->sq[i].made && inst->sq[i].cq == cq)
+			return true;
+	}
+	return false;
+}
+
 /**
  * liov_queues_stop() - delete all hardware queues of an instance
  * @inst: instance; the caller holds its lock
@@ -451,6 +463,9 @@ int liov_queues_stop(struct liov_instance *inst)
 		err = err ?: rc;
 	}
 	for (i = 1; i <= inst->nr_pairs; i++) {
+		/* What could not be deleted still posts there. */
+		if (liov_cq_has_sq(&inst->cq[i]))
+			continue;
 		rc = liov_cq_delete(&inst->cq[i]);
 		err = err ?: rc;
 	}

@@ -33,17 +33,19 @@ symbol_range()
 		$3 == name { first = $1; found = 1 }'
 }
 
-# Only where the module is on the stack, in any task, and those that may sleep too. Not
-# in vfio_create_group(): when that fails, VFIO warns of itself (vfio_group_release(),
-# WARN_ON(group->iommu_group)) and loses the IOMMU group.
+# arm_filter ACTION: only where the module is on the stack, in any task, and those that
+# may sleep too. Not in functions of the kernel that do not cope: when vfio_create_group()
+# fails, VFIO warns of itself (vfio_group_release(), WARN_ON(group->iommu_group)) and loses
+# the IOMMU group; what register_irq_proc() could not make is missed when it is removed.
 arm_filter()
 {
-	local dir range reject
+	local dir range reject=vfio_create_group
 
+	[ "$1" != use ] || reject=register_irq_proc
 	range=$(awk '$4 == "[lightiov]" && $2 ~ /[tT]/ { print $1 }' /proc/kallsyms |
 		sort | sed -n '1p;$p' | paste -sd ' ')
-	reject=$(symbol_range vfio_create_group)
-	[ -n "$range" ] && [ -n "$reject" ] || { echo "no symbols of lightiov, vfio"; return 1; }
+	reject=$(symbol_range $reject)
+	[ -n "$range" ] && [ -n "$reject" ] || { echo "no symbols"; return 1; }
 	for dir in failslab fail_page_alloc; do
 		dir=$DEBUGFS/$dir
 		echo 0 >$dir/probability
@@ -124,7 +126,7 @@ walk()
 {
 	local kind=$1 action=$2 n failed=0 survived=0
 
-	arm_filter || return 1
+	arm_filter "$action" || return 1
 	for ((n = 1; n <= MAX; n++)); do
 		with_fault "$kind" $n "$action"
 		if [ $RC -gt 4 ] || [[ $(<$LOG) == *"no completion for"* ]]; then
@@ -140,7 +142,9 @@ walk()
 		clean_up || { echo "after allocation $n of $kind:"; tail -n 5 $LOG; return 1; }
 	done
 	echo "$((n - 1)) allocations: $failed were reported, $survived did no harm"
-	[ $n -gt 1 ] && [ $failed -gt 0 ] && [ $n -le "$MAX" ] || return 1
+	[ $n -gt 1 ] && [ $n -le "$MAX" ] || return 1
+	# Of few pages: slabs make do with smaller ones.
+	[ $failed -gt 0 ] || [ "$kind $action" = "fail_page_alloc create_and_remove" ] || return 1
 	# And with nothing failing all is as ever.
 	$action && clean_up
 }
