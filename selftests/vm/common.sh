@@ -568,12 +568,19 @@ vm_fio_stop()
 	local out
 
 	# shellcheck disable=SC2016 # expanded in the guest
-	out=$(l2_exec "$1" --timeout 90 'pgrep -x fio >/dev/null || echo fio ended early
+	out=$(l2_exec "$1" --timeout 120 'pgrep -x fio >/dev/null || echo fio ended early
 		pkill -INT -x fio
-		for i in $(seq 300); do
-			pgrep -x fio >/dev/null || break; sleep 0.2
+		end=$((SECONDS + 60))
+		while pgrep -x fio >/dev/null; do
+			[ $SECONDS -lt $end ] || break; sleep 0.2
 		done
-		cat /tmp/fio.log; ! pgrep -x fio') &&
+		cat /tmp/fio.log
+		pids=$(pgrep -x fio) || exit 0
+		echo fio does not end, in flight: $(cat /sys/block/nvme*n1/inflight)
+		for p in $pids; do
+			grep -H State /proc/$p/task/*/status; head -n 5 /proc/$p/task/*/stack
+		done
+		dmesg | tail -n 3; exit 1') &&
 		vm_fio_figures "background" "$out" &&
 		! grep -E 'fio ended early|verify:|io_u error' <<<"$out" && return 0
 	tail -n 20 <<<"$out" | cut -c1-200

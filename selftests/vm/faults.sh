@@ -187,7 +187,7 @@ program_is_gone()
 }
 
 # The reset of the controller is then the only fence left. nvme itself makes the status of
-# the next admin command that completes: Internal Error.
+# the next admin command that completes: Internal Error, and not to be retried (4006h).
 deletion_that_fails()
 {
 	local uuid inject rc=0
@@ -197,12 +197,12 @@ deletion_that_fails()
 	PID=$!
 	l1_wait 120 grep -q ready /run/program.log || { cat /run/program.log; return 1; }
 	vm_log_mark
-	echo 6 >"$inject/status" && echo 1 >"$inject/times" && echo 100 >"$inject/probability" ||
+	echo 0 >"$inject/verbose" && echo 6 >"$inject/status" && echo 1 >"$inject/times" && echo 100 >"$inject/probability" ||
 		return 1
 	kill -9 $PID
 	l1_wait 120 program_is_gone || { echo "its end hangs"; rc=1; }
 	echo 0 >"$inject/probability"
-	vm_log_says 'lightiov: deleting hardware queue [0-9]+ .* failed \(6\)' &&
+	vm_log_says 'lightiov: deleting hardware queue [0-9]+ .* failed \(16390\)' &&
 		vm_log_says 'lightiov: resetting .* to get its queues back' ||
 		{ vm_log_since_mark; rc=1; }
 	l1_wait 60 l1_drive_ready 0 && /out/vfio/liov_cycle "$uuid" 200 || rc=1
