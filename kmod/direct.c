@@ -122,7 +122,7 @@ static bool liov_direct_may_be_busy(struct liov_sq *sq)
 /*
  * Finds where the hardware will post next: entries written in the current lap
  * have one phase, those after them the other.  Exact for any history, because
- * the ring is zero when the queue is made (NVMe Base 2.0 section 3.3.1.2).
+ * the ring is zero when the queue is made: liov_direct_cq_make_ring().
  */
 static void liov_direct_cq_shared(struct liov_cq *cq)
 {
@@ -191,7 +191,9 @@ static void liov_direct_open(struct liov_instance *inst)
 /*
  * The ring is where the guest says, in its own memory: PRP1 is a bus address
  * and must lie in a window.  It is mapped too, so that a shared vector can tell
- * whose interrupt it was.
+ * whose interrupt it was; and zeroed, which the guest should have done (NVMe Base
+ * 2.0, Common Completion Queue Entry, Phase Tag).  Linux does so between making the
+ * queue and its first command, when what an earlier one left has been looked at.
  */
 static int liov_direct_cq_make_ring(struct liov_cq *cq, const struct nvme_command *c,
 				    struct liov_ring *ring)
@@ -212,6 +214,8 @@ static int liov_direct_cq_make_ring(struct liov_cq *cq, const struct nvme_comman
 	/* Where the guest stores to the hardware itself, nothing is copied. */
 	if (!rc && liov_doorbell_prepare_own(inst, cq->qid, true))
 		cq->lazy = false;
+	if (!rc)
+		memset(cq->ring, 0, bytes);
 	return rc;
 }
 

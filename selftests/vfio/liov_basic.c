@@ -105,12 +105,33 @@ static void neighbouring_blocks_are_untouched(struct test *t, struct nvme *n)
 	EXPECT(t, !memcmp(buf + 4 * n->lba, want + 4 * n->lba, 4 * n->lba), "the blocks behind");
 }
 
+/* Reads, one at a time, each of which must interrupt. */
+static bool reads_interrupt(struct test *t, struct nvme *n, struct nvme_queue *q, void *buf,
+			    unsigned int nr)
+{
+	struct nvme_sqe rd = { .opcode = IO_READ, .nsid = n->nsid, .prp1 = nvme_dma(n, buf) };
+	struct nvme_cqe cqe;
+	unsigned int i;
+
+	vfio_irq_wait(&n->v, q->vector, 0);
+	for (i = 0; i < nr; i++) {
+		u16 cid = nvme_submit(n, q, &rd);
+
+		/* A spurious one is allowed; the last one must not come early. */
+		while (nvme_wait(n, q, cid, &cqe, 0))
+			if (!EXPECT(t, vfio_irq_wait(&n->v, q->vector, WAIT_MS),
+				    "none for read %u on pair %u", i, q->qid))
+				return false;
+	}
+	return true;
+}
+
 static void interrupts_arrive_by_eventfd(struct test *t, struct nvme *n)
 {
 	void *buf = nvme_alloc(n, 4096);
 	struct nvme_sqe sqe = cmd_identify(1, 0, nvme_dma(n, buf));
-	struct nvme_cqe cqe;
 	struct nvme_queue q;
+	struct nvme_cqe cqe;
 	u16 qid, cid;
 
 	vfio_irq_wait(&n->v, 0, 0);
@@ -119,22 +140,28 @@ static void interrupts_arrive_by_eventfd(struct test *t, struct nvme *n)
 	EXPECT(t, !nvme_wait(n, &n->adm, cid, &cqe, WAIT_MS), "no completion");
 
 	for (qid = 1; qid <= n->nr_pairs && qid < n->v.nr_vectors; qid++) {
-		struct nvme_sqe rd = { .opcode = IO_READ, .nsid = n->nsid };
-		unsigned int i;
-
-		if (!EXPECT(t, !nvme_create_pair(n, &q, qid, 8, 8, qid), "no pair %u", qid))
+		if (!EXPECT(t, !nvme_create_pair(n, &q, qid, 8, 8, qid), "no pair %u", qid) ||
+		    !reads_interrupt(t, n, &q, buf, 20))
 			return;
-		vfio_irq_wait(&n->v, qid, 0);
-		rd.prp1 = nvme_dma(n, buf);
-		for (i = 0; i < 20; i++) {
-			cid = nvme_submit(n, &q, &rd);
-			/* A spurious one is allowed; the last one must not come early. */
-			while (nvme_wait(n, &q, cid, &cqe, 0))
-				if (!EXPECT(t, vfio_irq_wait(&n->v, qid, WAIT_MS),
-					    "none for read %u on pair %u", i, qid))
-					return;
-		}
 	}
+}
+
+/*
+ * On rings of before, which are zeroed when the new queues are there: as Linux does after
+ * a reset.  What lies in the ring meanwhile is no completion of theirs.
+ */
+static void interrupts_arrive_when_a_queue_is_made_again(struct test *t, struct nvme *n)
+{
+	void *buf = nvme_alloc(n, 4096);
+	struct nvme_queue q;
+
+	if (!EXPECT(t, !nvme_create_pair(n, &q, 1, 8, 8, n->v.nr_vectors > 1), "no pair") ||
+	    !reads_interrupt(t, n, &q, buf, 5) ||
+	    !EXPECT(t, !nvme_delete_pair(n, &q), "not deleted") ||
+	    !EXPECT(t, !nvme_make_pair(n, &q), "not made again"))
+		return;
+	memset(q.cq, 0, q.cq_depth * sizeof(*q.cq));
+	reads_interrupt(t, n, &q, buf, 20);
 }
 
 static void no_interrupt_when_not_enabled(struct test *t, struct nvme *n)
@@ -352,6 +379,8 @@ static struct test tests[] = {
 	{ "io_of_every_size_reads_back", io_of_every_size_reads_back },
 	{ "neighbouring_blocks_are_untouched", neighbouring_blocks_are_untouched },
 	{ "interrupts_arrive_by_eventfd", interrupts_arrive_by_eventfd },
+	{ "interrupts_arrive_when_a_queue_is_made_again",
+	  interrupts_arrive_when_a_queue_is_made_again },
 	{ "no_interrupt_when_not_enabled", no_interrupt_when_not_enabled },
 	{ "rings_of_every_shape_wrap", rings_of_every_shape_wrap },
 	{ "two_pairs_work_side_by_side", two_pairs_work_side_by_side },

@@ -251,6 +251,8 @@ struct nvme_sqe cmd_create_sq(u16 qid, u32 depth, u64 prp1, u16 cqid);
 struct nvme_sqe cmd_delete(u8 opcode, u16 qid);
 struct nvme_sqe cmd_log(u8 lid, u32 nsid, u64 prp1, u32 len);
 
+/* On the rings @q has, as they are. */
+int nvme_make_pair(struct nvme *n, struct nvme_queue *q);
 int nvme_create_pair(struct nvme *n, struct nvme_queue *q, u16 qid, u32 sq_depth,
 		     u32 cq_depth, u16 vector);
 int nvme_delete_pair(struct nvme *n, struct nvme_queue *q);

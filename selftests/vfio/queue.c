@@ -150,35 +150,41 @@ struct nvme_sqe cmd_log(u8 lid, u32 nsid, u64 prp1, u32 len)
 	};
 }
 
-int nvme_create_pair(struct nvme *n, struct nvme_queue *q, u16 qid, u32 sq_depth,
-		     u32 cq_depth, u16 vector)
+int nvme_make_pair(struct nvme *n, struct nvme_queue *q)
 {
 	struct nvme_sqe sqe;
 	int rc;
 
+	q->tail = 0;
+	q->head = 0;
+	q->phase = 1;
+	sqe = cmd_create_cq(q->qid, q->cq_depth, nvme_dma(n, q->cq), q->vector);
+	rc = nvme_admin(n, &sqe, NULL);
+	if (rc) {
+		diag("Create I/O CQ %u: status %x", q->qid, rc);
+		return rc;
+	}
+	sqe = cmd_create_sq(q->qid, q->sq_depth, nvme_dma(n, q->sq), q->qid);
+	rc = nvme_admin(n, &sqe, NULL);
+	if (rc)
+		diag("Create I/O SQ %u: status %x", q->qid, rc);
+	return rc;
+}
+
+int nvme_create_pair(struct nvme *n, struct nvme_queue *q, u16 qid, u32 sq_depth,
+		     u32 cq_depth, u16 vector)
+{
 	memset(q, 0, sizeof(*q));
 	q->qid = qid;
 	q->vector = vector;
 	q->sq_depth = sq_depth;
 	q->cq_depth = cq_depth;
-	q->phase = 1;
 	q->sq = nvme_alloc(n, sq_depth * sizeof(*q->sq));
 	q->cq = nvme_alloc(n, cq_depth * sizeof(*q->cq));
 	q->list = nvme_alloc(n, n->page);
 	if (!q->sq || !q->cq || !q->list)
 		return -ENOMEM;
-
-	sqe = cmd_create_cq(qid, cq_depth, nvme_dma(n, q->cq), vector);
-	rc = nvme_admin(n, &sqe, NULL);
-	if (rc) {
-		diag("Create I/O CQ %u: status %x", qid, rc);
-		return rc;
-	}
-	sqe = cmd_create_sq(qid, sq_depth, nvme_dma(n, q->sq), qid);
-	rc = nvme_admin(n, &sqe, NULL);
-	if (rc)
-		diag("Create I/O SQ %u: status %x", qid, rc);
-	return rc;
+	return nvme_make_pair(n, q);
 }
 
 int nvme_delete_pair(struct nvme *n, struct nvme_queue *q)
