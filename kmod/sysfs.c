@@ -264,7 +264,7 @@ static ssize_t inst_state_show(void *owner, char *buf)
 }
 LIOV_ATTR_RO(inst, state);
 
-/* One line a pair: which hardware queues the instance holds. */
+/* One line a pair: which hardware queues the instance holds, and what they are. */
 static ssize_t inst_queues_show(void *owner, char *buf)
 {
 	struct liov_instance *inst = owner;
@@ -280,10 +280,11 @@ static ssize_t inst_queues_show(void *owner, char *buf)
 		if (cq->vec)
 			vector = cq->vec->map.index;
 		mutex_unlock(&inst->parent->irq_lock);
-		n += sysfs_emit_at(buf, n, "%u: hardware %u sq %u cq %u vector %d\n", i,
+		n += sysfs_emit_at(buf, n, "%u: hardware %u sq %u cq %u vector %d%s\n", i,
 				   inst->hwqid[i],
 				   inst->queues.sq[i].valid ? inst->sq[i].depth : 0,
-				   inst->queues.cq[i].valid ? cq->depth : 0, vector);
+				   inst->queues.cq[i].valid ? cq->depth : 0, vector,
+				   READ_ONCE(inst->sq[i].busy.on) ? " busy" : "");
 	}
 	mutex_unlock(&inst->lock);
 	return n;

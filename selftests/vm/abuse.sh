@@ -76,6 +76,11 @@ fio_goes_on()
 	return 1
 }
 
+no_queue_is_busy()
+{
+	! mdev_attr "$UUID" queues | grep -w busy
+}
+
 # Each command interrupts, and each doorbell is a store that KVM emulates for us, unless
 # the queue is taken to be busy.
 works_afterwards()
@@ -85,7 +90,9 @@ works_afterwards()
 	# shellcheck disable=SC2086 # a list of words
 	vm_fio $G "afterwards" --filename=$DISK --rw=randrw --bs=16k --size=2m --iodepth=8 \
 		$VM_VERIFY || rc=1
+	# It ends by itself, soon.
 	echo N >$busy
+	l1_wait 5 no_queue_is_busy || { echo "a queue without I/O is busy"; rc=1; }
 	emulated=$(kvm_exit $G pf_emulate)
 	rings=$(mdev_attr "$UUID" stats/sq_doorbells)
 	# shellcheck disable=SC2016 # expanded in the guest
