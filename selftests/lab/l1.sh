@@ -84,12 +84,24 @@ l1_ns()
 	ctrl=$(l1_ctrl "$1") && "$LAB/nvme-ns" "$ctrl" "$2" "${3:-10}"
 }
 
+# l1_function_reset N: of a drive; as reset_controller, but by the PCI core
+l1_function_reset()
+{
+	echo 1 >"/sys/bus/pci/devices/$(l1_bdf "$1")/reset"
+}
+
+# l1_pci_error N: the recovery from an error that a drive's port reports
+l1_pci_error()
+{
+	l1_insmod /out/lab_aer.ko function="$(l1_bdf "$1")" && rmmod lab_aer
+}
+
 # l1_drive_grants N PAIRS: with --vfs, from the drive's next reset, which is now. Two
 # pairs it always has; the others it does not have from the start.
 l1_drive_grants()
 {
 	nvme virt-mgmt "/dev/$(l1_ctrl "$1")" --cntlid=0 --rt=0 --act=1 --nr=$(($2 - 2)) >/dev/null &&
-		echo 1 >"/sys/bus/pci/devices/$(l1_bdf "$1")/reset"
+		l1_function_reset "$1"
 }
 
 l1_ctrl_live()

@@ -34,9 +34,7 @@ busy_on_both_cpus()
 {
 	vm_host_ready && modprobe vfio_iommu_type1 && [ "$(cat $CPU1)" = 1 ] || return 1
 	UUID=$(vm_instance 4q 2) || return 1
-	/out/vfio/liov_cycle "$UUID" </dev/null >/run/cycle.log 2>&1 &
-	PID=$!
-	l1_wait 60 grep -q ready /run/cycle.log || { cat /run/cycle.log; return 1; }
+	vm_program_start "$UUID" || return 1
 	spread_interrupts && grep lightiov /proc/interrupts
 }
 
@@ -70,12 +68,9 @@ cpu_goes_and_comes()
 	done
 }
 
-# What it reads is what it wrote, or it fails.
 nothing_was_lost()
 {
-	kill -TERM "$PID" && wait "$PID" || { cat /run/cycle.log; return 1; }
-	cat /run/cycle.log
-	mdev_remove "$UUID"
+	vm_program_stop && mdev_remove "$UUID"
 }
 
 for MODE in $MODES; do

@@ -16,28 +16,15 @@ host_is_ready()
 	vm_host_ready allow_direct=1 && modprobe vfio_iommu_type1
 }
 
-io_has_begun()
-{
-	grep -q ready /run/cycle.log || ! kill -0 "$1" 2>/dev/null
-}
-
 # A different type each time, killed a little later each time.
 one_cycle()
 {
-	local i=$1 types=(1q 2q 4q) uuid pid
+	local i=$1 types=(1q 2q 4q) uuid
 
 	uuid=$(vm_instance "${types[i % 3]}" $((1 + i % 2))) || return 1
-	# The device must be the program's, not this shell's.
-	/out/vfio/liov_cycle "$uuid" >/run/cycle.log 2>&1 &
-	pid=$!
-	if ! l1_wait 30 io_has_begun $pid || ! grep -q ready /run/cycle.log; then
-		cat /run/cycle.log
-		return 1
-	fi
+	vm_program_start "$uuid" || return 1
 	sleep "0.0$((i % 10))"
-	kill -9 $pid
-	wait $pid 2>/dev/null
-	mdev_remove "$uuid"
+	vm_program_kill && mdev_remove "$uuid"
 }
 
 cycles_from_to()

@@ -181,11 +181,6 @@ walk_use()
 	return $rc
 }
 
-program_is_gone()
-{
-	! kill -0 "$PID" 2>/dev/null
-}
-
 # The reset of the controller is then the only fence left. nvme itself makes the status of
 # the next admin command that completes: Internal Error, and not to be retried (4006h).
 deletion_that_fails()
@@ -193,14 +188,11 @@ deletion_that_fails()
 	local uuid inject rc=0
 
 	uuid=$(vm_instance 2q 1) && inject=$DEBUGFS/$(l1_ctrl 0)/fault_inject || return 1
-	/out/vfio/liov_cycle "$uuid" >/run/program.log 2>&1 &
-	PID=$!
-	l1_wait 120 grep -q ready /run/program.log || { cat /run/program.log; return 1; }
+	vm_program_start "$uuid" || return 1
 	vm_log_mark
 	echo 0 >"$inject/verbose" && echo 6 >"$inject/status" && echo 1 >"$inject/times" && echo 100 >"$inject/probability" ||
 		return 1
-	kill -9 $PID
-	l1_wait 120 program_is_gone || { echo "its end hangs"; rc=1; }
+	vm_program_kill || rc=1
 	echo 0 >"$inject/probability"
 	vm_log_says 'lightiov: deleting hardware queue [0-9]+ .* failed \(16390\)' &&
 		vm_log_says 'lightiov: resetting .* to get its queues back' ||

@@ -73,28 +73,20 @@ host_io()
 	done
 }
 
-io_goes_on()
-{
-	grep -q ready /run/busy.log && [ -e /run/fio.passes ]
-}
-
 neighbours_begin_their_io()
 {
 	rm -f /run/fio.stop /run/fio.passes
 	host_io </dev/null &
 	FIO_PID=$!
-	nice -n 19 /out/vfio/liov_cycle "$BUSY_UUID" >/run/busy.log 2>&1 &
-	BUSY_PID=$!
-	l1_wait 60 io_goes_on || { cat /run/fio.log /run/busy.log; return 1; }
+	vm_program_start "$BUSY_UUID" 19 && l1_wait 60 test -e /run/fio.passes ||
+		{ cat /run/fio.log; return 1; }
 }
 
 neighbours_io_had_no_error()
 {
 	local rc=0 out
 
-	kill -TERM "$BUSY_PID"
-	wait "$BUSY_PID" || rc=1
-	cat /run/busy.log
+	vm_program_stop || rc=1
 	: >/run/fio.stop
 	wait "$FIO_PID" || rc=1
 	out=$(cat /run/fio.log)

@@ -73,20 +73,17 @@ interrupts_of_admin_vector()
 # An instance works on the one vector, through a reset of the host's and beside it.
 queues_borrow_the_admin_vector()
 {
-	local uuid pid before after rc=0
+	local uuid before after rc=0
 
 	uuid=$(vm_instance 2q 2) || return 1
 	before=$(interrupts_of_admin_vector)
-	/out/vfio/liov_cycle "$uuid" >/run/cycle.log 2>&1 &
-	pid=$!
-	l1_wait 30 grep -q ready /run/cycle.log || { cat /run/cycle.log; rc=1; }
+	vm_program_start "$uuid" || rc=1
 	mdev_attr "$uuid" queues
 	vm_parent_attr 0 vectors
 	[ "$(vm_parent_attr 0 vectors)" = "1 used, 1 shared" ] || rc=1
 	grep -E 'nvme0q0.*lightiov|lightiov.*nvme0q0' /proc/interrupts || rc=1
 	[ "$(grep -c lightiov /proc/interrupts)" = 1 ] || rc=1
-	kill -9 $pid
-	wait $pid 2>/dev/null
+	vm_program_kill || rc=1
 	[ "$(vm_parent_attr 0 vectors)" = "0 used, 0 shared" ] || rc=1
 
 	# It waits for interrupts with a time limit.
@@ -99,21 +96,21 @@ queues_borrow_the_admin_vector()
 
 host_resets_meanwhile()
 {
-	local uuid pid ctrl n rc=0
+	local uuid ctrl n rc=0
 
 	uuid=$(vm_instance 2q 2) && ctrl=$(l1_ctrl 0) || return 1
-	/out/vfio/liov_cycle "$uuid" >/run/cycle.log 2>&1 &
-	pid=$!
-	l1_wait 30 grep -q ready /run/cycle.log || { cat /run/cycle.log; rc=1; }
+	vm_program_start "$uuid" || rc=1
 	for n in 1 2 3; do
 		echo 1 >"/sys/class/nvme/$ctrl/reset_controller" &&
 			l1_wait 30 l1_drive_ready 0 || { echo "reset $n failed"; rc=1; }
 		sleep 1
 	done
 	# In guarded mode it does not notice.
-	[ "$MODE" = direct ] || kill -0 $pid || { cat /run/cycle.log; rc=1; }
-	kill -9 $pid 2>/dev/null
-	wait $pid 2>/dev/null
+	if [ "$MODE" = guarded ] && vm_is_gone "$VM_PROGRAM"; then
+		cat $VM_PROGRAM_LOG
+		rc=1
+	fi
+	vm_program_kill || rc=1
 	/out/vfio/liov_basic "$uuid" >/results/basic.log 2>&1 || { cat /results/basic.log; rc=1; }
 	vm_host_fio "host" --filename="$(l1_ns 0 1)" --rw=randwrite --bs=4k --size=2m \
 		--iodepth=8 --verify=crc32c || rc=1

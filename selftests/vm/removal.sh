@@ -115,33 +115,19 @@ idle_instances_go_along()
 		vm_counters_are_back
 }
 
-user_has_begun()
-{
-	grep -q ready /run/user.log
-}
-
-user_has_ended()
-{
-	! kill -0 "$USER_PID" 2>/dev/null
-}
-
 # A program on VFIO that does I/O ends because its controller is lost, not before.
 removal_under_io()
 {
 	local uuid rc=0 start
 
 	uuid=$(vm_instance 2q 2) || return 1
-	: >/run/user.log
-	/out/vfio/liov_cycle "$uuid" >/run/user.log 2>&1 &
-	USER_PID=$!
-	l1_wait 30 user_has_begun || { cat /run/user.log; return 1; }
+	vm_program_start "$uuid" || return 1
 	sleep "0.$((RANDOM % 10))"
 	start=$SECONDS
 	pull_out
 	notice_in_the_background
-	l1_wait 30 user_has_ended || { echo "its user hangs"; kill -9 $USER_PID; rc=1; }
-	wait $USER_PID && rc=1
-	grep -q 'controller was lost' /run/user.log || { cat /run/user.log; rc=1; }
+	l1_wait 30 vm_is_gone "$VM_PROGRAM" || { echo "its user hangs"; vm_program_kill; rc=1; }
+	grep -q 'controller was lost' $VM_PROGRAM_LOG || { cat $VM_PROGRAM_LOG; rc=1; }
 	leave "$uuid" || rc=1
 	[ $((SECONDS - start)) -le 20 ] || { echo "it took $((SECONDS - start)) s"; rc=1; }
 	put_back && vm_host_reads || rc=1

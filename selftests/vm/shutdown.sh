@@ -16,8 +16,7 @@ guest_and_program_are_at_work()
 	vm_host_ready && modprobe vfio_iommu_type1 || return 1
 	vm_instance 1q 3 >/dev/null && GUEST=$(vm_instance 1q 1) && uuid=$(vm_instance 2q 2) || return 1
 	vm_guest vm0 --mdev "$GUEST" && vm_guest_nvme vm0 || return 1
-	nice -n 19 /out/vfio/liov_cycle "$uuid" </dev/null >/run/cycle.log 2>&1 &
-	l1_wait 60 grep -q ready /run/cycle.log || { cat /run/cycle.log; return 1; }
+	vm_program_start "$uuid" 19 || return 1
 	# shellcheck disable=SC2086 # a list of words
 	vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=4k --size=16m --iodepth=16 $VM_VERIFY
 }

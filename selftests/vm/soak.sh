@@ -201,12 +201,12 @@ reset()
 
 function_reset()
 {
-	echo 1 >"/sys/bus/pci/devices/$(l1_bdf 0)/reset"
+	l1_function_reset 0
 }
 
 pci_error()
 {
-	insmod /out/lab_aer.ko function="$(l1_bdf 0)" && rmmod lab_aer
+	l1_pci_error 0
 }
 
 one_of_the_guests()
@@ -308,11 +308,6 @@ sleep_to_ram()
 	echo core >/sys/power/pm_test && echo mem >/sys/power/state
 }
 
-not_running()
-{
-	! kill -0 "$1" 2>/dev/null
-}
-
 # The drive goes, with all at work; then it is there again, and all begins anew.
 upheaval()
 {
@@ -337,7 +332,7 @@ upheaval()
 	: >/run/user.stop
 	pkill -9 -x liov_cycle
 	wait "$BUSY_PID"
-	l1_wait 90 not_running $pid || { echo "drive $bdf does not go"; return 1; }
+	l1_wait 90 vm_is_gone $pid || { echo "drive $bdf does not go"; return 1; }
 	echo "$what" >"$back" || return 1
 	l1_wait 60 l1_drive_ready 0 && vm_parents_ready && vm_remove_all && gaps verify || return 1
 	everybody_moves_in

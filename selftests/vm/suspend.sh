@@ -20,11 +20,9 @@ TIMES=${TIMES:-3}
 guest_is_at_work()
 {
 	vm_host_ready && echo 1 >/sys/module/suspend/parameters/pm_test_delay || return 1
-	if vm_is_debug_kernel; then
-		# See shrink.sh; by a worker lockdep would say more, and then stop.
-		echo 0 >/sys/power/pm_async
-		echo 'lock held when returning to user space' >>/results/allow
-	fi
+	# See shrink.sh; by a worker lockdep would say more, and then stop.
+	! vm_is_debug_kernel || echo 0 >/sys/power/pm_async
+	vm_allow_on_debug_kernel 'lock held when returning to user space'
 	UUID=$(vm_instance 1q 2) && vm_guest vm0 --mdev "$UUID" && vm_guest_nvme vm0 || return 1
 	# shellcheck disable=SC2086 # a list of words
 	vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=4k --size=32m --iodepth=8 $VM_VERIFY

@@ -16,9 +16,7 @@ three_vectors_are_spare()
 
 vectors_are_shared()
 {
-	/out/vfio/liov_cycle "$A" >/run/a.log 2>&1 &
-	PID=$!
-	l1_wait 30 grep -q ready /run/a.log || { cat /run/a.log; return 1; }
+	vm_program_start "$A" || return 1
 	mdev_attr "$A" queues
 	vm_parent_attr 0 vectors
 	vm_parent_attr 0 vectors | grep -q ' [1-9][0-9]* shared'
@@ -28,13 +26,12 @@ interrupts_arrive_on_shared_vectors()
 {
 	# It waits for eventfds with a time limit.
 	/out/vfio/liov_basic "$B" >/results/basic.log 2>&1 || { cat /results/basic.log; return 1; }
-	kill -0 $PID || { cat /run/a.log; return 1; }
+	! vm_is_gone "$VM_PROGRAM" || { cat $VM_PROGRAM_LOG; return 1; }
 }
 
 sharing_ends_with_the_queues()
 {
-	kill -9 $PID
-	wait $PID 2>/dev/null
+	vm_program_kill || return 1
 	[ "$(vm_parent_attr 0 vectors)" = "0 used, 0 shared" ]
 }
 
