@@ -273,7 +273,7 @@ static void host_clear_enable(struct liov_hostp *p)
 		pci_warn(p->h.pdev,
 			 "lightiov: the controller does not let itself be disabled (CSTS %#x); power it off if its reset fails, too\n",
 			 csts);
-	else
+	else if (csts != ~0U)
 		pci_info(p->h.pdev, "lightiov: the controller failed, and was disabled before its reset\n");
 }
 

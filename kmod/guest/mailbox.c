@@ -19,12 +19,12 @@
 
 /*
  * How long the host may take for one window.  It pins and maps each page: half
- * a second per GiB on hardware, several seconds under emulation, half a minute if
- * the emulated host's kernel also looks for mistakes and maps for two devices.  A
+ * a second per GiB on hardware, several seconds under emulation, a minute and a half
+ * if the emulated host's kernel also looks for mistakes and has other things to do.  A
  * host that is gone does not answer "busy", so waiting long costs nothing.
  */
 #define LIOV_GUEST_WAIT_MS		30000
-#define LIOV_GUEST_WAIT_MS_PER_GIB	60000
+#define LIOV_GUEST_WAIT_MS_PER_GIB	240000
 
 static u32 liov_guest_get(struct pci_dev *pdev, int vsec, int field)
 {

@@ -465,10 +465,12 @@ vm_wait_disks()
 # disks (1)
 vm_guest_nvme()
 {
-	local helper=true
+	local helper=true seconds=180
 
+	# The host maps all of the guest's memory for each device.
+	! vm_is_debug_kernel || seconds=600
 	[ "$MODE" != direct ] || helper="insmod /payload/lightiov_guest.ko"
-	l2_exec "$1" --timeout 180 "$helper &&
+	l2_exec "$1" --timeout $seconds "$helper &&
 		echo 'vm: loading nvme' >/dev/kmsg && modprobe nvme &&
 		{ $(vm_wait_disks "${2:-1}"); }" && return 0
 	l2_exec "$1" 'dmesg | grep -iE "nvme|lightiov"'
