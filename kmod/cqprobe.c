@@ -28,6 +28,7 @@
 #define LIOV_PROBE_IO_MS	2000
 #define LIOV_PROBE_IRQ_MS	500
 
+/* @stuck: a queue could not be deleted */
 struct liov_probe {
 	struct liov_parent	*p;
 	u16			qid;
@@ -38,6 +39,7 @@ struct liov_probe {
 	struct msi_map		map;
 	struct completion	irq;
 	u32			nsid;
+	bool			stuck;
 };
 
 static irqreturn_t liov_probe_irq(int irq, void *data)
@@ -108,7 +110,7 @@ static int liov_probe_queues(struct liov_probe *pr)
 {
 	struct liov_host *h = pr->p->host;
 	struct nvme_command c = {};
-	int rc, err;
+	int rc;
 
 	c.create_cq.opcode = nvme_admin_create_cq;
 	c.create_cq.prp1 = cpu_to_le64(pr->cq_dma);
@@ -132,12 +134,12 @@ static int liov_probe_queues(struct liov_probe *pr)
 		rc = -EIO;
 	if (!rc) {
 		rc = liov_probe_ask(pr);
-		err = liov_probe_delete(pr, nvme_admin_delete_sq);
-		if (err)
-			rc = -EBUSY;
+		if (liov_probe_delete(pr, nvme_admin_delete_sq))
+			pr->stuck = true;
 	}
-	err = liov_probe_delete(pr, nvme_admin_delete_cq);
-	return err ? -EBUSY : rc;
+	if (liov_probe_delete(pr, nvme_admin_delete_cq))
+		pr->stuck = true;
+	return pr->stuck ? -EIO : rc;
 }
 
 /**
@@ -201,8 +203,8 @@ enum liov_cq_head_mode liov_probe_cq_head(struct liov_parent *p)
 out_leave:
 	liov_host_leave(p->host);
 out_qid:
-	/* After a failed delete the queue may still be in use: leave it all. */
-	if (rc != -EBUSY) {
+	/* The queue may still be in use: leave it all. */
+	if (!pr->stuck) {
 		mutex_lock(&p->pool_lock);
 		clear_bit(pr->qid, p->qids);
 		mutex_unlock(&p->pool_lock);
@@ -211,7 +213,7 @@ out_free:
 	if (rc < 0)
 		pci_info(pdev, "lightiov: could not ask the drive about its CQ head (%d); forwarding each\n",
 			 rc);
-	if (rc != -EBUSY) {
+	if (!pr->stuck) {
 		if (pr->sq)
 			dma_free_coherent(&pdev->dev, PAGE_SIZE, pr->sq, pr->sq_dma);
 		if (pr->cq)
