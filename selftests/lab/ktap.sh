@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 #
 # KTAP on stdout, as in Documentation/dev-tools/ktap.rst, with kselftest's exit
-# codes. A test is a function; "return 4" (KSFT_SKIP) skips it, and any output
-# it makes becomes diagnostic lines.
+# codes. A test is a function; "return $KSFT_SKIP" skips it, for the reason that its
+# last line gives, and any output it makes becomes diagnostic lines.
 
 KSFT_PASS=0
 KSFT_FAIL=1
@@ -55,17 +55,18 @@ ktap_skip()
 # output goes through a file so that this holds.
 ktap_run()
 {
-	local name=$1 out rc start=$SECONDS
+	local name=$1 out rc start=$SECONDS last
 
 	shift
 	out=$(mktemp)
 	"$@" >"$out" 2>&1
 	rc=$?
 	sed 's/^\(# \)\?/# /' "$out"
+	last=$(tail -n 1 "$out")
 	rm -f "$out"
 	case $rc in
 	"$KSFT_PASS") ktap_pass "$name" ;;
-	"$KSFT_SKIP") ktap_skip "$name" ;;
+	"$KSFT_SKIP") ktap_skip "$name" "$last" ;;
 	*)	echo "# $name: exit $rc after $((SECONDS - start)) s"
 		ktap_fail "$name" ;;
 	esac

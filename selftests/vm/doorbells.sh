@@ -126,8 +126,8 @@ busy_queues_cost_no_exit()
 	exits_and_rings 32 || { vm_guest_trouble vm0 "$UUID"; return 1; }
 	# A queue is busy when commands come less than 4 ms apart.
 	if vm_is_debug_kernel && [ "$IOS" -lt $((SECS * 300)) ]; then
-		echo "too slow on this kernel for a queue to be busy"
 		guest_gone || return 1
+		echo "too slow on this kernel for a queue to be busy"
 		return $KSFT_SKIP
 	fi
 	[ $((EXITS * 4)) -lt "$IOS" ] || { echo "too many exits"; return 1; }

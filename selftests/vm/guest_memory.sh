@@ -80,7 +80,7 @@ memory_on_both_sides_of_4g()
 {
 	local zone rc=0
 
-	l2_alive big || return "$KSFT_SKIP"
+	l2_alive big || { echo "no big guest"; return "$KSFT_SKIP"; }
 	# shellcheck disable=SC2086 # a list of words
 	vm_fio big "above 4 GiB" --filename=/dev/nvme0n1 --rw=randwrite --bs=64k \
 		--size=16m --iodepth=16 $VM_VERIFY || rc=1

@@ -53,8 +53,8 @@ ftrace_off_is_refused()
 	local rc
 
 	if ! sysctl -w kernel.ftrace_enabled=0; then
-		echo "SKIP this kernel does not let it be switched off"
-		return 4
+		echo "this kernel does not let it be switched off"
+		return "$KSFT_SKIP"
 	fi
 	it_refuses_to_load 'lightiov: nvme_.* cannot be redirected: .*sysctl kernel.ftrace_enabled=1'
 	rc=$?

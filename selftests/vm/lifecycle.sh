@@ -163,7 +163,7 @@ other_drives_namespace()
 {
 	local a rc
 
-	[ "$(l1_drives)" -gt 1 ] || return "$KSFT_SKIP"
+	[ "$(l1_drives)" -gt 1 ] || { echo "needs two drives: lab run --drives 2"; return "$KSFT_SKIP"; }
 	a=$(vm_create 1q) || return 1
 	refused 'neither a namespace of .* nor a partition' \
 			mdev_attr "$a" backing "$(l1_ns 1 1)" &&

@@ -42,8 +42,8 @@ memory_for_each()
 {
 	echo "$(of_scale .kib) KiB for each"
 	if vm_is_debug_kernel; then
-		echo "SKIP KASAN's share is larger"
-		return 4
+		echo "KASAN's share is larger"
+		return "$KSFT_SKIP"
 	fi
 	[ "$(of_scale ".kib > 0 and .kib < $KIB")" = true ]
 }
