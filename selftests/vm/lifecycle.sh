@@ -29,7 +29,7 @@ background()
 
 background_done()
 {
-	! kill -0 "$BG" 2>/dev/null
+	vm_is_gone "$BG"
 }
 
 pairs_are()

@@ -75,7 +75,7 @@ notice_in_the_background()
 
 noticed()
 {
-	! kill -0 "$NOTICE" 2>/dev/null
+	vm_is_gone "$NOTICE"
 }
 
 # leave UUID: it and the drive are gone
@@ -127,6 +127,7 @@ removal_under_io()
 	pull_out
 	notice_in_the_background
 	l1_wait 30 vm_is_gone "$VM_PROGRAM" || { echo "its user hangs"; vm_program_kill; rc=1; }
+	wait "$VM_PROGRAM" && rc=1
 	grep -q 'controller was lost' $VM_PROGRAM_LOG || { cat $VM_PROGRAM_LOG; rc=1; }
 	leave "$uuid" || rc=1
 	[ $((SECONDS - start)) -le 20 ] || { echo "it took $((SECONDS - start)) s"; rc=1; }
