@@ -8,7 +8,7 @@
  * What a user can rely on, per controller:
  *
  *  - @live runs in a work item, one at a time, never together with or after
- *    @gone.  It may overlap @stopping and @stopped: a reset does not wait for
+ *    @gone.  It may overlap @stopping, @stopped and @lost: a reset does not wait for
  *    it.  The next @live comes after the overlapped one has returned.
  *  - @stopping comes at most once after each @live, @stopped at most once after
  *    each @stopping, in this order, one at a time.  @stopping finds the gate
@@ -17,7 +17,8 @@
  *    as usual.  @stopping and @stopped may come while it runs.  When all users
  *    are evicted it calls liov_host_silence(), after which neither is running
  *    nor will be called, and may then free what they use.
- *  - A controller whose reset fails stays closed until nvme.ko is unbound.
+ *  - A controller whose reset fails stays closed until nvme.ko is unbound; @lost
+ *    says so, after @stopping, and after @stopped if that comes at all.
  *
  * Suspend: one that shuts the controller down looks like a reset.  One that
  * leaves it running (s2idle with host-managed power) bypasses nvme.ko's reset
@@ -27,10 +28,10 @@
  * Locks, outermost first; the device lock of the PCI function, if anybody's,
  * is taken before all of them:
  *   p->life     mutex; eviction and release, held while @gone runs
- *   p->tell     mutex; held while @stopping or @stopped runs
+ *   p->tell     mutex; held while @stopping, @stopped or @lost runs
  *   hosts_lock  mutex; the list of hosts (host_bind.c); no callback runs under it
  *   p->lock     spinlock; the state of one host
- * nvme.ko holds its shutdown_lock around @stopping and @stopped.
+ * nvme.ko holds its shutdown_lock around @stopping, @lost and a @stopped in time.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
@@ -121,10 +122,44 @@ static int host_is_open(struct liov_hostp *p)
 }
 
 /**
+ * liov_host_is_gone - will the controller not come back?
+ * @h: the host
+ *
+ * Context: any; does not sleep.
+ * Return: true if it was unbound, has left or was given up.
+ */
+bool liov_host_is_gone(struct liov_host *h)
+{
+	struct liov_hostp *p = to_hostp(h);
+
+	return !READ_ONCE(p->bound) || READ_ONCE(p->left);
+}
+
+/**
+ * liov_host_time_left - of a wait for a controller that is down
+ * @h:          the host
+ * @timeout_ms: how long it may take at most, counted from when the controller went
+ *              down: who asks for one that has been down for longer does not wait
+ *
+ * Context: any but interrupts; does not sleep.
+ * Return: what is left of it, in jiffies.
+ */
+unsigned long liov_host_time_left(struct liov_host *h, unsigned int timeout_ms)
+{
+	struct liov_hostp *p = to_hostp(h);
+	unsigned long end, now = jiffies;
+
+	spin_lock(&p->lock);
+	/* A suspend closes without going down. */
+	end = (p->paused ? now : p->down_at) + msecs_to_jiffies(timeout_ms);
+	spin_unlock(&p->lock);
+	return time_before(now, end) ? end - now : 0;
+}
+
+/**
  * liov_host_wait_live - sleep until sections can be opened
  * @h:          the host
- * @timeout_ms: how long at most, counted from when the controller went down: who
- *              asks for one that has been down for longer does not wait
+ * @timeout_ms: how long at most, see liov_host_time_left()
  *
  * Another reset may close the gate before the caller gets to use it.
  *
@@ -134,17 +169,10 @@ static int host_is_open(struct liov_hostp *p)
 int liov_host_wait_live(struct liov_host *h, unsigned int timeout_ms)
 {
 	struct liov_hostp *p = to_hostp(h);
-	unsigned long end;
 	int rc = 0;
 
-	spin_lock(&p->lock);
-	end = p->down_at + msecs_to_jiffies(timeout_ms);
-	spin_unlock(&p->lock);
-	/* A suspend closes without going down. */
-	if (READ_ONCE(p->paused))
-		end = jiffies + msecs_to_jiffies(timeout_ms);
 	wait_event_timeout(p->wq, (rc = host_is_open(p)) != 0,
-			   time_before(jiffies, end) ? end - jiffies : 0);
+			   liov_host_time_left(h, timeout_ms));
 	if (rc < 0)
 		return rc;
 	return rc ? 0 : -ETIMEDOUT;
@@ -168,6 +196,26 @@ unsigned int liov_host_seq(struct liov_hostp *p)
 	return seq;
 }
 
+/*
+ * When the controller is disabled, or is live after a reset: nvme.ko enables none that
+ * it has not seen disabled.  Nothing to do if it was told before, or the gate was closed
+ * since @seq.
+ */
+static void host_tell_stopped(struct liov_hostp *p, unsigned int seq)
+{
+	bool tell;
+
+	mutex_lock(&p->tell);
+	spin_lock(&p->lock);
+	tell = p->told == LIOV_TOLD_STOPPING && p->seq == seq;
+	if (tell)
+		p->told = LIOV_TOLD_STOPPED;
+	spin_unlock(&p->lock);
+	if (tell)
+		liov_ops->stopped(&p->h);
+	mutex_unlock(&p->tell);
+}
+
 /**
  * liov_host_up - the controller is live
  * @p:   the host
@@ -182,6 +230,7 @@ unsigned int liov_host_seq(struct liov_hostp *p)
  */
 void liov_host_up(struct liov_hostp *p, unsigned int seq)
 {
+	host_tell_stopped(p, seq);
 	spin_lock(&p->lock);
 	if (!p->bound || p->seq != seq)
 		goto out;
@@ -254,61 +303,105 @@ void liov_host_down(struct liov_hostp *p)
  * else's.  So CC.EN is cleared here.  nvme.ko comes upon a disabled controller, which it
  * copes with.  One that was asked to shut down is left alone: its queues are done with, and it
  * may still be busy with what must not get lost.
+ *
+ * Returns whether it is certain that the controller touches memory no more.  One that
+ * is there and whose registers read all ones may only be out of reach.
  */
-static void host_clear_enable(struct liov_hostp *p)
+static bool host_clear_enable(struct liov_hostp *p)
 {
 	void __iomem *bar = READ_ONCE(p->h.bar);
 	u32 cc, csts;
 
 	if (!bar || !pci_device_is_present(p->h.pdev))
-		return;
+		return true;
 	cc = readl(bar + NVME_REG_CC);
 	csts = readl(bar + NVME_REG_CSTS);
-	if (csts == ~0U || !(cc & NVME_CC_ENABLE) || (cc & NVME_CC_SHN_MASK))
-		return;
-	writel(cc & ~NVME_CC_ENABLE, bar + NVME_REG_CC);
-	if (readl_poll_timeout(bar + NVME_REG_CSTS, csts,
-			       csts == ~0U || !(csts & NVME_CSTS_RDY),
-			       USEC_PER_MSEC, LIOV_DISABLE_MS * USEC_PER_MSEC))
-		pci_warn(p->h.pdev,
-			 "lightiov: the controller does not let itself be disabled (CSTS %#x); power it off if its reset fails, too\n",
-			 csts);
-	else if (csts != ~0U)
+	if (csts != ~0U) {
+		if (!(cc & NVME_CC_ENABLE) || (cc & NVME_CC_SHN_MASK))
+			return true;
+		writel(cc & ~NVME_CC_ENABLE, bar + NVME_REG_CC);
+		readl_poll_timeout(bar + NVME_REG_CSTS, csts,
+				   csts == ~0U || !(csts & NVME_CSTS_RDY),
+				   USEC_PER_MSEC, LIOV_DISABLE_MS * USEC_PER_MSEC);
+	}
+	if (!(csts & NVME_CSTS_RDY)) {
 		pci_info(p->h.pdev, "lightiov: the controller failed, and was disabled before its reset\n");
+		return true;
+	}
+	if (!pci_device_is_present(p->h.pdev))
+		return true;
+	pci_warn(p->h.pdev,
+		 "lightiov: the controller does not let itself be disabled (CSTS %#x); power it off if its reset fails, too\n",
+		 csts);
+	return false;
+}
+
+/*
+ * nvme.ko has taken it down and will not bring it up again.  Not at an unbind: @gone has
+ * seen to its users by then.
+ */
+static bool host_is_given_up(struct liov_hostp *p)
+{
+	struct device *cdev;
+	bool given_up;
+
+	if (!READ_ONCE(p->bound))
+		return false;
+	cdev = liov_ctrl_get(p->h.pdev);
+	given_up = cdev && liov_ctrl_is_given_up(cdev);
+	put_device(cdev);
+	return given_up;
+}
+
+/* Before that nobody waits for the controller any more: p->left. */
+static void host_tell_lost(struct liov_hostp *p)
+{
+	bool tell;
+
+	pci_err(p->h.pdev, "lightiov: nvme has given the controller up; its guests get errors\n");
+	spin_lock(&p->lock);
+	p->left = true;
+	wake_up_all(&p->wq);
+	spin_unlock(&p->lock);
+
+	mutex_lock(&p->tell);
+	spin_lock(&p->lock);
+	tell = p->told != LIOV_TOLD_NOTHING;
+	spin_unlock(&p->lock);
+	if (tell)
+		liov_ops->lost(&p->h);
+	mutex_unlock(&p->tell);
 }
 
 /**
- * liov_host_disabled - the controller touches memory no more
+ * liov_host_disabled - nvme.ko has taken the controller down
  * @p: the host
+ *
+ * Tells @stopped if it is certain that the controller touches memory no more.  If not,
+ * that is certain when it is live again, see host_tell_stopped().
  *
  * Context: may sleep; from nvme_cancel_admin_tagset()'s wrapper, under nvme.ko's
  * shutdown_lock.
  */
 void liov_host_disabled(struct liov_hostp *p)
 {
-	bool tell;
+	unsigned int seq = liov_host_seq(p);
 
-	host_clear_enable(p);
-	mutex_lock(&p->tell);
-	spin_lock(&p->lock);
-	tell = p->told == LIOV_TOLD_STOPPING;
-	if (tell)
-		p->told = LIOV_TOLD_STOPPED;
-	spin_unlock(&p->lock);
-	if (tell)
-		liov_ops->stopped(&p->h);
-	mutex_unlock(&p->tell);
+	if (host_clear_enable(p))
+		host_tell_stopped(p, seq);
+	if (host_is_given_up(p))
+		host_tell_lost(p);
 }
 
 /**
- * liov_host_silence - no more @stopping and @stopped
+ * liov_host_silence - no more @stopping, @stopped and @lost
  * @h: the host
  *
- * For @gone, when its last user is evicted and before it frees what the two
+ * For @gone, when its last user is evicted and before it frees what these
  * callbacks use.  Waits for one that is running.
  *
- * Context: may sleep; takes p->tell, so no lock that @stopping or @stopped
- * takes may be held.
+ * Context: may sleep; takes p->tell, so no lock that one of these takes may be
+ * held.
  */
 void liov_host_silence(struct liov_host *h)
 {
@@ -621,6 +714,7 @@ void liov_host_live_work(struct work_struct *work)
 		put_device(cdev);
 		return;
 	}
+	host_tell_stopped(p, seq);
 	rc = host_learn(p, cdev);
 	if (!rc)
 		reset = host_needs_reset(p, cdev);

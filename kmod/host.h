@@ -23,7 +23,12 @@ struct liov_host;
  *            commands, must not wait for a section of liov_host_enter() and so
  *            must not take a lock that is held across one.
  * @stopped:  The controller is disabled (CC.EN = 0, bus mastering off): it no
- *            longer touches memory.  Same rules as @stopping.
+ *            longer touches memory.  Same rules as @stopping.  Late, from the
+ *            work item that calls @live next, if it did not let itself be
+ *            disabled at once.
+ * @lost:     The host driver has given the controller up: it will not be live
+ *            again, and no section be opened.  It may still touch memory if
+ *            @stopped did not come before.  Same rules as @stopping.
  * @gone:     The driver is about to be unbound (or this module is unloading):
  *            evict every user, then return.  The controller still works while
  *            this runs, and may still be reset: before it frees what @stopping
@@ -34,6 +39,7 @@ struct liov_host_ops {
 	void (*live)(struct liov_host *h);
 	void (*stopping)(struct liov_host *h);
 	void (*stopped)(struct liov_host *h);
+	void (*lost)(struct liov_host *h);
 	void (*gone)(struct liov_host *h);
 };
 
@@ -69,7 +75,9 @@ void liov_host_exit(void);
 
 int liov_host_enter(struct liov_host *h);
 void liov_host_leave(struct liov_host *h);
+bool liov_host_is_gone(struct liov_host *h);
 int liov_host_wait_live(struct liov_host *h, unsigned int timeout_ms);
+unsigned long liov_host_time_left(struct liov_host *h, unsigned int timeout_ms);
 int liov_host_admin(struct liov_host *h, struct nvme_command *cmd, void *buf,
 		    unsigned int len, u32 *result);
 int liov_host_reset(struct liov_host *h);

@@ -107,6 +107,7 @@ static void host_bind(struct liov_hostp *p, bool late)
 	p->bound = true;
 	p->unbinding = false;
 	p->left = false;
+	p->down_at = jiffies;
 	p->hooked = false;
 	p->reset_tried = false;
 	p->answer = 0;

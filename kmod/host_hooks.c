@@ -76,6 +76,18 @@ static ssize_t ctrl_show(struct device *cdev, const char *name, char *page)
 	return -ENOENT;
 }
 
+static bool ctrl_state_is(struct device *cdev, const char *state)
+{
+	char *page = (char *)get_zeroed_page(GFP_KERNEL);
+	bool is;
+
+	if (!page)
+		return false;
+	is = ctrl_show(cdev, "state", page) > 0 && sysfs_streq(page, state);
+	free_page((unsigned long)page);
+	return is;
+}
+
 /**
  * liov_ctrl_is_live - does nvme-core hold the controller live?
  * @cdev: from liov_ctrl_get()
@@ -89,14 +101,22 @@ static ssize_t ctrl_show(struct device *cdev, const char *name, char *page)
  */
 bool liov_ctrl_is_live(struct device *cdev)
 {
-	char *page = (char *)get_zeroed_page(GFP_KERNEL);
-	bool live;
+	return ctrl_state_is(cdev, "live");
+}
 
-	if (!page)
-		return false;
-	live = ctrl_show(cdev, "state", page) > 0 && sysfs_streq(page, "live");
-	free_page((unsigned long)page);
-	return live;
+/**
+ * liov_ctrl_is_given_up - has nvme.ko given the controller up?
+ * @cdev: from liov_ctrl_get()
+ *
+ * When a reset fails nvme.ko takes the controller down for the last time in the
+ * state "deleting", and leaves it "dead".  A removal looks the same.
+ *
+ * Context: may sleep.
+ * Return: true if it has.
+ */
+bool liov_ctrl_is_given_up(struct device *cdev)
+{
+	return ctrl_state_is(cdev, "deleting") || ctrl_state_is(cdev, "dead");
 }
 
 /**

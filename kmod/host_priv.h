@@ -77,7 +77,7 @@ enum liov_told {
  * @node:      in the list of hosts (host.c)
  * @work:      learns about a controller that came up, then calls @live
  * @life:      serialises eviction and release
- * @tell:      held while @stopping or @stopped runs
+ * @tell:      held while @stopping, @stopped or @lost runs
  * @lock:      guards all fields below it
  * @wq:        woken when @sections falls to 0 and when @gate or @bound changes
  * @gate:      who may open a section
@@ -87,7 +87,7 @@ enum liov_told {
  * @bound:     nvme.ko is bound (or binding) and eviction has not finished
  * @unbinding: eviction has begun: @live is not called any more
  * @down_at:   when the gate was last closed, jiffies
- * @left:      the device is no longer on the bus
+ * @left:      the device is no longer on the bus, or nvme.ko has given it up
  * @paused:    a system suspend is under way
  * @announced: @live was called and @gone not since
  * @hooked:    nvme.ko has set its queues up under our hooks since it bound
@@ -175,6 +175,7 @@ void liov_hooks_bind(struct module *owner);
 void liov_hooks_unbind(void);
 struct device *liov_ctrl_get(struct pci_dev *pdev);
 bool liov_ctrl_is_live(struct device *cdev);
+bool liov_ctrl_is_given_up(struct device *cdev);
 int liov_ctrl_queue_count(struct device *cdev);
 int liov_ctrl_learn(struct nvme_ctrl *ctrl, struct request_queue **q,
 		    u16 *granted);

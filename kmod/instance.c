@@ -63,7 +63,8 @@ int liov_instance_set_mode(struct liov_instance *inst, const char *name)
  */
 const char *liov_instance_state(struct liov_instance *inst)
 {
-	if (READ_ONCE(inst->is_open) && READ_ONCE(inst->fatal))
+	if (READ_ONCE(inst->is_open) &&
+	    (READ_ONCE(inst->fatal) || liov_host_is_gone(inst->parent->host)))
 		return "lost";
 	if (READ_ONCE(inst->lacks))
 		return "short";
@@ -96,7 +97,8 @@ int liov_instance_quiesce(struct liov_instance *inst)
 	dev_warn(liov_dev(inst), "lightiov: resetting %s to get its queues back\n",
 		 pci_name(p->host->pdev));
 	liov_host_reset(p->host);
-	wait_event_timeout(p->wq, READ_ONCE(p->gen) != gen, msecs_to_jiffies(LIOV_ADMIN_WAIT_MS));
+	wait_event_timeout(p->wq, READ_ONCE(p->gen) != gen || liov_host_is_gone(p->host),
+			   msecs_to_jiffies(LIOV_ADMIN_WAIT_MS));
 	return liov_queues_stop(inst);
 }
 

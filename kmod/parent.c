@@ -5,10 +5,10 @@
  * all instances of a controller when the host driver takes it down or lets it
  * go.  Called by the host boundary (liov_parent_ops) and by instances.
  *
- * liov_host_ops.live and .gone are serialised by the boundary.  .stopping and
- * .stopped run inside nvme.ko's reset and may come at any time, also while
- * .live runs or an instance is being created: they take pool_lock and irq_lock
- * and the queues' spinlocks, nothing that is held across a section of the gate.
+ * liov_host_ops.live and .gone are serialised by the boundary.  .stopping, .stopped
+ * and .lost run inside nvme.ko's reset and may come at any time, also while .live
+ * runs or an instance is being created: they take pool_lock and irq_lock and the
+ * queues' spinlocks, nothing that is held across a section of the gate.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
@@ -458,19 +458,29 @@ static void liov_parent_stopped(struct liov_host *h)
 	wake_up_all(&p->wq);
 }
 
-static void liov_parent_gone(struct liov_host *h)
+/* No end of a reset will come: those that wait for one need not. */
+static void liov_parent_lost(struct liov_host *h)
 {
 	struct liov_parent *p = h->priv;
 	struct liov_instance *inst;
 
 	if (!p)
 		return;
+	mutex_lock(&p->pool_lock);
+	list_for_each_entry(inst, &p->instances, node)
+		liov_instance_hw_back(inst);
+	mutex_unlock(&p->pool_lock);
+	wake_up_all(&p->wq);
+}
+
+static void liov_parent_gone(struct liov_host *h)
+{
+	struct liov_parent *p = h->priv;
+
+	if (!p)
+		return;
 	if (p->registered) {
-		/* No end of a reset will come: those that wait for one need not. */
-		mutex_lock(&p->pool_lock);
-		list_for_each_entry(inst, &p->instances, node)
-			liov_instance_hw_back(inst);
-		mutex_unlock(&p->pool_lock);
+		liov_parent_lost(h);
 		/* Removes every instance; waits until user space let go. */
 		mdev_unregister_parent(&p->mdev);
 		liov_sysfs_del_parent(p);
@@ -485,5 +495,6 @@ const struct liov_host_ops liov_parent_ops = {
 	.live		= liov_parent_live,
 	.stopping	= liov_parent_stopping,
 	.stopped	= liov_parent_stopped,
+	.lost		= liov_parent_lost,
 	.gone		= liov_parent_gone,
 };

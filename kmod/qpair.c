@@ -54,8 +54,9 @@ static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 
 			break;
 		}
 		/* The controller is being reset, which is a fence as well. */
-		if (wait_event_timeout(p->wq, liov_queue_lost(p, gen),
-				       msecs_to_jiffies(LIOV_ADMIN_WAIT_MS)))
+		wait_event_timeout(p->wq, liov_queue_lost(p, gen) || liov_host_is_gone(p->host),
+				   liov_host_time_left(p->host, LIOV_ADMIN_WAIT_MS));
+		if (liov_queue_lost(p, gen))
 			return 0;
 	}
 	if (rc > 0 && (rc & 0x7ff) == NVME_SC_QID_INVALID)

@@ -84,6 +84,38 @@ l1_ns()
 	ctrl=$(l1_ctrl "$1") && "$LAB/nvme-ns" "$ctrl" "$2" "${3:-10}"
 }
 
+# l1_all_ones N: with --slots, reads of drive N's registers find all ones from now on when
+# its port lets none through, as on a real bus; an emulated one answers zeroes. Memory that
+# is all ones lies at the same address, behind what the port lets through. Before the
+# drive is used: for a moment it is in front.
+l1_all_ones()
+{
+	local port ones=0000:00:1e.0 bar
+
+	port=$(l1_port "$1") && bar=$(l1_all_ones_at "$1") || return 1
+	echo 1 >/sys/bus/pci/devices/$ones/enable &&
+		python3 - /sys/bus/pci/devices/$ones/resource2 <<-'EOT' || return 1
+		import mmap, os, sys
+		memory = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 65536)
+		memory[:] = b"\xff" * 65536
+		EOT
+	setpci -s $ones COMMAND=0 && setpci -s $ones BASE_ADDRESS_2="$bar" &&
+		setpci -s $ones BASE_ADDRESS_3=0 && setpci -s $ones COMMAND=2 &&
+		# What is mapped last is in front.
+		setpci -s "$port" COMMAND="$(setpci -s "$port" COMMAND)"
+}
+
+# l1_all_ones_at N: where they have to be, hexadecimal
+l1_all_ones_at()
+{
+	local start end
+
+	read -r start end _ <"/sys/bus/pci/devices/$(l1_bdf "$1")/resource"
+	[ $((end - start)) -lt 65536 ] && [ $((end)) -lt $((1 << 32)) ] ||
+		{ l1_err "registers from $start to $end"; return 1; }
+	printf '%08x' $((start & ~0xffff))
+}
+
 # l1_function_reset N: of a drive; as reset_controller, but by the PCI core
 l1_function_reset()
 {

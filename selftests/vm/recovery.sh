@@ -7,8 +7,8 @@
 # queues cannot be deleted. Each with a guest at work, which goes on: in guarded mode it
 # does not notice, in direct mode its driver starts over.
 #
-# lab-options: --drive-opts throttling.bps-total=4194304, so that commands are in flight; and
-# a namespace 4 on which each takes 4 s, see selftests/check.
+# lab-options: --drive-opts throttling.bps-total=4194304, so that commands are in flight;
+# --slots 1, so that there is a port; and a namespace 4 on which each takes 4 s, see selftests/check.
 #
 # Arguments: guarded, direct, TIMES=N (3; full 25: of the first two).
 
@@ -20,7 +20,7 @@ TIMES=${TIMES:-3}
 
 guest_is_at_work()
 {
-	vm_host_ready && modprobe vfio_iommu_type1 || return 1
+	l1_all_ones 0 && vm_host_ready && modprobe vfio_iommu_type1 || return 1
 	BDF=$(l1_bdf 0)
 	CTRL=$(l1_ctrl 0)
 	# See shrink.sh.
@@ -60,6 +60,13 @@ times()
 		before=$(vm_guest_ios vm0) && "$@" && goes_on_from "$before" && vm_log_says "$line" ||
 			{ echo "time $i"; vm_log_since_mark; return 1; }
 	done
+}
+
+# While the port's link is frozen the drive cannot be disabled, and it is not known whether
+# its queues are gone. When it is live again they are.
+link_fails()
+{
+	times 'the controller does not let itself be disabled \(CSTS 0xffffffff\)' l1_pci_error 0
 }
 
 # First it is aborted, which does not help; a second time-out is a reset. A passthrough
@@ -133,8 +140,7 @@ nothing_is_left()
 for MODE in $MODES; do
 	vm_test guest_is_at_work guest_is_at_work
 	vm_test "guest_goes_on_over_${TIMES}_function_resets" times 'nvme.*default/read/poll queues' l1_function_reset 0
-	vm_test "guest_goes_on_over_${TIMES}_pci_errors" \
-		times 'frozen state error detected, reset controller' l1_pci_error 0
+	vm_test "guest_goes_on_over_${TIMES}_pci_errors" link_fails
 	vm_test guest_goes_on_when_a_command_of_the_host_times_out command_times_out
 	vm_test guest_goes_on_when_the_controller_fails controller_fails
 	vm_test no_error_and_no_wrong_byte no_error_and_no_wrong_byte

@@ -59,6 +59,7 @@ put_back()
 		modprobe nvme || return 1
 	echo 1 >"/sys/bus/pci/devices/$PORT/rescan"
 	l1_wait 30 l1_drive_ready 0 && vm_parents_ready || { echo "the drive is not back"; return 1; }
+	[ "$(l1_all_ones_at 0)" = "$ONES" ] || { echo "its registers are somewhere else"; return 1; }
 }
 
 # What a hot-plug driver does when it sees that the slot is empty.
@@ -96,7 +97,8 @@ leave()
 
 host_is_ready()
 {
-	vm_host_ready && modprobe vfio_iommu_type1 && BDF=$(l1_bdf 0) || return 1
+	l1_all_ones 0 && ONES=$(l1_all_ones_at 0) &&
+		vm_host_ready && modprobe vfio_iommu_type1 && BDF=$(l1_bdf 0) || return 1
 	echo "the drive is $BDF behind $PORT"
 	# What a timeout costs; 30 and 60 s by default.
 	echo 5 >/sys/module/nvme_core/parameters/io_timeout &&
@@ -194,7 +196,7 @@ host_gave_up()
 # Registers read all ones, configuration does not: as with firmware that hangs.
 dead_drive_under_a_guest()
 {
-	local rc=0
+	local rc=0 start
 
 	start_guest || return 1
 	BUSES=$(peek 0x19 2)
@@ -202,10 +204,16 @@ dead_drive_under_a_guest()
 	poke 4 $((COMMAND & ~2))
 	timeout 60 dd if="$(l1_ns 0 1)" of=/dev/null bs=4k count=1 iflag=direct status=none
 	l1_wait 60 host_gave_up || { cat /sys/class/nvme/nvme*/state; rc=1; }
+	start=$SECONDS
 	guest_gets_errors 200 || rc=1
-	mdev_attr "$UUID" state
+	[ "$(mdev_attr "$UUID" state)" = lost ] || { mdev_attr "$UUID" state; rc=1; }
+	vm_log_mark
 	l2_stop vm0 || rc=1
 	mdev_remove "$UUID" || rc=1
+	echo "errors and the end of the guest took $((SECONDS - start)) s"
+	# It could not be disabled: what its queues point to is nobody else's.
+	[ "$MODE" = direct ] || vm_log_says 'guest memory leaked: .* may still write to them' ||
+		{ vm_log_since_mark; rc=1; }
 	pull_out
 	notice_in_the_background
 	leave "$UUID" || rc=1

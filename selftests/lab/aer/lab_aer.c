@@ -7,7 +7,8 @@
  * The emulated drives have no Advanced Error Reporting, so neither QEMU nor the
  * kernel's aer_inject can make an error of theirs.  This calls the driver's
  * handlers as pcie_do_recovery() does after a fatal error: error_detected() with
- * the channel frozen, slot_reset(), resume().  The link itself is not reset.
+ * the channel frozen, slot_reset(), resume().  Behind a port the function is out of
+ * reach until slot_reset(), its registers read all ones; the link is not reset.
  *
  * Loading fails with -ENODEV (no such function), -ENOTTY (its driver has no
  * handlers) or -EIO (the driver gave up); the module does not stay.
@@ -20,6 +21,18 @@ static char *function;
 module_param(function, charp, 0444);
 MODULE_PARM_DESC(function, "the function, as domain:bus:device.function");
 
+static void lab_aer_reach(struct pci_dev *pdev, bool reach)
+{
+	struct pci_dev *port = pci_upstream_bridge(pdev);
+	u16 command;
+
+	if (!port)
+		return;
+	pci_read_config_word(port, PCI_COMMAND, &command);
+	command = reach ? command | PCI_COMMAND_MEMORY : command & ~PCI_COMMAND_MEMORY;
+	pci_write_config_word(port, PCI_COMMAND, command);
+}
+
 /* Under the device lock, as the handlers want it. */
 static int lab_aer_recover(struct pci_dev *pdev)
 {
@@ -30,7 +43,9 @@ static int lab_aer_recover(struct pci_dev *pdev)
 		handlers = to_pci_driver(pdev->dev.driver)->err_handler;
 	if (!handlers || !handlers->error_detected || !handlers->slot_reset || !handlers->resume)
 		return -ENOTTY;
+	lab_aer_reach(pdev, false);
 	result = handlers->error_detected(pdev, pci_channel_io_frozen);
+	lab_aer_reach(pdev, true);
 	if (result == PCI_ERS_RESULT_NEED_RESET)
 		result = handlers->slot_reset(pdev);
 	if (result != PCI_ERS_RESULT_RECOVERED)

@@ -102,6 +102,11 @@ make_drives()
 	local dir=$1 d n f at vfs
 
 	DRIVE_QEMU=()
+	if [ -n "$SLOTS" ]; then
+		# For l1_all_ones.
+		DRIVE_QEMU+=(-object memory-backend-ram,id=ones,size=64K
+			-device ivshmem-plain,memdev=ones,bus=pcie.0,addr=0x1e)
+	fi
 	for ((d = 0; d < DRIVES; d++)); do
 		# The slot is what l1_bdf goes by.
 		at=bus=pcie.0,addr=$(printf '0x%x' $((0x10 + d)))
