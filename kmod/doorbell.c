@@ -18,7 +18,7 @@
  *
  * Direct mode on a drive whose own doorbells are a page or more apart needs none
  * of this: while a queue exists the guest maps the drive's own register, and a
- * store costs nobody anything.  See "own doorbells" below.
+ * store costs nobody anything.  See own_doorbell.c.
  *
  * Tracking state changes under liov_track.lock.  KVM holds slots_lock around
  * track_remove_region(), so that lock nests outside ours, and the worker never
@@ -28,14 +28,10 @@
 
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
-#include <linux/module.h>
 #include <linux/sched/mm.h>
 
 #include "compat.h"
-#include "lightiov.h"
-
-/* BAR0: the first I/O doorbell (SQ 1) and its pages. */
-#define LIOV_DB_FIRST	(LIOV_DB_BASE + 2 * LIGHTIOV_DB_STRIDE)
+#include "doorbell.h"
 
 /*
  * The memory slot appears some time after the guest enabled decode.  Retry
@@ -48,20 +44,6 @@
 /* From one look at what KVM has mapped to the next, see "stale MMIO entries". */
 #define LIOV_TRACK_AGAIN_MS	50
 #define LIOV_TRACK_LOOKS	2
-
-/* Off: to measure what it brings, or to keep a guest's wrong values from the drive. */
-static bool liov_own_doorbells = true;
-module_param_named(own_doorbells, liov_own_doorbells, bool, 0644);
-MODULE_PARM_DESC(own_doorbells,
-		 "direct mode: let guests map the drive's own doorbells where they are a page apart; for devices opened from now on (default Y)");
-
-/* Doorbell @idx counts SQ1, CQ1, SQ2, CQ2, ... from 0. */
-static struct liov_doorbell *liov_doorbell(struct liov_instance *inst, unsigned int idx)
-{
-	unsigned int qid = idx / 2 + 1;
-
-	return idx & 1 ? &inst->cq[qid].db : &inst->sq[qid].db;
-}
 
 static bool liov_doorbell_live(struct liov_instance *inst, unsigned int idx)
 {
@@ -85,7 +67,14 @@ static bool liov_doorbell_late(struct liov_instance *inst, unsigned int idx)
 	return false;
 }
 
-static void liov_doorbell_kick(struct liov_instance *inst, unsigned int idx)
+/**
+ * liov_doorbell_kick() - a doorbell may have another value
+ * @inst: open instance
+ * @idx:  doorbell, see liov_doorbell()
+ *
+ * Any process context; may sleep, as guarded mode does.
+ */
+void liov_doorbell_kick(struct liov_instance *inst, unsigned int idx)
 {
 	unsigned int qid = idx / 2 + 1;
 
@@ -100,11 +89,6 @@ static void liov_doorbell_count(struct liov_instance *inst, unsigned int idx)
 {
 	if (!(idx & 1))
 		atomic64_inc(&inst->sq[idx / 2 + 1].exits);
-}
-
-static unsigned int liov_nr_doorbells(const struct liov_instance *inst)
-{
-	return 2 * inst->nr_pairs;
 }
 
 /* ---- KVM write tracking ---- */
@@ -208,8 +192,15 @@ static void liov_track_protect(struct liov_instance *inst, gfn_t gfn)
 		kvm_write_track_remove_gfn(kvm, gfn);
 }
 
-/* The next access of the guest faults. */
-static void liov_doorbell_zap(struct liov_instance *inst, unsigned int first, unsigned int nr)
+/**
+ * liov_doorbell_zap() - the guest's next access to a doorbell faults
+ * @inst:  open instance
+ * @first: doorbell, see liov_doorbell()
+ * @nr:    so many
+ *
+ * May sleep.
+ */
+void liov_doorbell_zap(struct liov_instance *inst, unsigned int first, unsigned int nr)
 {
 	unmap_mapping_range(inst->vdev.inode->i_mapping,
 			    LIOV_REGION_OFFSET(VFIO_PCI_BAR0_REGION_INDEX) +
@@ -317,170 +308,6 @@ void liov_doorbell_decode_changed(struct liov_instance *inst)
 	t->delay_ms = LIOV_TRACK_DELAY_MIN_MS;
 	liov_track_look(inst, 1);
 	mutex_unlock(&t->lock);
-}
-
-/* ---- own doorbells ---- */
-
-/*
- * A page fault (under mmap_lock) and the switch between RAM page and register
- * exclude each other by own_lock.  The switch changes @own and takes the mapping
- * away: a fault that saw the old @own has put its page in before, one that comes
- * later sees the new @own.  When unmap_mapping_range() has returned, no CPU and
- * no vCPU can reach what was there: it removes KVM's translations too, and waits
- * for every TLB.  It is called under own_lock, so that a second caller who finds
- * @own as he wants it finds the mapping gone as well.
- *
- * To the register only inside a section of the gate: a reset that begins finds
- * it done and takes it back.  Not while KVM tracks the page: its emulator would
- * store in the guest's stead, and may split a store into bytes.
- *
- * Away from it before the queue goes, and for all at once in the stopping hook.
- * That runs inside nvme.ko's reset, which is why a fault may not start I/O when
- * it allocates page tables under own_lock: it could wait for the very controller
- * that is being reset.
- */
-static void liov_own_switch(struct liov_instance *inst, unsigned int first, unsigned int nr,
-			    bool own)
-{
-	struct liov_track *t = &inst->track;
-	bool changed = false;
-	unsigned int i;
-
-	if (!t->own)
-		return;
-	mutex_lock(&t->own_lock);
-	for (i = first; i < first + nr; i++) {
-		struct liov_doorbell *db = liov_doorbell(inst, i);
-
-		changed |= db->own != own;
-		WRITE_ONCE(db->own, own);
-	}
-	if (changed)
-		liov_doorbell_zap(inst, first, nr);
-	mutex_unlock(&t->own_lock);
-}
-
-/* The frame of a doorbell register of the drive. */
-static unsigned long liov_own_pfn(struct liov_parent *p, u16 hwqid, bool cq)
-{
-	return PHYS_PFN(pci_resource_start(p->host->pdev, 0) +
-			(liov_parent_doorbell(p, hwqid, cq) - p->host->bar));
-}
-
-/* Decided once, when the device is opened: a mapping must be made for it. */
-static bool liov_can_own(const struct liov_instance *inst)
-{
-	struct liov_host *h = inst->parent->host;
-
-	/* vmf_insert_pfn_prot() is for frames without a struct page. */
-	return READ_ONCE(liov_own_doorbells) && inst->mode == &liov_direct_ops &&
-	       inst->track.registered && IS_ALIGNED(h->db_stride, PAGE_SIZE) &&
-	       IS_ALIGNED(pci_resource_start(h->pdev, 0), PAGE_SIZE) &&
-	       !pfn_valid(liov_own_pfn(inst->parent, 0, false)) &&
-	       !pfn_valid(liov_own_pfn(inst->parent, h->nr_granted, true));
-}
-
-/**
- * liov_doorbell_prepare_own() - shall a new queue's doorbell be the drive's own?
- * @inst: instance; the caller holds its lock
- * @qid:  the guest's queue, not yet live
- * @cq:   completion queue rather than submission queue
- *
- * If so, tracking of the page ends here.  May sleep.
- *
- * Return: true if liov_doorbell_own() will do it when the queue is live.
- */
-bool liov_doorbell_prepare_own(struct liov_instance *inst, u16 qid, bool cq)
-{
-	unsigned int idx = 2 * (qid - 1) + cq;
-	struct liov_doorbell *db = liov_doorbell(inst, idx);
-	struct liov_track *t = &inst->track;
-
-	lockdep_assert_held(&inst->lock);
-	if (!t->own)
-		return false;
-	mutex_lock(&t->lock);
-	if (t->mapped) {
-		db->quiet = true;
-		db->pfn = liov_own_pfn(inst->parent, inst->hwqid[qid], cq);
-		if (db->tracked)
-			kvm_write_track_remove_gfn(inst->vdev.kvm, t->base_gfn + idx);
-		db->tracked = false;
-	}
-	mutex_unlock(&t->lock);
-	return db->quiet;
-}
-
-/**
- * liov_doorbell_own() - give a live queue's doorbell to the guest, if prepared
- * @inst: instance; the caller holds its lock and is in a section of the gate
- * @qid:  the guest's queue
- * @cq:   completion queue rather than submission queue
- *
- * May sleep.
- */
-void liov_doorbell_own(struct liov_instance *inst, u16 qid, bool cq)
-{
-	unsigned int idx = 2 * (qid - 1) + cq;
-
-	lockdep_assert_held(&inst->lock);
-	if (!liov_doorbell(inst, idx)->quiet)
-		return;
-	liov_own_switch(inst, idx, 1, true);
-	/* What went to the RAM page since nobody tracks it. */
-	liov_doorbell_kick(inst, idx);
-}
-
-/**
- * liov_doorbell_disown() - back to a tracked RAM page
- * @inst: instance; the caller holds its lock
- * @qid:  the guest's queue, no longer live
- * @cq:   completion queue rather than submission queue
- *
- * When it returns no store of the guest reaches the drive.  May sleep.
- */
-void liov_doorbell_disown(struct liov_instance *inst, u16 qid, bool cq)
-{
-	unsigned int idx = 2 * (qid - 1) + cq;
-	struct liov_doorbell *db = liov_doorbell(inst, idx);
-
-	lockdep_assert_held(&inst->lock);
-	if (!db->quiet)
-		return;
-	liov_own_switch(inst, idx, 1, false);
-	mutex_lock(&inst->track.lock);
-	db->quiet = false;
-	mutex_unlock(&inst->track.lock);
-	liov_doorbell_decode_changed(inst);
-}
-
-/**
- * liov_doorbell_revoke() - take all of the drive's registers from the guest
- * @inst: instance
- *
- * From the stopping hook.  When it returns no store of the guest reaches the
- * drive.  Sleeps, but waits neither for I/O nor for the gate.
- */
-void liov_doorbell_revoke(struct liov_instance *inst)
-{
-	liov_own_switch(inst, 0, liov_nr_doorbells(inst), false);
-}
-
-/*
- * Before a region write to a doorbell that the guest stores to as well: it is not
- * known what the drive was told last, so nothing is a repetition.
- */
-static void liov_own_forget(struct liov_instance *inst, u16 qid, bool cq)
-{
-	if (cq) {
-		spin_lock_irq(&inst->cq[qid].lock);
-		inst->cq[qid].head = U32_MAX;
-		spin_unlock_irq(&inst->cq[qid].lock);
-	} else {
-		spin_lock_irq(&inst->sq[qid].lock);
-		inst->sq[qid].tail = U32_MAX;
-		spin_unlock_irq(&inst->sq[qid].lock);
-	}
 }
 
 /**
@@ -664,7 +491,7 @@ int liov_doorbell_open(struct liov_instance *inst)
 			dev_warn(liov_dev(inst), "lightiov: KVM does not offer write tracking (%d); every doorbell will exit to user space\n",
 				 rc);
 	}
-	t->own = liov_can_own(inst);
+	t->own = liov_own_possible(inst);
 	return 0;
 }
 

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * An instance's queue pairs and what serves them: rings, doorbells, interrupt
+ * vectors, and what the two modes make of them.  Included by lightiov.h, where
+ * the locks are put in order.
+ */
+#ifndef _LIOV_QPAIR_H
+#define _LIOV_QPAIR_H
+
+#include <linux/eventfd.h>
+#include <linux/hrtimer.h>
+#include <linux/irqbypass.h>
+#include <linux/list.h>
+#include <linux/msi.h>
+#include <linux/nvme.h>
+#include <linux/semaphore.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "model.h"
+
+struct liov_cq;
+struct liov_gcq;
+struct liov_gsq;
+struct liov_instance;
+struct liov_sq;
+
+/**
+ * struct liov_ring - where the hardware finds a ring
+ * @bus:   its bus address
+ * @depth: entries
+ */
+struct liov_ring {
+	dma_addr_t	bus;
+	u32		depth;
+};
+
+/* Who goes over a guest's submission queue. */
+enum liov_by {
+	LIOV_BY_STORE,		/* a vCPU, or whoever stored in its stead; may sleep */
+	LIOV_BY_WORK,		/* liov_sq.work; may also wait for memory slots */
+	LIOV_BY_COMPLETION,	/* of a busy queue; hard interrupt */
+	LIOV_BY_TIMER,		/* of a busy queue; hard interrupt */
+};
+
+/**
+ * struct liov_mode_ops - how a ring is made and what a doorbell does
+ * @name:         as in the attribute "mode"
+ * @check:        may this instance be opened in this mode now?  Says why not
+ * @open:         after @check and liov_instance_model_init()
+ * @cq_make_ring: a completion queue's ring for the hardware; 0, or a status for
+ *                the guest or a negative errno
+ * @cq_free_ring: undo; the hardware no longer uses it
+ * @sq_make_ring: likewise for a submission queue
+ * @sq_free_ring: likewise
+ * @sq_go_on:     the guest may have moved the tail.  Typically in a vCPU thread;
+ *                context as enum liov_by says.  Whoever else is in it goes over
+ *                the ring once more
+ * @cq_kick:      the guest may have moved the head, of a queue that is not lazy
+ * @cq_irq:       the hardware's vector of this queue fired, which it has @alone
+ *                or shares; true if the guest gets an interrupt.  Hard
+ *                interrupt, under liov_vector.lock
+ * @may_be_busy:  can it be known what a submission queue has outstanding?  See
+ *                busy.c; under liov_track.lock
+ * @cq_shared:    its vector is shared from now on; under liov_vector.lock; may
+ *                be NULL
+ * @cq_again:     the controller was reset under a completion queue: takes what it
+ *                posted before, and gives an empty ring for the queue to be made
+ *                again
+ * @sq_again:     likewise; what was in flight is in the ring
+ * @abort:        Abort of a command on I/O queue @sqid; an NVMe status
+ * @unmap:        VFIO takes [iova, iova + len) away
+ * @release:      the hardware let go: drop all pins
+ * @leak:         it did not: keep the pages for ever
+ * @bypass:       the hardware's interrupt may go straight to a vCPU
+ * @always_irq:   hardware queues interrupt also when the guest polls
+ * @only_fresh:   @cq_again and @sq_again are for queues of which the hardware has
+ *                fetched nothing (liov_sq.fresh); else the guest makes new ones
+ *
+ * All but @sq_go_on, @cq_kick, @cq_irq and @may_be_busy run under liov_instance.lock.
+ */
+struct liov_mode_ops {
+	const char *name;
+	int (*check)(struct liov_instance *inst);
+	void (*open)(struct liov_instance *inst);
+	int (*cq_make_ring)(struct liov_cq *cq, const struct nvme_command *c,
+			    struct liov_ring *ring);
+	void (*cq_free_ring)(struct liov_cq *cq);
+	int (*sq_make_ring)(struct liov_sq *sq, const struct nvme_command *c,
+			    struct liov_ring *ring);
+	void (*sq_free_ring)(struct liov_sq *sq);
+	void (*sq_go_on)(struct liov_sq *sq, enum liov_by by);
+	void (*cq_kick)(struct liov_cq *cq);
+	bool (*cq_irq)(struct liov_cq *cq, bool alone);
+	bool (*may_be_busy)(struct liov_sq *sq);
+	void (*cq_shared)(struct liov_cq *cq);
+	void (*cq_again)(struct liov_cq *cq, struct liov_ring *ring);
+	void (*sq_again)(struct liov_sq *sq, struct liov_ring *ring);
+	u16 (*abort)(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result);
+	void (*unmap)(struct liov_instance *inst, u64 iova, u64 len);
+	void (*release)(struct liov_instance *inst);
+	void (*leak)(struct liov_instance *inst);
+	bool bypass;
+	bool always_irq;
+	bool only_fresh;
+};
+
+/**
+ * struct liov_virq - one MSI-X vector of an instance
+ * @lock:    orders a signal (hard interrupt) against a change of @trigger
+ * @trigger: what user space wants signalled; NULL when it has none
+ * @pending: an interrupt came while there was no @trigger
+ * @signals: interrupts delivered
+ */
+struct liov_virq {
+	spinlock_t		lock;	/* @trigger, @pending */
+	struct eventfd_ctx	*trigger;
+	bool			pending;
+	u64			signals;
+};
+
+/**
+ * struct liov_vector - one MSI-X vector of the controller
+ * @node:   liov_parent.vectors, under irq_lock
+ * @lock:   @cqs and the peek position of each CQ on it
+ * @cqs:    completion queues it serves; more than one when vectors ran short
+ * @nr_cqs: their number
+ * @borrowed: it is nvme.ko's, for its admin queue
+ * @map:    index and Linux interrupt number
+ */
+struct liov_vector {
+	struct list_head	node;
+	spinlock_t		lock;	/* @cqs and their peek positions */
+	struct list_head	cqs;
+	unsigned int		nr_cqs;
+	bool			borrowed;
+	struct msi_map		map;
+	char			name[40];
+};
+
+/**
+ * struct liov_doorbell - the page behind one I/O doorbell register
+ * @page:    zeroed RAM; the guest maps it under KVM
+ * @val:     its first word, where the guest stores
+ * @tracked: KVM reports stores to it; under liov_track.lock
+ * @quiet:   KVM shall not report stores to it; written under liov_instance.lock
+ *           and liov_track.lock
+ * @own:     the guest maps the drive's own register, in frame @pfn, instead of
+ *           @page; under liov_track.own_lock
+ */
+struct liov_doorbell {
+	struct page	*page;
+	u32		*val;
+	bool		tracked;
+	bool		quiet;
+	bool		own;
+	unsigned long	pfn;
+};
+
+/**
+ * struct liov_ring_map - a guest's ring, pinned and mapped into the kernel
+ * @va:     mapping; NULL when there is none
+ * @gpa:    guest-physical start
+ * @npages: pages
+ */
+struct liov_ring_map {
+	void	*va;
+	u64	gpa;
+	u32	npages;
+};
+
+/**
+ * struct liov_cq - an I/O completion queue of an instance
+ * @inst:      owner
+ * @qid:       the guest's ID
+ * @hwqid:     the hardware's ID
+ * @gen:       liov_parent.gen when the hardware made it
+ * @made:      the hardware has it (as of @gen); under liov_instance.lock
+ * @depth:     entries
+ * @vector:    the guest's vector
+ * @vec:       hardware vector; under irq_lock
+ * @vec_node:  liov_vector.cqs
+ * @producer:  IRQ bypass, valid while @bypass
+ * @lazy:      CQ head is copied with the next SQ ring, not forwarded at once
+ * @db:        the guest's doorbell page
+ * @hw_db:     the hardware's doorbell
+ * @head:      last value written to @hw_db
+ * @live:      doorbells may be forwarded; under @lock
+ * @ring:      kernel mapping of the guest's ring: direct mode looks for new
+ *             entries, guarded mode writes them
+ * @ring_map:  the pins behind it
+ * @bus:       direct mode: where the hardware finds it
+ * @peek:      direct mode: next entry to look at, @peek_phase the phase it will
+ *             have, @seen how many were there; under liov_vector.lock, valid
+ *             while interrupts do not bypass the host
+ * @seen_before: @seen when it was last asked for, by liov_mode_ops.may_be_busy
+ * @g:         guarded mode's part; see guarded.c
+ * @starved:   guarded mode: some SQ waits for room
+ * @turn:      guarded mode: which of them goes first next time
+ */
+struct liov_cq {
+	spinlock_t		lock;	/* @live, @lazy, @head, the hardware's doorbell */
+	bool			live;
+	bool			lazy;
+	u32			depth;
+	u32			head;
+	void __iomem		*hw_db;
+	struct liov_doorbell	db;
+	struct liov_instance	*inst;
+	u64			rings;
+	u16			qid;
+	u16			hwqid;
+	u16			vector;
+	bool			made;
+	bool			ien;
+	bool			bypass;
+	u64			gen;
+
+	struct liov_vector	*vec;
+	struct list_head	vec_node;
+	struct irq_bypass_producer producer;
+	struct nvme_completion	*ring;
+	struct liov_ring_map	ring_map;
+	dma_addr_t		bus;
+	u32			peek;
+	u8			peek_phase;
+	u32			seen;
+	u32			seen_before;
+	struct liov_gcq		*g;
+	bool			starved;
+	unsigned int		turn;
+} ____cacheline_aligned_in_smp;
+
+/*
+ * Latency of guarded commands, from the doorbell to the guest's completion
+ * entry: bucket n counts those below 2^n us, the last one all others.
+ */
+#define LIOV_LATENCY_BUCKETS	24
+
+/**
+ * struct liov_sq_stats - what the guarded mode counts of one submission queue
+ * @commands:  accepted, by kind; @bytes likewise
+ * @refused:   by reason, see enum liov_refusal
+ * @held_back: times that commands had to wait in the guest's ring
+ * @completed: by the hardware; @errors of them with a status
+ * @latency:   see LIOV_LATENCY_BUCKETS
+ *
+ * @commands to @held_back are written under liov_sq.submit, the others under
+ * liov_gcq.lock; each is read without a lock.  They outlive the queue.
+ */
+struct liov_sq_stats {
+	u64	commands[LIOV_NR_IO_CLASSES];
+	u64	bytes[LIOV_NR_IO_CLASSES];
+	u64	refused[LIOV_NR_REFUSALS];
+	u64	held_back;
+	u64	completed ____cacheline_aligned_in_smp;
+	u64	errors;
+	u64	latency[LIOV_LATENCY_BUCKETS];
+};
+
+/**
+ * struct liov_busy - whether stores to a doorbell need to be reported; see busy.c
+ * @on:       they need not.  Written under liov_track.lock
+ * @soon:     @timer was set to the guest's pace
+ * @armed:    @timer was set
+ * @slow:     commands come more slowly than with an exit for each
+ * @quiet:    looks of @timer's in a row that found too few
+ * @streak:   stores in a row, less those long after the one before
+ * @need:     value of @streak at which it is tried
+ * @commands: brought by the guest so far
+ * @since:    when it brought the last one, ns
+ * @wait:     ns that @timer waits, if @soon
+ * @tracked_pace: ns that a command took before it began
+ * @spent:    ns that the last @window commands took
+ * @timer:    looks
+ * @work:     ends it
+ * @first:    @commands when it began
+ * @periods:  times that it began
+ *
+ * @soon to @window are written by whoever goes over the queue, and by beginning and end.
+ */
+struct liov_busy {
+	bool			on;
+	bool			soon;
+	bool			armed;
+	bool			slow;
+	u8			quiet;
+	u32			streak;
+	u32			need;
+	u64			commands;
+	u64			since;
+	u64			wait;
+	u64			tracked_pace;
+	u64			spent;
+	u32			window;
+	struct hrtimer		timer;
+	struct work_struct	work;
+	u64			first;
+	u64			periods;
+};
+
+/**
+ * struct liov_sq - an I/O submission queue of an instance
+ * @lock:  two vCPUs on one doorbell, a rescan, the stop of the queue
+ * @live:  doorbells may be forwarded
+ * @fresh: direct mode: none was, and the guest cannot store to the hardware itself
+ * @tail:  last value written to the hardware
+ * @cq:    where its completions go
+ * @sent:  direct mode: commands shown to the hardware, from liov_cq.seen of the time
+ *         the queue was made; under @lock
+ * @bus:   direct mode: where the hardware finds the ring
+ * @rings: doorbell writes to the hardware
+ * @exits: stores of the guest that were reported, by KVM or as region writes
+ * @bad_doorbells: values refused
+ * @busy:  see there
+ * @starved: guarded mode: commands wait in the guest's ring; set under @submit
+ * @again:  guarded mode: whoever has @submit shall go over the ring once more
+ * @submit: guarded mode: serialises readers of the guest's ring; @g is set and
+ *          cleared under it.  May be held while memory is pinned, and is tried by
+ *          interrupts
+ * @g:      guarded mode's part; see guarded.c
+ * @work:   guarded mode: goes on with commands that were held back
+ * @ring_tries: guarded mode: how often its rings were not found again in a row;
+ *          under @submit
+ * @stats:  guarded mode's counters
+ * For the rest see struct liov_cq.
+ */
+struct liov_sq {
+	spinlock_t		lock;	/* @live, @fresh, @tail, @sent, the hardware's doorbell */
+	bool			live;
+	bool			fresh;
+	u32			depth;
+	u32			tail;
+	void __iomem		*hw_db;
+	struct liov_doorbell	db;
+	struct liov_cq		*cq;
+	struct liov_instance	*inst;
+	u32			sent;
+	dma_addr_t		bus;
+	u64			rings;
+	atomic64_t		exits;
+	u64			bad_doorbells;
+	u16			qid;
+	u16			hwqid;
+	bool			made;
+	u64			gen;
+	struct liov_busy	busy;
+
+	bool			starved;
+	bool			again;
+	struct semaphore	submit;	/* the guest's ring, @g */
+	struct liov_gsq		*g;
+	struct delayed_work	work;
+	unsigned int		ring_tries;
+	struct liov_sq_stats	stats;
+} ____cacheline_aligned_in_smp;
+
+#endif /* _LIOV_QPAIR_H */
