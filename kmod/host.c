@@ -353,23 +353,21 @@ static bool host_is_given_up(struct liov_hostp *p)
 	return given_up;
 }
 
-/* Before that nobody waits for the controller any more: p->left. */
+/* Once, unless it has left: then @gone follows. */
 static void host_tell_lost(struct liov_hostp *p)
 {
-	bool tell;
-
-	pci_err(p->h.pdev, "lightiov: nvme has given the controller up; its guests get errors\n");
-	spin_lock(&p->lock);
-	p->left = true;
-	wake_up_all(&p->wq);
-	spin_unlock(&p->lock);
+	bool known;
 
 	mutex_lock(&p->tell);
 	spin_lock(&p->lock);
-	tell = p->told != LIOV_TOLD_NOTHING;
+	known = p->left || p->told == LIOV_TOLD_NOTHING;
+	p->left = true;
+	wake_up_all(&p->wq);
 	spin_unlock(&p->lock);
-	if (tell)
+	if (!known) {
+		pci_err(p->h.pdev, "lightiov: nvme has given the controller up; its guests get errors\n");
 		liov_ops->lost(&p->h);
+	}
 	mutex_unlock(&p->tell);
 }
 

@@ -201,9 +201,11 @@ dead_drive_under_a_guest()
 	start_guest || return 1
 	BUSES=$(peek 0x19 2)
 	COMMAND=$(peek 4 1)
+	vm_log_mark
 	poke 4 $((COMMAND & ~2))
 	timeout 60 dd if="$(l1_ns 0 1)" of=/dev/null bs=4k count=1 iflag=direct status=none
 	l1_wait 60 host_gave_up || { cat /sys/class/nvme/nvme*/state; rc=1; }
+	l1_wait 5 vm_log_says 'lightiov: nvme has given the controller up' || { vm_log_since_mark; rc=1; }
 	start=$SECONDS
 	guest_gets_errors 200 || rc=1
 	[ "$(mdev_attr "$UUID" state)" = lost ] || { mdev_attr "$UUID" state; rc=1; }
