@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * liov_cycle UUID [N]: brings an instance up and keeps it busy, for stress.
+ * liov_cycle UUID [N [KIB]]: brings an instance up and keeps it busy, for stress, with
+ * KIB of memory (16384).
  *
  * With N it ends after N I/Os, without (or 0) it goes on until it is killed, at
  * whatever moment: the host has to clean up.  Prints "ready" when the first I/O
@@ -221,15 +222,17 @@ static int cycle(struct nvme *n, unsigned long total)
 int main(int argc, char **argv)
 {
 	const char *uuid = test_uuid(argc, argv);
+	bool stamps = argc > 3 && !strcmp(argv[2], "canary");
+	size_t kib = argc > 3 && !stamps ? strtoul(argv[3], NULL, 0) : 16384;
 	static struct nvme n;
 	int rc;
 
 	if (!uuid)
-		return test_skip_all("usage: liov_cycle UUID [N | canary ID]");
+		return test_skip_all("usage: liov_cycle UUID [N [KIB] | canary ID]");
 	signal(SIGTERM, on_term);
-	if (nvme_open(&n, uuid))
+	if (nvme_open_mem(&n, uuid, kib * 1024))
 		return KSFT_FAIL;
-	if (argc > 3 && !strcmp(argv[2], "canary"))
+	if (stamps)
 		rc = canaries(&n, strtoul(argv[3], NULL, 0));
 	else
 		rc = cycle(&n, argc > 2 ? strtoul(argv[2], NULL, 0) : 0);

@@ -162,9 +162,11 @@ create_and_remove()
 	return $rc
 }
 
+# With as little memory as it can do with: direct mode maps all of it, and each page that is
+# pinned is an allocation.
 use()
 {
-	/out/vfio/liov_cycle "$USED" 20
+	/out/vfio/liov_cycle "$USED" 20 512
 }
 
 # One instance all the time: each attempt has to do with what the last one left.
