@@ -104,8 +104,8 @@ make_drives()
 	DRIVE_QEMU=()
 	if [ -n "$SLOTS" ]; then
 		# For l1_all_ones.
-		DRIVE_QEMU+=(-object memory-backend-ram,id=ones,size=64K
-			-device ivshmem-plain,memdev=ones,bus=pcie.0,addr=0x1e)
+		DRIVE_QEMU+=(-object "memory-backend-ram,id=ones,size=64K"
+			-device "ivshmem-plain,memdev=ones,bus=pcie.0,addr=0x1e")
 	fi
 	for ((d = 0; d < DRIVES; d++)); do
 		# The slot is what l1_bdf goes by.
