@@ -163,8 +163,11 @@ l1_command()
 		L1_CMD+=(-chardev "stdio,id=scn,signal=off"
 			-device "virtconsole,chardev=scn")
 	else
-		L1_CMD+=(-chardev "file,id=scn,path=/lab/results/scenario.log"
-			-device "virtserialport,chardev=scn,name=lab.scenario")
+		L1_CMD+=(-chardev "file,id=scn,path=/lab/results/scenario.log")
+		case $APPEND in
+		*lab.copy=1*) L1_CMD+=(-serial chardev:scn) ;;
+		*) L1_CMD+=(-device "virtserialport,chardev=scn,name=lab.scenario") ;;
+		esac
 	fi
 	L1_CMD+=("${QEMU_ARGS[@]}")
 }
