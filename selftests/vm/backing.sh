@@ -18,6 +18,9 @@ vm_args "$@"
 # shellcheck disable=SC2034 # for common.sh
 MODE=guarded
 
+# The host's own driver, on 7.3, when it first reads of the namespace with metadata.
+echo 'block drivers/iommu/dma-iommu.c:[0-9]+ at dma_iova_link' >>/results/allow
+
 ROUNDS=${ROUNDS:-${FULL:+20}}
 ROUNDS=${ROUNDS:-4}
 
