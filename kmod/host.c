@@ -14,9 +14,9 @@
  *    each @stopping, in this order, one at a time.  @stopping finds the gate
  *    closed and, unless a warning says otherwise, no section open.
  *  - @gone runs with the gate as it is: open, or closed by a reset, which ends
- *    as usual.  @stopping and @stopped may come while it runs.  When all users
- *    are evicted it calls liov_host_silence(), after which neither is running
- *    nor will be called, and may then free what they use.
+ *    as usual.  @stopping, @stopped and @lost may come while it runs.  When all
+ *    users are evicted it calls liov_host_silence(), after which none of them is
+ *    running nor will be called, and may then free what they use.
  *  - A controller whose reset fails stays closed until nvme.ko is unbound; @lost
  *    says so, after @stopping, and after @stopped if that comes at all.
  *

@@ -31,8 +31,8 @@ struct liov_host;
  *            @stopped did not come before.  Same rules as @stopping.
  * @gone:     The driver is about to be unbound (or this module is unloading):
  *            evict every user, then return.  The controller still works while
- *            this runs, and may still be reset: before it frees what @stopping
- *            and @stopped use, it calls liov_host_silence().  May sleep.  Not
+ *            this runs, and may still be reset: before it frees what @stopping,
+ *            @stopped and @lost use, it calls liov_host_silence().  May sleep.  Not
  *            called if @live never was.
  */
 struct liov_host_ops {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * liov_cycle UUID [N [KIB]]: brings an instance up and keeps it busy, for stress, with
- * KIB of memory (16384).
+ * KIB of memory (0: as much as nvme_open() has).
  *
  * With N it ends after N I/Os, without (or 0) it goes on until it is killed, at
  * whatever moment: the host has to clean up.  Prints "ready" when the first I/O
@@ -223,14 +223,14 @@ int main(int argc, char **argv)
 {
 	const char *uuid = test_uuid(argc, argv);
 	bool stamps = argc > 3 && !strcmp(argv[2], "canary");
-	size_t kib = argc > 3 && !stamps ? strtoul(argv[3], NULL, 0) : 16384;
+	size_t kib = argc > 3 && !stamps ? strtoul(argv[3], NULL, 0) : 0;
 	static struct nvme n;
 	int rc;
 
 	if (!uuid)
 		return test_skip_all("usage: liov_cycle UUID [N [KIB] | canary ID]");
 	signal(SIGTERM, on_term);
-	if (nvme_open_mem(&n, uuid, kib * 1024))
+	if (kib ? nvme_open_mem(&n, uuid, kib * 1024) : nvme_open(&n, uuid))
 		return KSFT_FAIL;
 	if (stamps)
 		rc = canaries(&n, strtoul(argv[3], NULL, 0));
