@@ -71,6 +71,10 @@ typedef struct {
 #define check_sub_overflow(a, b, d) __builtin_sub_overflow(a, b, d)
 #define check_mul_overflow(a, b, d) __builtin_mul_overflow(a, b, d)
 
+/* The text is optional in the kernel's, and nvme.h of 7.x has none. */
+#undef static_assert
+#define static_assert(expr, ...) _Static_assert(expr, #expr)
+
 static inline __le16 cpu_to_le16(u16 v) { return v; }
 static inline __le32 cpu_to_le32(u32 v) { return v; }
 static inline __le64 cpu_to_le64(u64 v) { return v; }
