@@ -64,9 +64,14 @@ bench:
 	$(LAB) setup
 	$(LAB) build >/dev/null
 	$(LAB) run --name scale --timeout 3600 --qpairs 1024 --namespaces 1 tools/bench/scale.sh
+	@# What was measured is reported, whatever failed afterwards.
 	$(LAB) run --name bench --timeout $(if $(FULL),43200,3600) $(BENCH_OPTIONS) tools/bench/bench.sh \
-		$(if $(FULL),full) COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(BENCH)
-	tools/bench/report.py $${LIGHTIOV_CACHE:-.cache}/runs/bench $${LIGHTIOV_CACHE:-.cache}/runs/scale
+		$(if $(FULL),full) COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(BENCH); \
+	rc=$$?; \
+	runs=$${LIGHTIOV_CACHE:-.cache}/runs; \
+	{ [ $$rc -ne 0 ] && ! grep -qs '"run"' $$runs/bench/bench.jsonl; } || \
+		tools/bench/report.py $$runs/bench $$runs/scale || rc=1; \
+	exit $$rc
 
 unit:
 	$(LAB) setup

@@ -133,8 +133,8 @@ jq -nc '{kind: "machine", cpu: $cpu, cpus: $cpus, kernel: $kernel, qemu: $qemu, 
 	>/results/bench.jsonl
 python3 "$HERE/measure.py" --guest "$L2_RUN/bench" --methods /run/bench/methods \
 	--out /results/bench.jsonl --repeats "$REPEATS" --secs "$SECS" --seed "$SEED" \
-	--mib "$MIB" --app "$APP" --daemons "${DAEMONS[*]}" --workloads "$(echo $WORKLOADS)" ||
-	vm_give_up "measuring"
+	--mib "$MIB" --app "$APP" --daemons "${DAEMONS[*]}" --workloads "$(echo $WORKLOADS)"
+measured=$?
 step "taking it down"
 vm_guest_log_is_clean bench || vm_give_up "the guest's log"
 l2_stop bench || vm_give_up "stopping the guest"
@@ -145,4 +145,5 @@ for m in "${HAVE[@]}"; do
 		"${m//-/_}_undo" || echo "bench: undoing $m: $?"
 	fi
 done
+[ $measured -eq 0 ] || vm_give_up "measuring: runs failed"
 step "done"

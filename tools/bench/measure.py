@@ -30,6 +30,8 @@ REASONS = {
 }
 # Seconds that fio works before it counts.
 RAMP = 0.5
+# A run that fails is left out; after so many the rest is not worth the time.
+MANY_FAILURES = 5
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -282,6 +284,20 @@ def main():
         def say(text):
             print(f"[{time.monotonic() - started:5.0f}s] {text}", flush=True)
 
+        failures = []
+
+        def tried(what, measure, *rest):
+            """What measure() returns; a run that fails is recorded and the others go on."""
+            try:
+                return measure(args, host, *rest)
+            except Failed as err:
+                record({**what, "kind": "failed", "why": str(err)[-2000:]})
+                say(f"FAILED: {' '.join(str(v) for v in what.values())}: {err}")
+                failures.append(err)
+                if len(failures) > MANY_FAILURES:
+                    raise
+                return None
+
         record({"kind": "command", "workloads": args.workloads, "repeats": args.repeats,
                 "secs": args.secs, "seed": args.seed})
         for method in methods:
@@ -295,7 +311,9 @@ def main():
             for load in loads:
                 for method in shuffle.sample(methods, len(methods)):
                     what = dict(load, kind="run", method=method["name"], repeat=repeat)
-                    row = run(args, host, method, what, args.secs)
+                    row = tried(what, run, method, what, args.secs)
+                    if not row:
+                        continue
                     record({**what, **row})
                     say(f"{repeat}/{args.repeats} {load['rw']} {load['bs']} QD {load['qd']} "
                         f"jobs {load['jobs']} {method['name']}: {row['iops']:.0f} IOPS, "
@@ -303,15 +321,18 @@ def main():
         repeats = (args.repeats + 1) // 2 if args.app else 0
         for repeat in range(1, repeats + 1):
             for method in shuffle.sample(methods, len(methods)):
-                ops = application(args, host, method, repeat)
-                record({"kind": "app", "method": method["name"], "repeat": repeat,
-                        "app": "rocksdb", **ops})
+                what = {"kind": "app", "method": method["name"], "repeat": repeat, "app": "rocksdb"}
+                ops = tried(what, application, method, repeat)
+                if not ops:
+                    continue
+                record({**what, **ops})
                 say(f"{repeat}/{repeats} rocksdb {method['name']}: "
                     f"fill {ops['fillrandom']:.0f}, read {ops['readrandom']:.0f} ops/s")
+        return 1 if failures else 0
 
 
 try:
-    main()
+    sys.exit(main())
 except Failed as err:
     print(f"measure: FAILED: {err}", file=sys.stderr)
     sys.exit(1)

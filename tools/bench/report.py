@@ -41,6 +41,7 @@ class Results:
         self.machine = next(r for r in rows if r["kind"] == "machine")
         self.command = next((r for r in rows if r["kind"] == "command"), {})
         self.idle = next((r for r in rows if r["kind"] == "idle"), None)
+        self.failed = [r for r in rows if r["kind"] == "failed"]
         self.runs, self.loads, self.app = {}, {}, {}
         for row in rows:
             if row["kind"] == "run":
@@ -129,6 +130,26 @@ def app_table(res):
             row += [number(median(values)), f"{min(values):.0f}-{max(values):.0f}"]
         rows.append(row)
     return rows
+
+
+def overview(res, digits, *path):
+    """A median for each workload and method."""
+    methods = [m for m in res.methods if path[0] == "iops" or m != "host"]
+    return [[""] + methods] + [[load] + [number(res.median(load, m, *path), digits) for m in methods]
+                               for load in res.loads]
+
+
+def cpu_overview(res):
+    return [[""] + res.methods] + [
+        [load] + [number(median(sum(v.values()) for v in values) if values else None)
+                  for values in (res.values(load, m, "cpu_s_per_mio") for m in res.methods)]
+        for load in res.loads]
+
+
+def failed_table(res):
+    return [["workload", "method", "repeat", "why"]] + [
+        [name_of(r) if "qd" in r else r["app"], r["method"], str(r["repeat"]),
+         (r["why"].strip().splitlines() or ["-"])[-1][:120]] for r in res.failed]
 
 
 def mark_table(res):
@@ -382,6 +403,12 @@ def sections(res, scale):
     yield "Machine and command", machine_table(res), None
     if len(mark_table(res)) > 1:
         yield "Marks", mark_table(res), None
+    if res.failed:
+        yield "Runs that failed, and count nowhere", failed_table(res), None
+    yield "IOPS", overview(res, 0, "iops"), None
+    yield "p95 latency, us", overview(res, 0, "latency_us", "p95"), None
+    yield "Exits for each I/O", overview(res, 2, "exits_per_io", "exits"), None
+    yield "Host CPU, seconds per million I/Os", cpu_overview(res), None
     for name, svg in plots(res):
         yield None, None, (name, svg)
     for load in res.loads:
