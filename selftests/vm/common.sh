@@ -622,13 +622,16 @@ vm_fio_start()
 }
 
 # vm_fio_stop NAME: ends it; fails if it had an error
+#
+# Of fio's processes the first is told, which tells the others. Each has the handler, it
+# prints, and a job that is interrupted in malloc() would wait for its own lock there.
 vm_fio_stop()
 {
 	local out
 
 	# shellcheck disable=SC2016 # expanded in the guest
 	out=$(l2_exec "$1" --timeout 120 'pgrep -x fio >/dev/null || echo fio ended early
-		pkill -INT -x fio
+		pkill -INT -o -x fio
 		end=$((SECONDS + 60))
 		while pgrep -x fio >/dev/null; do
 			[ $SECONDS -lt $end ] || break; sleep 0.2
@@ -637,11 +640,12 @@ vm_fio_stop()
 		pids=$(pgrep -x fio) || exit 0
 		echo fio does not end, in flight: $(cat /sys/block/nvme*n1/inflight)
 		for p in $pids; do
-			grep -H State /proc/$p/task/*/status; head -n 5 /proc/$p/task/*/stack
+			grep -H State /proc/$p/task/*/status
+			head -n 3 /proc/$p/task/*/stack /proc/$p/task/*/syscall
 		done
 		dmesg | tail -n 3; exit 1') &&
 		vm_fio_figures "background" "$out" &&
 		! grep -E 'fio ended early|verify:|io_u error' <<<"$out" && return 0
-	tail -n 20 <<<"$out" | cut -c1-200
+	tail -n 40 <<<"$out" | cut -c1-200
 	return 1
 }
