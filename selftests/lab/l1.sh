@@ -149,6 +149,18 @@ l1_drive_ready()
 	l1_ctrl_live "$1" && l1_ns "$1" 1 0 >/dev/null 2>&1
 }
 
+# l1_nvme_timeouts N IO ADMIN: seconds, of drive N and of all that come; 30 and 60 by
+# default. On 7.3 a controller has its own, in ms, and begins with the parameters.
+l1_nvme_timeouts()
+{
+	local params=/sys/module/nvme_core/parameters dir
+
+	echo "$2" >$params/io_timeout && echo "$3" >$params/admin_timeout || return 1
+	dir=/sys/class/nvme/$(l1_ctrl "$1") || return 1
+	[ ! -e "$dir/admin_timeout" ] ||
+		{ echo $(($2 * 1000)) >"$dir/io_timeout" && echo $(($3 * 1000)) >"$dir/admin_timeout"; }
+}
+
 # l1_load_nvme [PARAM=VALUE...]: load the host's driver, wait for all drives
 l1_load_nvme()
 {

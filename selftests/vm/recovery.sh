@@ -106,8 +106,7 @@ controller_fails()
 {
 	local before start rc=0
 
-	echo 5 >/sys/module/nvme_core/parameters/io_timeout &&
-		echo 5 >/sys/module/nvme_core/parameters/admin_timeout || return 1
+	l1_nvme_timeouts 0 5 5 || return 1
 	vm_program_start "$PROGRAM" || return 1
 	before=$(vm_guest_ios vm0) || return 1
 	vm_log_mark
@@ -121,8 +120,7 @@ controller_fails()
 		{ vm_log_since_mark; rc=1; }
 	goes_on_from "$before" || rc=1
 	[ "$(mdev_attr "$PROGRAM" state)" = idle ] && /out/vfio/liov_cycle "$PROGRAM" 200 || rc=1
-	echo 30 >/sys/module/nvme_core/parameters/io_timeout
-	echo 60 >/sys/module/nvme_core/parameters/admin_timeout
+	l1_nvme_timeouts 0 30 60 || rc=1
 	return $rc
 }
 

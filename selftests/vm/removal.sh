@@ -100,9 +100,8 @@ host_is_ready()
 	l1_all_ones 0 && ONES=$(l1_all_ones_at 0) &&
 		vm_host_ready && modprobe vfio_iommu_type1 && BDF=$(l1_bdf 0) || return 1
 	echo "the drive is $BDF behind $PORT"
-	# What a timeout costs; 30 and 60 s by default.
-	echo 5 >/sys/module/nvme_core/parameters/io_timeout &&
-		echo 5 >/sys/module/nvme_core/parameters/admin_timeout
+	# What a timeout costs.
+	l1_nvme_timeouts 0 5 5
 }
 
 idle_instances_go_along()
