@@ -260,6 +260,20 @@ static bool host_is_dead(struct liov_hostp *p)
 	return (csts & NVME_CSTS_CFS) || !(csts & NVME_CSTS_RDY);
 }
 
+/*
+ * What cannot be told to stop is taken off the bus before its vectors are freed, or the
+ * IOMMU reports the interrupts it goes on with.  nvme.ko does so after it has freed its
+ * own, and sets the bit again in its reset.
+ */
+static void host_clear_master(struct liov_hostp *p)
+{
+	void __iomem *bar = READ_ONCE(p->h.bar);
+
+	if (bar && pci_is_enabled(p->h.pdev) && pci_device_is_present(p->h.pdev) &&
+	    readl(bar + NVME_REG_CSTS) == ~0U)
+		pci_clear_master(p->h.pdev);
+}
+
 /**
  * liov_host_down - nvme.ko begins to take the controller down
  * @p: the host
@@ -284,6 +298,7 @@ void liov_host_down(struct liov_hostp *p)
 	if (!liov_host_drain(p, host_is_dead(p) ? LIOV_DRAIN_DEAD_MS : LIOV_DRAIN_MS))
 		pci_warn(p->h.pdev,
 			 "lightiov: an admin command is still running, the reset goes on without it\n");
+	host_clear_master(p);
 
 	mutex_lock(&p->tell);
 	spin_lock(&p->lock);
