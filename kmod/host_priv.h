@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shared by host.c (gate, commands, callbacks), host_bind.c (objects, binding)
- * and host_hooks.c (what touches nvme-core); nobody else includes it.  Locks:
- * see host.c.
+ * Shared by host.c (gate, callbacks), host_cmd.c (commands), host_bind.c (objects,
+ * binding) and host_hooks.c (what touches nvme-core); nobody else includes it.
+ * Locks: see host.c.
  */
 #ifndef _LIOV_HOST_PRIV_H
 #define _LIOV_HOST_PRIV_H
