@@ -69,7 +69,7 @@ bench:
 		$(if $(FULL),full) COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(BENCH); \
 	rc=$$?; \
 	runs=$${LIGHTIOV_CACHE:-.cache}/runs; \
-	{ [ $$rc -ne 0 ] && ! grep -qs '"run"' $$runs/bench/bench.jsonl; } || \
+	! grep -qs '"run"' $$runs/bench/bench.jsonl || \
 		tools/bench/report.py $$runs/bench $$runs/scale || rc=1; \
 	exit $$rc
 

@@ -65,6 +65,10 @@ class Results:
         values = self.values(load, method, *path)
         return median(values) if values else None
 
+    def cpu(self, load, method):
+        """Seconds of the host's CPU for a million I/Os, of each run, whoever spent them."""
+        return [sum(v.values()) for v in self.values(load, method, "cpu_s_per_mio")]
+
     def where(self, **what):
         return [n for n, l in self.loads.items() if all(l[k] == v for k, v in what.items())]
 
@@ -94,7 +98,7 @@ def load_table(res, load):
             [number(res.median(load, method, "latency_us", k)) for k in
              ("mean", "p50", "p95", "p99", "p99.9")] +
             ["-" if host else number(res.median(load, method, "exits_per_io", "exits"), 2),
-             number(sum(cpu.values())), number(cpu["app"] if host else cpu["vcpu"]),
+             number(median(res.cpu(load, method))), number(cpu["app"] if host else cpu["vcpu"]),
              number(cpu["qemu"]), number(cpu["vhost"]), number(cpu["daemon"]),
              number(cpu["kthreads"]), number(cpu["interrupts"])])
     return rows
@@ -134,15 +138,15 @@ def app_table(res):
 
 def overview(res, digits, *path):
     """A median for each workload and method."""
-    methods = [m for m in res.methods if path[0] == "iops" or m != "host"]
+    methods = [m for m in res.methods if m != "host" or path[0] != "exits_per_io"]
     return [[""] + methods] + [[load] + [number(res.median(load, m, *path), digits) for m in methods]
                                for load in res.loads]
 
 
 def cpu_overview(res):
     return [[""] + res.methods] + [
-        [load] + [number(median(sum(v.values()) for v in values) if values else None)
-                  for values in (res.values(load, m, "cpu_s_per_mio") for m in res.methods)]
+        [load] + [number(median(cpu) if cpu else None)
+                  for cpu in (res.cpu(load, m) for m in res.methods)]
         for load in res.loads]
 
 
@@ -289,7 +293,7 @@ def plots(res):
                         if path:
                             values = res.values(l, m, *path)
                         else:
-                            values = [sum(v.values()) for v in res.values(l, m, "cpu_s_per_mio")]
+                            values = res.cpu(l, m)
                         if values:
                             points.append((res.loads[l][axis], median(values), min(values), max(values)))
                     series.append((m, COLOURS[m], points))
