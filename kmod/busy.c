@@ -12,12 +12,16 @@
  *   itself      a timer looks, after the time in which the guest brings a handful of
  *               commands.  They are rung for once, and their completions make fewer
  *               interrupts; the guest has enough to do meanwhile.
+ *   the drive, with nothing else to do
+ *               the guest halts, and that exit looks; see halt.c.  Thus one command at a
+ *               time costs no exit for its doorbell either.
  *
  * Whether a guest has more to do than to wait for the command it just rang for cannot
  * be seen from here: what is completed may still wait in the guest's own queues.  So it
  * is tried.  Where commands then come more slowly than they came with an exit for each,
- * or the timer finds too few some times in a row, the page is tracked again, and after a
- * try in vain the next one comes after twice as many.  Nothing looks at an idle queue.
+ * or the timer finds too few some times in a row and nobody else found any, the page is
+ * tracked again, and after a try in vain the next one comes after twice as many.  Nothing
+ * looks at an idle queue.
  *
  * Only under KVM, and only for a submission queue that alone posts to the completion
  * queue of its own number, whose interrupts come to us.
@@ -25,8 +29,9 @@
  * What may run at once, of one queue:
  *
  *   begin   vCPUs, in a store that was reported
- *   look    the interrupt handler of the completion queue, the timer.  The modes let
- *           one at a time over the ring, and that one calls liov_busy_note()
+ *   look    the interrupt handler of the completion queue, the timer, the thread of the
+ *           vCPU that began it.  The modes let one at a time over the ring, and that
+ *           one calls liov_busy_note()
  *   end     the work item; a change of memory slots or of decode; the stop of the
  *           queue
  *
@@ -53,8 +58,9 @@
 /* After such a pause the guest may do something else than before. */
 #define LIOV_BUSY_PAUSE_NS	(NSEC_PER_SEC / 2)
 
-/* Commands that make a beginning and an end worth it. */
+/* Commands that make a beginning and an end worth it; fewer than the latter do not. */
 #define LIOV_BUSY_WORTH		64
+#define LIOV_BUSY_NOT_WORTH	16
 
 /*
  * The timer comes when so many commands are to be expected, or if completions look,
@@ -72,8 +78,12 @@
 #define LIOV_BUSY_QUIET		4
 #define LIOV_BUSY_QUIET_WORTH	8
 
-/* Commands after which it is decided whether they come more slowly. */
-#define LIOV_BUSY_WINDOW	32
+/*
+ * Commands after which it is decided whether they come more slowly: so many that were
+ * found at halts, where little can be lost by looking, or an eighth of them.
+ */
+#define LIOV_BUSY_WINDOW	256
+#define LIOV_BUSY_WEIGHT	8
 
 static bool liov_busy_doorbells = true;
 module_param_named(busy_doorbells, liov_busy_doorbells, bool, 0644);
@@ -106,9 +116,9 @@ static u64 liov_busy_clamp(u64 ns)
 }
 
 /* Did enough commands come to make up for the beginning? */
-static bool liov_busy_worth(const struct liov_busy *b)
+static bool liov_busy_worth(const struct liov_busy *b, u64 commands)
 {
-	return READ_ONCE(b->commands) - b->first >= LIOV_BUSY_WORTH;
+	return READ_ONCE(b->commands) - b->first >= commands;
 }
 
 /* Time since commands came last; now some came. */
@@ -123,7 +133,17 @@ static u64 liov_busy_since(struct liov_busy *b)
 
 static bool liov_busy_is_over(const struct liov_busy *b)
 {
-	return b->quiet >= (liov_busy_worth(b) ? LIOV_BUSY_QUIET_WORTH : LIOV_BUSY_QUIET);
+	return b->quiet >= (liov_busy_worth(b, LIOV_BUSY_WORTH) ?
+			    LIOV_BUSY_QUIET_WORTH : LIOV_BUSY_QUIET);
+}
+
+/*
+ * The timer found too few.  A try in which the first commands had to wait for it is in
+ * vain; a guest that brought none may be about to.
+ */
+static unsigned int liov_busy_quiet(const struct liov_busy *b, u32 found)
+{
+	return found && !liov_busy_worth(b, LIOV_BUSY_WORTH) ? LIOV_BUSY_QUIET : 1;
 }
 
 /* A store was reported, and brought commands. */
@@ -138,22 +158,40 @@ static void liov_busy_stored(struct liov_busy *b, u32 found)
 		WRITE_ONCE(b->streak, b->streak - DIV_ROUND_UP(b->streak, 8));
 		return;
 	}
-	b->tracked_pace = (15 * b->tracked_pace + div_u64(ns, found)) / 16;
+	ns = div_u64(ns, found);
+	b->tracked_pace = b->tracked_pace ? (31 * b->tracked_pace + ns) / 32 : ns;
 	WRITE_ONCE(b->streak, min(b->streak + 1, LIOV_BUSY_NEED_MAX));
 }
 
-/* Commands were found.  Returns whether they come more slowly than with an exit each. */
-static bool liov_busy_found(struct liov_busy *b, u32 found)
+/*
+ * What a command may take before looking is given up.  Halts save the guest an exit for
+ * each command, also where that does not make it faster.
+ */
+static u64 liov_busy_bearable(const struct liov_busy *b)
 {
-	bool slow = false;
+	bool halts_only = b->weight == b->window;
 
-	b->spent += min_t(u64, liov_busy_since(b), LIOV_BUSY_MAX_NS);
+	return b->tracked_pace + b->tracked_pace / (halts_only ? 4 : 8);
+}
+
+/* Commands were found.  Returns whether they come more slowly than with an exit each. */
+static bool liov_busy_found(struct liov_busy *b, enum liov_by by, u32 found)
+{
+	u64 ns = liov_busy_since(b);
+	bool slow;
+
+	/* Nothing waited for a look meanwhile; see liov_busy_stored(). */
+	if (by == LIOV_BY_HALT && ns >= LIOV_BUSY_APART_NS)
+		return false;
+	b->spent += min_t(u64, ns, LIOV_BUSY_MAX_NS);
 	b->window += found;
-	if (b->window >= LIOV_BUSY_WINDOW) {
-		slow = div_u64(b->spent, b->window) > b->tracked_pace + b->tracked_pace / 8;
-		b->spent = 0;
-		b->window = 0;
-	}
+	b->weight += by == LIOV_BY_HALT ? found : LIOV_BUSY_WEIGHT * found;
+	if (b->weight < LIOV_BUSY_WINDOW)
+		return false;
+	slow = div_u64(b->spent, b->window) > liov_busy_bearable(b);
+	b->spent = 0;
+	b->window = 0;
+	b->weight = 0;
 	return slow;
 }
 
@@ -172,6 +210,7 @@ void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstand
 {
 	struct liov_busy *b = &sq->busy;
 	bool slow = false, soon;
+	u32 others;
 
 	b->commands += found;
 	if (!READ_ONCE(b->on)) {
@@ -180,11 +219,14 @@ void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstand
 		return;
 	}
 	if (found)
-		slow = liov_busy_found(b, found);
-	if (found > LIOV_BUSY_FEW || outstanding > LIOV_BUSY_LOW)
+		slow = liov_busy_found(b, by, found);
+	others = b->others;
+	b->others = by == LIOV_BY_TIMER ? 0 : others + found;
+	b->halts += by == LIOV_BY_HALT && found;
+	if (found > LIOV_BUSY_FEW || others || outstanding > LIOV_BUSY_LOW)
 		b->quiet = 0;
 	else if (by == LIOV_BY_TIMER)
-		b->quiet++;
+		b->quiet += liov_busy_quiet(b, found);
 	if (by == LIOV_BY_TIMER && !found)
 		b->wait = liov_busy_clamp(b->wait + b->wait / 4);
 	else if (by == LIOV_BY_TIMER && found > LIOV_BUSY_BATCH)
@@ -220,11 +262,13 @@ void liov_busy_begin(struct liov_sq *sq)
 		b->wait = liov_busy_clamp(LIOV_BUSY_BATCH * b->tracked_pace);
 		b->spent = 0;
 		b->window = 0;
+		b->weight = 0;
 		b->slow = false;
-		/* The timer's first look decides. */
-		b->quiet = LIOV_BUSY_QUIET - 1;
+		b->others = 0;
+		b->quiet = 0;
 		sq->db.tracked = false;
 		WRITE_ONCE(b->on, true);
+		liov_halt_watch(sq);
 		kvm_write_track_remove_gfn(inst->vdev.kvm, liov_busy_gfn(sq));
 		liov_busy_arm(b, true);
 		b->periods++;
@@ -249,8 +293,23 @@ bool liov_busy_forget(struct liov_sq *sq)
 	lockdep_assert_held(&sq->inst->track.lock);
 	if (!b->on)
 		return false;
+	liov_halt_unwatch(sq);
 	WRITE_ONCE(b->on, false);
 	return true;
+}
+
+/**
+ * liov_busy_halted() - the vCPU that uses a busy queue has nothing more to do
+ * @b: of the queue; it may have stopped to be busy, or to be live
+ *
+ * In the vCPU's thread, inside rcu_read_lock(), interrupts perhaps off.  Does not sleep.
+ */
+void liov_busy_halted(struct liov_busy *b)
+{
+	struct liov_sq *sq = liov_busy_sq(b);
+
+	if (READ_ONCE(b->on))
+		sq->inst->mode->sq_go_on(sq, LIOV_BY_HALT);
 }
 
 /*
@@ -266,9 +325,9 @@ static void liov_busy_end(struct liov_sq *sq)
 	mutex_lock(&t->lock);
 	if (!liov_busy_forget(sq) || t->closing)
 		goto out;
-	if (READ_ONCE(b->slow) || !liov_busy_worth(b))
+	if (READ_ONCE(b->slow) || !liov_busy_worth(b, LIOV_BUSY_NOT_WORTH))
 		WRITE_ONCE(b->need, min(2 * b->need, LIOV_BUSY_NEED_MAX));
-	else
+	else if (liov_busy_worth(b, LIOV_BUSY_WORTH))
 		WRITE_ONCE(b->need, max(b->need / 4, LIOV_BUSY_NEED_MIN));
 	trace_lightiov_busy(sq);
 	if (!kvm_write_track_add_gfn(inst->vdev.kvm, liov_busy_gfn(sq)))
@@ -314,7 +373,8 @@ static enum hrtimer_restart liov_busy_timer(struct hrtimer *timer)
  * @sq: queue, not live; the caller does not hold liov_track.lock
  *
  * Its doorbell is tracked again, if the device is not being closed.  When it returns
- * nothing of this file uses the queue.  May sleep.
+ * nothing of this file uses the queue, but for a halt or an interrupt that saw it busy
+ * before: see liov_doorbell_close().  May sleep.
  */
 void liov_busy_stop(struct liov_sq *sq)
 {

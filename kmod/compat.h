@@ -46,12 +46,14 @@
  * @LIOV_LACK_WRITE_TRACKING: KVM reports no stores of guests: doorbells exit
  * @LIOV_LACK_IPMODIFY:	      calls cannot be redirected: refused at load
  * @LIOV_LACK_DYNAMIC_MSIX:   no vectors at run time: nvme's own is shared
+ * @LIOV_LACK_HALTS:	      KVM's handling of HLT cannot be hooked: see halt.c
  * @LIOV_NR_LACKS:	      their number
  */
 enum liov_lack {
 	LIOV_LACK_WRITE_TRACKING,
 	LIOV_LACK_IPMODIFY,
 	LIOV_LACK_DYNAMIC_MSIX,
+	LIOV_LACK_HALTS,
 	LIOV_NR_LACKS,
 };
 

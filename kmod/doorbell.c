@@ -511,7 +511,11 @@ void liov_doorbell_close(struct liov_instance *inst)
 	if (t->registered) {
 		mutex_lock(&t->lock);
 		t->closing = true;
+		for (i = 1; i <= inst->nr_pairs; i++)
+			liov_busy_forget(&inst->sq[i]);
 		mutex_unlock(&t->lock);
+		/* For halts that saw a queue busy and may start its work. */
+		synchronize_rcu();
 		cancel_delayed_work_sync(&t->work);
 		for (i = 1; i <= inst->nr_pairs; i++)
 			liov_busy_stop(&inst->sq[i]);

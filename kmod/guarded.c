@@ -10,12 +10,13 @@
  * Who may run at once:
  *
  *   submit     any number of vCPUs, the tracking worker, liov_sq.work and, while
- *              the queue is busy (busy.c), the interrupt handler of its CQ: one
- *              at a time per SQ by liov_sq.submit.  It may be slept under, since
- *              memory may have to be pinned, and is tried in interrupts, so it is
- *              a semaphore.  Nobody waits for it to submit: who finds it taken
- *              leaves a mark, liov_sq.again, and whoever has it goes over the ring
- *              once more.  Uncontended, and never slept under, in the common case.
+ *              the queue is busy (busy.c), the interrupt handler of its CQ, a timer
+ *              and a vCPU that halts: one at a time per SQ by liov_sq.submit.  It
+ *              may be slept under, since memory may have to be pinned, and is tried
+ *              where nobody may sleep, so it is a semaphore.  Nobody waits for it to
+ *              submit: who finds it taken leaves a mark, liov_sq.again, and whoever has
+ *              it goes over the ring once more.  Uncontended, and never slept under, in
+ *              the common case.
  *   complete   the interrupt handler of the CQ's vector, the reaping of a
  *              deleted SQ and submitters that refuse a command: liov_gcq.lock.
  *   slots      taken under liov_sq.submit, given back by completion: the bits
@@ -52,10 +53,16 @@
 /* Commands that one interrupt takes from a guest's ring; the rest is the work item's. */
 #define LIOV_IRQ_COMMANDS	32
 
+/*
+ * Times that a halt goes over the ring before it leaves the rest to the work item.  What it
+ * rang for may complete at once, and that interrupt wants to look too, each time.
+ */
+#define LIOV_HALT_TURNS		4
+
 /* May neither sleep nor take long. */
 static bool liov_by_interrupt(enum liov_by by)
 {
-	return by == LIOV_BY_COMPLETION || by == LIOV_BY_TIMER;
+	return by == LIOV_BY_COMPLETION || by == LIOV_BY_TIMER || by == LIOV_BY_HALT;
 }
 
 /* ---- slots ---- */
@@ -641,10 +648,11 @@ static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by)
  */
 void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by)
 {
+	unsigned int max = by == LIOV_BY_HALT ? LIOV_HALT_TURNS : 1;
 	unsigned int turns = 0;
 
 	do {
-		if (liov_by_interrupt(by) && turns++) {
+		if (liov_by_interrupt(by) && turns++ == max) {
 			queue_delayed_work(liov_io_wq, &sq->work, 0);
 			return;
 		}

@@ -461,7 +461,14 @@ void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstand
 		    u32 waiting);
 void liov_busy_begin(struct liov_sq *sq);
 bool liov_busy_forget(struct liov_sq *sq);
+void liov_busy_halted(struct liov_busy *b);
 void liov_busy_stop(struct liov_sq *sq);
+
+/* halt.c */
+void liov_halt_init(void);
+void liov_halt_exit(void);
+void liov_halt_watch(struct liov_sq *sq);
+void liov_halt_unwatch(struct liov_sq *sq);
 
 /**
  * liov_busy_look() - a completion came: look at the doorbell if the queue is busy

@@ -28,13 +28,14 @@ static const char * const lack_names[LIOV_NR_LACKS] = {
 	[LIOV_LACK_WRITE_TRACKING]	= "write_tracking",
 	[LIOV_LACK_IPMODIFY]		= "ipmodify",
 	[LIOV_LACK_DYNAMIC_MSIX]	= "dynamic_msix",
+	[LIOV_LACK_HALTS]		= "halts",
 };
 
 static char *lacks[LIOV_NR_LACKS];
 static unsigned int nr_lacks;
 module_param_array(lacks, charp, &nr_lacks, 0444);
 MODULE_PARM_DESC(lacks,
-		 "for tests: behave as if this were missing, of write_tracking, ipmodify, dynamic_msix (default: none)");
+		 "for tests: behave as if this were missing, of write_tracking, ipmodify, dynamic_msix, halts (default: none)");
 
 static bool lacking[LIOV_NR_LACKS];
 
@@ -57,7 +58,7 @@ static int __init liov_parse_lacks(void)
 	for (i = 0; i < nr_lacks; i++) {
 		what = match_string(lack_names, LIOV_NR_LACKS, lacks[i]);
 		if (what < 0) {
-			pr_err("lacks=%s: no such thing; write_tracking, ipmodify and dynamic_msix are known\n",
+			pr_err("lacks=%s: no such thing; write_tracking, ipmodify, dynamic_msix and halts are known\n",
 			       lacks[i]);
 			return -EINVAL;
 		}
@@ -98,6 +99,7 @@ static int __init liov_init(void)
 	if (rc)
 		goto err_mdev;
 
+	liov_halt_init();
 	if (!liov_can_track())
 		pr_warn("this kernel's KVM does not track writes for others (CONFIG_KVM_EXTERNAL_WRITE_TRACKING); every doorbell of a guest will exit to user space\n");
 	if (liov_allow_direct)
@@ -121,6 +123,7 @@ static void __exit liov_exit(void)
 {
 	liov_host_exit();
 	mdev_unregister_driver(&liov_mdev_driver);
+	liov_halt_exit();
 	destroy_workqueue(liov_io_wq);
 	destroy_workqueue(liov_wq);
 }

@@ -41,6 +41,7 @@ enum liov_by {
 	LIOV_BY_WORK,		/* liov_sq.work; may also wait for memory slots */
 	LIOV_BY_COMPLETION,	/* of a busy queue; hard interrupt */
 	LIOV_BY_TIMER,		/* of a busy queue; hard interrupt */
+	LIOV_BY_HALT,		/* of a busy queue: its vCPU halts; not to sleep */
 };
 
 /**
@@ -272,12 +273,18 @@ struct liov_sq_stats {
  * @wait:     ns that @timer waits, if @soon
  * @tracked_pace: ns that a command took before it began
  * @spent:    ns that the last @window commands took
+ * @weight:   of these @window commands for the question whether they come more slowly
  * @timer:    looks
  * @work:     ends it
  * @first:    @commands when it began
  * @periods:  times that it began
+ * @others:   commands found by others than @timer since its last look
+ * @halts:    looks at a halt that found commands
+ * @vcpu:     the thread whose halts look, while @on; written under liov_halt_lock
+ * @halt_node: in the table of halt.c, while @on
  *
- * @soon to @window are written by whoever goes over the queue, and by beginning and end.
+ * @soon to @weight, @others and @halts are written by whoever goes over the queue, and
+ * by beginning and end.
  */
 struct liov_busy {
 	bool			on;
@@ -293,10 +300,15 @@ struct liov_busy {
 	u64			tracked_pace;
 	u64			spent;
 	u32			window;
+	u32			weight;
 	struct hrtimer		timer;
 	struct work_struct	work;
 	u64			first;
 	u64			periods;
+	u32			others;
+	u64			halts;
+	struct task_struct	*vcpu;
+	struct hlist_node	halt_node;
 };
 
 /**

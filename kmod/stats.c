@@ -138,6 +138,7 @@ static ssize_t liov_show_inst(const struct liov_stats_dir *dir, size_t off, char
 LIOV_STAT_SQ(sq_doorbells, rings);
 LIOV_STAT_SQ(doorbell_exits, exits);
 LIOV_STAT_SQ(busy_periods, busy.periods);
+LIOV_STAT_SQ(halt_doorbells, busy.halts);
 LIOV_STAT_SQ(bad_doorbells, bad_doorbells);
 LIOV_STAT(cq_doorbells, liov_show_cq_doorbells, 0);
 LIOV_STAT_SQ(commands_read, stats.commands[LIOV_IO_READ]);
@@ -178,6 +179,7 @@ static struct attribute *liov_queue_stat_attrs[] = {
 	&liov_stat_cq_doorbells.attr,
 	&liov_stat_doorbell_exits.attr,
 	&liov_stat_busy_periods.attr,
+	&liov_stat_halt_doorbells.attr,
 	&liov_stat_bad_doorbells.attr,
 	&liov_stat_commands_read.attr,
 	&liov_stat_commands_write.attr,

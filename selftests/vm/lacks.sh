@@ -171,6 +171,29 @@ every_doorbell_exits()
 	l2_stop vm0 && mdev_remove "$uuid" && return $rc
 }
 
+# ---- halts are not seen ----
+
+one_command_exits()
+{
+	local uuid exits rings rc=0
+
+	l1_load_nvme && vm_log_mark && vm_host_ready lacks=halts || return 1
+	vm_log_says "lightiov: halts of guests are not seen on this kernel" || return 1
+	uuid=$(vm_instance 1q 2) || return 1
+	vm_guest vm0 --mdev "$uuid" && vm_guest_nvme vm0 || return 1
+	exits=$(mdev_attr "$uuid" stats/doorbell_exits)
+	rings=$(mdev_attr "$uuid" stats/sq_doorbells)
+	vm_fio vm0 "guest" "--filename=/dev/nvme0n1 --rw=randread --bs=4k --size=2m \
+		--iodepth=1 --time_based --runtime=5" || { vm_guest_trouble vm0 "$uuid"; rc=1; }
+	exits=$(($(mdev_attr "$uuid" stats/doorbell_exits) - exits))
+	rings=$(($(mdev_attr "$uuid" stats/sq_doorbells) - rings))
+	echo "$rings rings, $exits exits for doorbells, at halts $(mdev_attr "$uuid" stats/halt_doorbells)"
+	[ "$rings" -gt 100 ] && [ $((exits * 4)) -gt $((rings * 3)) ] &&
+		[ "$(mdev_attr "$uuid" stats/halt_doorbells)" = 0 ] || rc=1
+	vm_guest_log_is_clean vm0 || rc=1
+	l2_stop vm0 && mdev_remove "$uuid" && return $rc
+}
+
 # ---- no MSI-X at all ----
 
 controller_is_refused()
@@ -210,4 +233,6 @@ done
 MODE=guarded
 vm_test every_doorbell_exits every_doorbell_exits
 vm_test nothing_is_left_without_tracking vm_nothing_is_left
+vm_test one_command_exits one_command_exits
+vm_test nothing_is_left_without_halts vm_nothing_is_left
 vm_run
