@@ -63,7 +63,8 @@ bench:
 	@tools/bench/need
 	$(LAB) setup
 	$(LAB) build >/dev/null
-	$(LAB) run --name scale --timeout 3600 --qpairs 1024 --namespaces 1 tools/bench/scale.sh
+	$(LAB) run --name scale --timeout 3600 --qpairs 1024 --namespaces 12 tools/bench/scale.sh \
+		$(if $(FULL),,GUESTS=2)
 	@# What was measured is reported, whatever failed afterwards.
 	$(LAB) run --name bench --timeout $(if $(FULL),43200,3600) $(BENCH_OPTIONS) tools/bench/bench.sh \
 		$(if $(FULL),full) COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(BENCH); \
