@@ -132,6 +132,22 @@ few_exits_at_depth()
 	return 1
 }
 
+# guest_has_few_exits DEPTH: or is on a debug kernel that is too slow: then it goes, and the
+# test is skipped
+guest_has_few_exits()
+{
+	local rc
+
+	few_exits_at_depth "$1"
+	rc=$?
+	[ $rc != 0 ] || return 0
+	vm_guest_trouble vm0 "$UUID"
+	# A queue is busy when commands come less than 4 ms apart.
+	[ $rc = 1 ] && vm_is_debug_kernel && [ "$IOS" -lt $((SECS * 300)) ] && guest_gone || return 1
+	echo "too slow on this kernel for a queue to be busy"
+	return "$KSFT_SKIP"
+}
+
 # A queue's completions and a timer look at its doorbell. The rest are retreats: other vCPUs'
 # queues, the beginning, a pause of the guest.
 busy_queues_cost_no_exit()
@@ -139,15 +155,7 @@ busy_queues_cost_no_exit()
 	local param=/sys/module/lightiov/parameters/busy_doorbells rc
 
 	guest_with auto || { vm_guest_trouble vm0 "$UUID"; return 1; }
-	few_exits_at_depth 32
-	rc=$?
-	if [ $rc != 0 ]; then
-		vm_guest_trouble vm0 "$UUID"
-		# A queue is busy when commands come less than 4 ms apart.
-		[ $rc = 1 ] && vm_is_debug_kernel && [ "$IOS" -lt $((SECS * 300)) ] && guest_gone || return 1
-		echo "too slow on this kernel for a queue to be busy"
-		return $KSFT_SKIP
-	fi
+	guest_has_few_exits 32 || return
 	echo N >$param
 	exits_and_rings 32
 	rc=$?
@@ -159,17 +167,10 @@ busy_queues_cost_no_exit()
 # each queue is a busy one for some commands only.
 lone_commands_go_at_halts()
 {
-	local CPUS=1 rc
+	local CPUS=1
 
 	guest_with auto || { vm_guest_trouble vm0 "$UUID"; return 1; }
-	few_exits_at_depth 1
-	rc=$?
-	if [ $rc != 0 ]; then
-		vm_guest_trouble vm0 "$UUID"
-		[ $rc = 1 ] && vm_is_debug_kernel && [ "$IOS" -lt $((SECS * 300)) ] && guest_gone || return 1
-		echo "too slow on this kernel for a queue to be busy"
-		return $KSFT_SKIP
-	fi
+	guest_has_few_exits 1 || return
 	[ $((HALTS * 2)) -gt "$RINGS" ] || { echo "but not at halts"; return 1; }
 	guest_gone
 }

@@ -199,7 +199,7 @@ def scale_marks(scale):
     rows = []
     for many in scale:
         one = next((r for r in scale if r["mode"] == many["mode"] and r["n"] == 1), None)
-        if many["n"] < 1000 or many.get("guests") or not one:
+        if many["n"] < 1000 or many["guests"] or not one:
             continue
         load = f"{many['n']} instances, {many['mode']}"
         share = many["first_io_ms"] / one["first_io_ms"]
@@ -359,7 +359,8 @@ def scale_rows(path):
     groups = {}
     with open(path, encoding="ascii") as file:
         for row in map(json.loads, file):
-            groups.setdefault((row["mode"], row["n"], len(row.get("guests", []))), []).append(row)
+            row.setdefault("guests", [])
+            groups.setdefault((row["mode"], row["n"], len(row["guests"])), []).append(row)
     out = []
     for rows in groups.values():
         row = dict(rows[0], errors=sum(r["errors"] for r in rows), repeats=len(rows))
@@ -368,7 +369,7 @@ def scale_rows(path):
             values = [r[key] for r in rows if r[key] is not None]
             row[key] = median(values) if values else None
         out.append(row)
-    return sorted(out, key=lambda r: (r["mode"], r["n"], len(r.get("guests", []))))
+    return sorted(out, key=lambda r: (r["mode"], r["n"], len(r["guests"])))
 
 
 def scale_table(rows):
@@ -378,13 +379,13 @@ def scale_table(rows):
                       number(r["first_io_ms"], 2), number(r["remove_ms"], 2), number(r["kib"], 1),
                       number(r["iops"]), number(r["min_ios"]), number(r["max_ios"]),
                       number(r["max_ios"] / r["min_ios"] if r["min_ios"] else None, 2),
-                      str(r["errors"]), str(len(r.get("guests", []))),
-                      f"{min(r['guests'])}-{max(r['guests'])}" if r.get("guests") else "-"] for r in rows]
+                      str(r["errors"]), str(len(r["guests"])),
+                      f"{min(r['guests'])}-{max(r['guests'])}" if r["guests"] else "-"] for r in rows]
 
 
 def scale_plots(rows):
     out = []
-    rows = [r for r in rows if not r.get("guests")]
+    rows = [r for r in rows if not r["guests"]]
     modes = dict.fromkeys(r["mode"] for r in rows)
     for key, title, ylabel in (("iops", "Throughput of all instances", "IOPS"),
                                ("first_io_ms", "Create to first I/O", "ms"),
