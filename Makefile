@@ -9,7 +9,8 @@
 # make soak       a random mixture of all that can happen (MINUTES=60 SEED=n)
 # make compare    a measurement: guarded, direct and vfio-pci side by side
 # make bench      a measurement: all the ways to give a guest a disk, and many
-#                 instances; a report with plots (FULL=1: the long one)
+#                 instances; a report with plots (FULL=1: the long one; DSTRD=10:
+#                 on a drive whose doorbells are a page apart)
 # make unit       the pure C files under ASAN and UBSAN
 # make fuzz       the same files under libFuzzer (MINUTES=10 for each of four)
 # make bench-guard  what the check of a guarded command costs on this machine
@@ -58,20 +59,23 @@ compare:
 	$(LAB) build >/dev/null
 	$(LAB) run --name compare --timeout 3600 --drives 2 selftests/vm/compare.sh
 
-BENCH_OPTIONS := --drives 2 --namespaces 10 --nssize 768M --qpairs 16 --vfs 1 --append nvme_core.multipath=0
+BENCH_OPTIONS := --drives 2 --namespaces 10 --nssize 768M --qpairs 16 --append nvme_core.multipath=0 \
+	$(if $(DSTRD),--dstrd $(DSTRD),--vfs 1)
+BENCH_NAME := bench$(if $(DSTRD),-dstrd$(DSTRD))
 bench:
 	@tools/bench/need
 	$(LAB) setup
 	$(LAB) build >/dev/null
-	$(LAB) run --name scale --timeout 3600 --qpairs 1024 --namespaces 12 tools/bench/scale.sh \
-		$(if $(FULL),,GUESTS=2)
+	$(if $(DSTRD),,$(LAB) run --name scale --timeout 3600 --qpairs 1024 --namespaces 12 \
+		tools/bench/scale.sh $(if $(FULL),,GUESTS=2))
 	@# What was measured is reported, whatever failed afterwards.
-	$(LAB) run --name bench --timeout $(if $(FULL),43200,3600) $(BENCH_OPTIONS) tools/bench/bench.sh \
-		$(if $(FULL),full) COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(BENCH); \
+	$(LAB) run --name $(BENCH_NAME) --timeout $(if $(FULL),43200,3600) $(BENCH_OPTIONS) \
+		tools/bench/bench.sh $(if $(FULL),full) \
+		COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(BENCH); \
 	rc=$$?; \
 	runs=$${LIGHTIOV_CACHE:-.cache}/runs; \
-	! grep -qs '"run"' $$runs/bench/bench.jsonl || \
-		tools/bench/report.py $$runs/bench $$runs/scale || rc=1; \
+	! grep -qs '"run"' $$runs/$(BENCH_NAME)/bench.jsonl || \
+		tools/bench/report.py $$runs/$(BENCH_NAME) $(if $(DSTRD),,$$runs/scale) || rc=1; \
 	exit $$rc
 
 unit:

@@ -6,7 +6,7 @@
 # which report.py makes readable.
 #
 # lab-options: --drives 2 --namespaces 10 --nssize 768M --qpairs 16 --vfs 1 --append
-# nvme_core.multipath=0
+# nvme_core.multipath=0; or --dstrd 10 instead of --vfs 1
 #
 # Arguments: full, METHODS="...", REPEATS=N, SECS=N (of each run), SEED=N,
 # WORKLOADS="rw:bs:qd:jobs ...", APP=N (operations of the key-value store, 0: none),
@@ -100,8 +100,9 @@ LEFT_OUT=()
 mkdir -p /run/bench
 step "drives"
 l1_load_nvme || vm_give_up "nvme"
-# All but those of its virtual function.
-l1_drive_grants 0 14 && l1_wait 30 l1_drive_ready 0 || vm_give_up "the drive's queue pairs"
+# All but those of its virtual function, if it has one.
+[ "$(cat "/sys/bus/pci/devices/$(l1_bdf 0)/sriov_totalvfs" 2>/dev/null || echo 0)" = 0 ] ||
+	l1_drive_grants 0 14 && l1_wait 30 l1_drive_ready 0 || vm_give_up "the drive's queue pairs"
 l1_load_lightiov allow_direct=1 && vm_parents_ready || vm_give_up "lightiov"
 l1_load_kvm && l2_payload || vm_give_up "KVM"
 dd if=/dev/urandom of=/run/bench/random bs=1M count=$MIB status=none || vm_give_up "random data"
@@ -124,11 +125,13 @@ l2_exec bench --timeout 120 'insmod /payload/lightiov_guest.ko; modprobe virtio_
 spec >/run/bench/methods || vm_give_up "disks in the guest"
 step "measuring"
 jq -nc '{kind: "machine", cpu: $cpu, cpus: $cpus, kernel: $kernel, qemu: $qemu, fio: $fio,
-	commit: $commit, lab: true, vcpus: $vcpus, mib: $mib, left_out: $left_out}' \
+	commit: $commit, lab: true, vcpus: $vcpus, mib: $mib, doorbell_stride: $stride,
+	left_out: $left_out}' \
 	--arg cpu "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1) (emulated)" \
 	--argjson cpus "$(nproc)" --arg kernel "$(uname -r)" \
 	--arg qemu "$(qemu-system-x86_64 --version | head -n 1)" --arg fio "$(fio --version)" \
 	--arg commit "${COMMIT:-unknown}" --argjson vcpus "$VCPUS" --argjson mib "$MIB" \
+	--argjson stride "$(vm_parent_attr 0 doorbell_stride)" \
 	--argjson left_out "$(printf '%s\n' "${LEFT_OUT[@]}" | jq -Rn '[inputs | select(. != "")]')" \
 	>/results/bench.jsonl
 python3 "$HERE/measure.py" --guest "$L2_RUN/bench" --methods /run/bench/methods \
