@@ -8,7 +8,8 @@
  * depends on what the guest waits for:
  *
  *   the drive   most of what the guest has under way is at the hardware.  Each
- *               completion's interrupt looks, so that the drive stays as busy.
+ *               completion's interrupt looks, so that the drive stays as busy; or the
+ *               timer, where interrupts do not come to the host.
  *   itself      a timer looks, after the time in which the guest brings a handful of
  *               commands.  They are rung for once, and their completions make fewer
  *               interrupts; the guest has enough to do meanwhile.
@@ -24,7 +25,7 @@
  * looks at an idle queue.
  *
  * Only under KVM, and only for a submission queue that alone posts to the completion
- * queue of its own number, whose interrupts come to us.
+ * queue of its own number.
  *
  * What may run at once, of one queue:
  *
@@ -231,7 +232,8 @@ void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstand
 		b->wait = liov_busy_clamp(b->wait + b->wait / 4);
 	else if (by == LIOV_BY_TIMER && found > LIOV_BUSY_BATCH)
 		b->wait = liov_busy_clamp(b->wait - b->wait / 32);
-	soon = outstanding <= LIOV_BUSY_LOW || liov_busy_by_itself(outstanding, waiting);
+	soon = outstanding <= LIOV_BUSY_LOW || b->blind ||
+		liov_busy_by_itself(outstanding, waiting);
 	if (slow || liov_busy_is_over(b)) {
 		WRITE_ONCE(b->slow, slow);
 		queue_work(liov_io_wq, &b->work);

@@ -47,6 +47,8 @@
  * @LIOV_LACK_IPMODIFY:	      calls cannot be redirected: refused at load
  * @LIOV_LACK_DYNAMIC_MSIX:   no vectors at run time: nvme's own is shared
  * @LIOV_LACK_HALTS:	      KVM's handling of HLT cannot be hooked: see halt.c
+ * @LIOV_LACK_HOST_INTERRUPTS: direct mode's interrupts show the host nothing, as if
+ *			      they were posted to a vCPU
  * @LIOV_NR_LACKS:	      their number
  */
 enum liov_lack {
@@ -54,6 +56,7 @@ enum liov_lack {
 	LIOV_LACK_IPMODIFY,
 	LIOV_LACK_DYNAMIC_MSIX,
 	LIOV_LACK_HALTS,
+	LIOV_LACK_HOST_INTERRUPTS,
 	LIOV_NR_LACKS,
 };
 

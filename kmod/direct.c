@@ -12,6 +12,7 @@
 
 #include <linux/io.h>
 
+#include "compat.h"
 #include "lightiov.h"
 
 /* Tells the hardware how far the guest has consumed a completion queue. */
@@ -44,18 +45,67 @@ static void liov_direct_cq_kick(struct liov_cq *cq)
 }
 
 /*
- * What the hardware has, by what was seen in its completion queue; for a queue that
- * alone posts there (liov_direct_may_be_busy()).
+ * Where the hardware will post next: entries written in the current lap have one phase,
+ * those after them the other.  Exact for any history, because the ring is zero when the
+ * queue is made: liov_direct_cq_make_ring().
  */
-static u32 liov_direct_outstanding(struct liov_sq *sq)
+static struct liov_cq_pos liov_direct_cq_tail(const struct liov_cq *cq)
 {
-	u32 seen = READ_ONCE(sq->cq->seen);
+	u8 first = le16_to_cpu(READ_ONCE(cq->ring[0].status)) & 1;
+	u32 i;
+
+	for (i = 1; i < cq->depth; i++) {
+		if ((le16_to_cpu(READ_ONCE(cq->ring[i].status)) & 1) != first)
+			return (struct liov_cq_pos){ .index = i, .phase = first };
+	}
+	return (struct liov_cq_pos){ .index = 0, .phase = !first };
+}
+
+/* Goes over entries that are new since, at most so many.  Returns how many were. */
+static u32 liov_direct_cq_advance(const struct liov_cq *cq, struct liov_cq_pos *pos, u32 max)
+{
+	u32 found;
+
+	for (found = 0; found < max; found++) {
+		u16 status = le16_to_cpu(READ_ONCE(cq->ring[pos->index].status));
+
+		if ((status & 1) != pos->phase)
+			break;
+		if (++pos->index == cq->depth) {
+			pos->index = 0;
+			pos->phase ^= 1;
+		}
+	}
+	return found;
+}
+
+/* A queue that alone posts to the completion queue of its own number, which is lazy. */
+static bool liov_direct_is_alone(const struct liov_sq *sq)
+{
+	const struct liov_cq *cq = READ_ONCE(sq->cq);
+
+	return cq == &sq->inst->cq[sq->qid] && READ_ONCE(cq->lazy);
+}
+
+/*
+ * Finds out what was completed.  Where interrupts are posted to the vCPU (IRQ bypass
+ * and a CPU that can) nobody calls us when it is.
+ */
+static void liov_direct_see(struct liov_sq *sq, enum liov_by by)
+{
+	u32 found;
 
 	lockdep_assert_held(&sq->lock);
-	/* Some were not seen to be sent; see liov_direct_cq_shared(). */
-	if ((s32)(sq->sent - seen) < 0)
-		sq->sent = seen;
-	return sq->sent - seen;
+	if (!liov_direct_is_alone(sq)) {
+		sq->outstanding = 0;
+		return;
+	}
+	found = liov_direct_cq_advance(sq->cq, &sq->seen, sq->outstanding);
+	sq->outstanding -= found;
+	if (by == LIOV_BY_COMPLETION)
+		sq->busy.blind = false;
+	else if (found)
+		sq->busy.blind = true;
 }
 
 /*
@@ -77,10 +127,10 @@ static void liov_direct_go_on(struct liov_sq *sq, enum liov_by by)
 		goto out;
 	if (unlikely(sq->fresh) && liov_resume_settling(sq->inst))
 		goto out;
-	waiting = liov_cq_waiting(sq->cq, READ_ONCE(sq->cq->peek));
+	liov_direct_see(sq, by);
+	waiting = liov_cq_waiting(sq->cq, sq->seen.index);
 	/* Else the timer comes. */
-	if (by == LIOV_BY_COMPLETION &&
-	    liov_busy_by_itself(liov_direct_outstanding(sq), waiting))
+	if (by == LIOV_BY_COMPLETION && liov_busy_by_itself(sq->outstanding, waiting))
 		goto note;
 	tail = READ_ONCE(*sq->db.val);
 	if (tail == sq->tail)
@@ -95,48 +145,25 @@ static void liov_direct_go_on(struct liov_sq *sq, enum liov_by by)
 	sq->fresh = false;
 	writel(tail, sq->hw_db);
 	found = tail + (tail < sq->tail ? sq->depth : 0) - sq->tail;
-	sq->sent += found;
+	sq->outstanding += found;
 	sq->tail = tail;
 	sq->rings++;
 note:
-	liov_busy_note(sq, by, found, liov_direct_outstanding(sq), waiting);
+	liov_busy_note(sq, by, found, sq->outstanding, waiting);
 out:
 	spin_unlock_irqrestore(&sq->lock, flags);
 }
 
-/*
- * A lazy completion queue has one submission queue, and its head goes with a ring.
- * Whether interrupts bypass the host depends on the CPU too; then nothing new is seen.
- */
+/* The head of a lazy completion queue goes with a ring. */
 static bool liov_direct_may_be_busy(struct liov_sq *sq)
 {
-	struct liov_cq *cq = READ_ONCE(sq->cq);
-	u32 seen = READ_ONCE(cq->seen);
-	bool news = seen != cq->seen_before;
-
 	lockdep_assert_held(&sq->inst->track.lock);
-	cq->seen_before = seen;
-	return news && cq == &sq->inst->cq[sq->qid] && READ_ONCE(cq->lazy);
+	return liov_direct_is_alone(sq);
 }
 
-/*
- * Finds where the hardware will post next: entries written in the current lap
- * have one phase, those after them the other.  Exact for any history, because
- * the ring is zero when the queue is made: liov_direct_cq_make_ring().
- */
 static void liov_direct_cq_shared(struct liov_cq *cq)
 {
-	u8 first = le16_to_cpu(READ_ONCE(cq->ring[0].status)) & 1;
-	u32 i;
-
-	for (i = 1; i < cq->depth; i++) {
-		if ((le16_to_cpu(READ_ONCE(cq->ring[i].status)) & 1) != first)
-			break;
-	}
-	cq->peek = i == cq->depth ? 0 : i;
-	cq->peek_phase = i == cq->depth ? !first : first;
-	/* How many that were does not matter: all that were sent, until it is found out. */
-	WRITE_ONCE(cq->seen, READ_ONCE(cq->inst->sq[cq->qid].sent));
+	cq->peek = liov_direct_cq_tail(cq);
 }
 
 /*
@@ -145,25 +172,12 @@ static void liov_direct_cq_shared(struct liov_cq *cq)
  */
 static bool liov_direct_cq_irq(struct liov_cq *cq, bool alone)
 {
-	u32 budget = cq->depth;
-	u32 found = 0;
-
-	while (budget--) {
-		u16 status = le16_to_cpu(READ_ONCE(cq->ring[cq->peek].status));
-
-		if ((status & 1) != cq->peek_phase)
-			break;
-		found++;
-		if (++cq->peek == cq->depth) {
-			cq->peek = 0;
-			cq->peek_phase ^= 1;
-		}
-	}
-	if (found) {
-		WRITE_ONCE(cq->seen, cq->seen + found);
+	if (!alone && !liov_direct_cq_advance(cq, &cq->peek, cq->depth))
+		return false;
+	/* Posted to the vCPU it would not have come here. */
+	if (!alone || !liov_lacks(LIOV_LACK_HOST_INTERRUPTS))
 		liov_busy_look(cq);
-	}
-	return alone || found;
+	return true;
 }
 
 static int liov_direct_check(struct liov_instance *inst)
@@ -225,6 +239,13 @@ static void liov_direct_cq_free_ring(struct liov_cq *cq)
 	cq->ring = NULL;
 }
 
+/* The queue is about to be made, and has nothing under way. */
+static void liov_direct_sq_starts(struct liov_sq *sq)
+{
+	sq->seen = liov_direct_cq_tail(sq->cq);
+	sq->outstanding = 0;
+}
+
 static int liov_direct_sq_make_ring(struct liov_sq *sq, const struct nvme_command *c,
 				    struct liov_ring *ring)
 {
@@ -242,7 +263,7 @@ static int liov_direct_sq_make_ring(struct liov_sq *sq, const struct nvme_comman
 	own = liov_doorbell_prepare_own(sq->inst, sq->qid, false);
 	sq->bus = ring->bus;
 	sq->fresh = !own;
-	sq->sent = READ_ONCE(cq->seen);
+	liov_direct_sq_starts(sq);
 
 	/*
 	 * Lazy CQ heads are safe only while every completion that can be
@@ -275,6 +296,7 @@ static void liov_direct_sq_again(struct liov_sq *sq, struct liov_ring *ring)
 {
 	ring->bus = sq->bus;
 	ring->depth = sq->depth;
+	liov_direct_sq_starts(sq);
 }
 
 static u16 liov_direct_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result)

@@ -171,6 +171,16 @@ struct liov_ring_map {
 };
 
 /**
+ * struct liov_cq_pos - how far somebody has looked at a completion queue
+ * @index: entry that comes next
+ * @phase: the phase it will have
+ */
+struct liov_cq_pos {
+	u32	index;
+	u8	phase;
+};
+
+/**
  * struct liov_cq - an I/O completion queue of an instance
  * @inst:      owner
  * @qid:       the guest's ID
@@ -191,10 +201,8 @@ struct liov_ring_map {
  *             entries, guarded mode writes them
  * @ring_map:  the pins behind it
  * @bus:       direct mode: where the hardware finds it
- * @peek:      direct mode: next entry to look at, @peek_phase the phase it will
- *             have, @seen how many were there; under liov_vector.lock, valid
- *             while interrupts do not bypass the host
- * @seen_before: @seen when it was last asked for, by liov_mode_ops.may_be_busy
+ * @peek:      direct mode: what interrupts have shown; under liov_vector.lock, valid
+ *             while the vector is shared
  * @g:         guarded mode's part; see guarded.c
  * @starved:   guarded mode: some SQ waits for room
  * @turn:      guarded mode: which of them goes first next time
@@ -223,10 +231,7 @@ struct liov_cq {
 	struct nvme_completion	*ring;
 	struct liov_ring_map	ring_map;
 	dma_addr_t		bus;
-	u32			peek;
-	u8			peek_phase;
-	u32			seen;
-	u32			seen_before;
+	struct liov_cq_pos	peek;
 	struct liov_gcq		*g;
 	bool			starved;
 	unsigned int		turn;
@@ -265,6 +270,8 @@ struct liov_sq_stats {
  * @soon:     @timer was set to the guest's pace
  * @armed:    @timer was set
  * @slow:     commands come more slowly than with an exit for each
+ * @blind:    completions come, but their interrupts do not look: they do not come to
+ *            the host, it seems.  Written by the mode
  * @quiet:    looks of @timer's in a row that found too few
  * @streak:   stores in a row, less those long after the one before
  * @need:     value of @streak at which it is tried
@@ -291,6 +298,7 @@ struct liov_busy {
 	bool			soon;
 	bool			armed;
 	bool			slow;
+	bool			blind;
 	u8			quiet;
 	u32			streak;
 	u32			need;
@@ -313,13 +321,15 @@ struct liov_busy {
 
 /**
  * struct liov_sq - an I/O submission queue of an instance
- * @lock:  two vCPUs on one doorbell, a rescan, the stop of the queue
+ * @lock:  two vCPUs on one doorbell, a rescan, the stop of the queue; @live, @fresh,
+ *         @tail, @outstanding, @seen
  * @live:  doorbells may be forwarded
  * @fresh: direct mode: none was, and the guest cannot store to the hardware itself
  * @tail:  last value written to the hardware
  * @cq:    where its completions go
- * @sent:  direct mode: commands shown to the hardware, from liov_cq.seen of the time
- *         the queue was made; under @lock
+ * @outstanding: direct mode, if the queue may be busy: commands the hardware has by
+ *         what was seen of its completion queue
+ * @seen:  direct mode, likewise: how far that was looked at
  * @bus:   direct mode: where the hardware finds the ring
  * @rings: doorbell writes to the hardware
  * @exits: stores of the guest that were reported, by KVM or as region writes
@@ -338,7 +348,7 @@ struct liov_busy {
  * For the rest see struct liov_cq.
  */
 struct liov_sq {
-	spinlock_t		lock;	/* @live, @fresh, @tail, @sent, the hardware's doorbell */
+	spinlock_t		lock;	/* as said above; the hardware's doorbell */
 	bool			live;
 	bool			fresh;
 	u32			depth;
@@ -347,7 +357,8 @@ struct liov_sq {
 	struct liov_doorbell	db;
 	struct liov_cq		*cq;
 	struct liov_instance	*inst;
-	u32			sent;
+	struct liov_cq_pos	seen;
+	u32			outstanding;
 	dma_addr_t		bus;
 	u64			rings;
 	atomic64_t		exits;

@@ -175,6 +175,36 @@ lone_commands_go_at_halts()
 	guest_gone
 }
 
+# As if interrupts were posted to the guest's CPU: none of them looks at the doorbells.
+posted_interrupts_need_no_exits()
+{
+	local CPUS=1
+
+	vm_host_ready lacks=host_interrupts && guest_with auto ||
+		{ vm_guest_trouble vm0 "$UUID"; return 1; }
+	guest_has_few_exits 1 || return
+	[ $((HALTS * 2)) -gt "$RINGS" ] || { echo "but not at halts"; return 1; }
+	guest_gone
+}
+
+# Nor do halts: the timer alone does, and not only every 8 ms as where others look as well.
+timer_looks_often_enough()
+{
+	local CPUS=1 rings
+
+	vm_host_ready lacks=host_interrupts,halts && guest_with auto ||
+		{ vm_guest_trouble vm0 "$UUID"; return 1; }
+	for _ in 1 2 3; do
+		guest_has_few_exits 32 || return
+		rings=$(((RINGS - EXITS) / SECS))
+		echo "$rings a second by the timer"
+		[ $rings -le 180 ] || break
+	done
+	[ $rings -gt 180 ] &&
+		vm_fio vm0 verified --filename=/dev/nvme0n1 --rw=randrw "$VM_MIXED_BS" --size=64m \
+			--iodepth=32 --time_based --runtime="$SECS" "$VM_VERIFY" && guest_gone
+}
+
 region_writes_work_too()
 {
 	guest_with auto ,x-no-mmap=on && vm_fio vm0 "no doorbell page mapped" "$FIO" || return 1
@@ -205,5 +235,11 @@ for MODE in $MODES; do
 	vm_test lone_commands_go_at_halts lone_commands_go_at_halts
 	vm_test region_writes_work_too region_writes_work_too
 	vm_test nothing_is_left vm_nothing_is_left
+	if [ "$MODE" = direct ]; then
+		vm_test posted_interrupts_need_no_exits posted_interrupts_need_no_exits
+		vm_test nothing_is_left_of_that vm_nothing_is_left
+		vm_test timer_looks_often_enough timer_looks_often_enough
+		vm_test nothing_is_left_of_the_timer vm_nothing_is_left
+	fi
 done
 vm_run
