@@ -54,7 +54,7 @@
 /* Stores in a row that come before it is tried; at most so far apart. */
 #define LIOV_BUSY_NEED		64
 #define LIOV_BUSY_NEED_MIN	16
-#define LIOV_BUSY_NEED_MAX	2048
+#define LIOV_BUSY_NEED_MAX	8192
 #define LIOV_BUSY_APART_NS	(4 * NSEC_PER_MSEC)
 /* After such a pause the guest may do something else than before. */
 #define LIOV_BUSY_PAUSE_NS	(NSEC_PER_SEC / 2)
@@ -80,11 +80,18 @@
 #define LIOV_BUSY_QUIET_WORTH	8
 
 /*
- * Commands after which it is decided whether they come more slowly: so many that were
- * found at halts, where little can be lost by looking, or an eighth of them.
+ * The pace with an exit for each is the mean of so many stores, at most; of what was
+ * before a pause or a try it keeps as much as of that many.
  */
-#define LIOV_BUSY_WINDOW	256
-#define LIOV_BUSY_WEIGHT	8
+#define LIOV_BUSY_PACED_MAX	256
+#define LIOV_BUSY_PACED_OLD	32
+
+/*
+ * Commands after which it is decided whether they come more slowly: so many that were
+ * found at halts, where little can be lost by looking, or a 32nd of them.
+ */
+#define LIOV_BUSY_WINDOW	1024
+#define LIOV_BUSY_WEIGHT	32
 
 static bool liov_busy_doorbells = true;
 module_param_named(busy_doorbells, liov_busy_doorbells, bool, 0644);
@@ -147,20 +154,28 @@ static unsigned int liov_busy_quiet(const struct liov_busy *b, u32 found)
 	return found && !liov_busy_worth(b, LIOV_BUSY_WORTH) ? LIOV_BUSY_QUIET : 1;
 }
 
+static void liov_busy_forget_pace(struct liov_busy *b)
+{
+	b->paced = min(b->paced, LIOV_BUSY_PACED_OLD);
+}
+
 /* A store was reported, and brought commands. */
 static void liov_busy_stored(struct liov_busy *b, u32 found)
 {
 	u64 ns = liov_busy_since(b);
 
-	if (ns >= LIOV_BUSY_PAUSE_NS)
+	if (ns >= LIOV_BUSY_PAUSE_NS) {
 		WRITE_ONCE(b->need, LIOV_BUSY_NEED);
+		liov_busy_forget_pace(b);
+	}
 	if (ns >= LIOV_BUSY_APART_NS) {
 		/* A guest may have lost its CPU for a while. */
 		WRITE_ONCE(b->streak, b->streak - DIV_ROUND_UP(b->streak, 8));
 		return;
 	}
 	ns = div_u64(ns, found);
-	b->tracked_pace = b->tracked_pace ? (31 * b->tracked_pace + ns) / 32 : ns;
+	b->paced = min(b->paced + 1, LIOV_BUSY_PACED_MAX);
+	b->tracked_pace = div_u64(b->tracked_pace * (b->paced - 1) + ns, b->paced);
 	WRITE_ONCE(b->streak, min(b->streak + 1, LIOV_BUSY_NEED_MAX));
 }
 
@@ -262,6 +277,7 @@ void liov_busy_begin(struct liov_sq *sq)
 	    inst->mode->may_be_busy(sq)) {
 		b->first = READ_ONCE(b->commands);
 		b->wait = liov_busy_clamp(LIOV_BUSY_BATCH * b->tracked_pace);
+		liov_busy_forget_pace(b);
 		b->spent = 0;
 		b->window = 0;
 		b->weight = 0;

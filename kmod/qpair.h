@@ -278,7 +278,7 @@ struct liov_sq_stats {
  * @commands: brought by the guest so far
  * @since:    when it brought the last one, ns
  * @wait:     ns that @timer waits, if @soon
- * @tracked_pace: ns that a command took before it began
+ * @tracked_pace: ns that a command took before it began, mean of @paced stores
  * @spent:    ns that the last @window commands took
  * @weight:   of these @window commands for the question whether they come more slowly
  * @timer:    looks
@@ -306,6 +306,7 @@ struct liov_busy {
 	u64			since;
 	u64			wait;
 	u64			tracked_pace;
+	u32			paced;
 	u64			spent;
 	u32			window;
 	u32			weight;
