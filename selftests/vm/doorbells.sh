@@ -9,7 +9,7 @@
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
 
-SECS=${SECS:-8}
+SECS=${SECS:-5}
 FIO="--filename=/dev/nvme0n1 --rw=randread --bs=4k --size=64m --iodepth=4 --time_based --runtime=$SECS"
 
 # guest_with CQ-HEAD [QEMU device properties]: an instance whose CQ heads go that
