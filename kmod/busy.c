@@ -156,13 +156,14 @@ static unsigned int liov_busy_quiet(const struct liov_busy *b, u32 found)
 
 static void liov_busy_forget_pace(struct liov_busy *b)
 {
-	b->paced = min(b->paced, LIOV_BUSY_PACED_OLD);
+	WRITE_ONCE(b->paced, min(READ_ONCE(b->paced), LIOV_BUSY_PACED_OLD));
 }
 
 /* A store was reported, and brought commands. */
 static void liov_busy_stored(struct liov_busy *b, u32 found)
 {
 	u64 ns = liov_busy_since(b);
+	u32 paced;
 
 	if (ns >= LIOV_BUSY_PAUSE_NS) {
 		WRITE_ONCE(b->need, LIOV_BUSY_NEED);
@@ -173,9 +174,11 @@ static void liov_busy_stored(struct liov_busy *b, u32 found)
 		WRITE_ONCE(b->streak, b->streak - DIV_ROUND_UP(b->streak, 8));
 		return;
 	}
+	/* Another vCPU may begin meanwhile, and forget. */
+	paced = min(READ_ONCE(b->paced) + 1, LIOV_BUSY_PACED_MAX);
+	WRITE_ONCE(b->paced, paced);
 	ns = div_u64(ns, found);
-	b->paced = min(b->paced + 1, LIOV_BUSY_PACED_MAX);
-	b->tracked_pace = div_u64(b->tracked_pace * (b->paced - 1) + ns, b->paced);
+	b->tracked_pace = div_u64(b->tracked_pace * (paced - 1) + ns, paced);
 	WRITE_ONCE(b->streak, min(b->streak + 1, LIOV_BUSY_NEED_MAX));
 }
 
