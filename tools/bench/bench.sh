@@ -101,8 +101,10 @@ mkdir -p /run/bench
 step "drives"
 l1_load_nvme || vm_give_up "nvme"
 # All but those of its virtual function, if it has one.
-[ "$(cat "/sys/bus/pci/devices/$(l1_bdf 0)/sriov_totalvfs" 2>/dev/null || echo 0)" = 0 ] ||
-	l1_drive_grants 0 14 && l1_wait 30 l1_drive_ready 0 || vm_give_up "the drive's queue pairs"
+if has_virtual_functions; then
+	l1_drive_grants 0 14 || vm_give_up "the drive's queue pairs"
+fi
+l1_wait 30 l1_drive_ready 0 || vm_give_up "the drive"
 l1_load_lightiov allow_direct=1 && vm_parents_ready || vm_give_up "lightiov"
 l1_load_kvm && l2_payload || vm_give_up "KVM"
 dd if=/dev/urandom of=/run/bench/random bs=1M count=$MIB status=none || vm_give_up "random data"

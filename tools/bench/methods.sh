@@ -169,6 +169,11 @@ spdk_host()
 	device vhost-user-blk-pci,chardev=spdk spdk
 }
 
+has_virtual_functions()
+{
+	[ "$(cat "/sys/bus/pci/devices/$(l1_bdf 0)/sriov_totalvfs" 2>/dev/null || echo 0)" -gt 0 ]
+}
+
 # Drive 0's first virtual function: an I/O queue pair and two vectors. A reset of the
 # drive takes the function offline, so it is the last to be made.
 sriov_host()
@@ -176,7 +181,7 @@ sriov_host()
 	local pf vf ctrl
 
 	pf=/sys/bus/pci/devices/$(l1_bdf 0)
-	[ "$(cat "$pf/sriov_totalvfs" 2>/dev/null || echo 0)" -gt 0 ] ||
+	has_virtual_functions ||
 		{ echo "drive 0 has no virtual functions"; return 4; }
 	ctrl=/dev/$(l1_ctrl 0)
 	echo 0 >"$pf/sriov_drivers_autoprobe" && echo 1 >"$pf/sriov_numvfs" || return 1

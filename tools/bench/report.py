@@ -213,6 +213,10 @@ def scale_marks(scale):
     return rows
 
 
+def all_marks(res, scale):
+    return mark_table(res) + scale_marks(scale)
+
+
 def machine_table(res):
     rows = [["", ""]]
     for key, value in {**res.machine, **res.command}.items():
@@ -435,7 +439,7 @@ LAB = ("The host of this run is itself emulated, on one CPU: an exit costs some 
 
 def sections(res, scale):
     yield "Machine and command", machine_table(res), None
-    marks = mark_table(res) + scale_marks(scale)
+    marks = all_marks(res, scale)
     if len(marks) > 1:
         yield "Marks", marks, None
     if res.failed:
@@ -484,7 +488,7 @@ def main():
     with open(folder + "/report.html", "w", encoding="utf-8") as file:
         file.write(page + "</body></html>\n")
     print(f"report: {folder}/report.md and {folder}/report.html")
-    missed = [r for r in mark_table(res)[1:] + scale_marks(scale) if r[-1] == "MISSED"]
+    missed = [r for r in all_marks(res, scale)[1:] if r[-1] == "MISSED"]
     for row in missed:
         print("missed: " + ", ".join(row[:4]))
 
