@@ -3,7 +3,7 @@
 # make            both modules for the running kernel (KDIR=... for another)
 # make load       load lightiov.ko into the running kernel (LOAD_ARGS=...)
 # make demo       the whole path in an emulated host, with a readable result
-# make check      all tests (FULL=1: the long variants; KERNEL=backports)
+# make check      all tests (FULL=1: the long variants; KERNEL=backports or rt)
 # make check-debug  all tests on a kernel with KASAN, lockdep, kmemleak, fault
 #                 injection (the first time it is built)
 # make soak       a random mixture of all that can happen (MINUTES=60 SEED=n)

@@ -20,14 +20,14 @@ die()
 	exit 1
 }
 
-# Everything that depends on the choice of kernel: "stable", "backports", or "debug",
-# see debug.sh. L2's are always the distribution's.
+# Everything that depends on the choice of kernel: "stable", "backports", "rt"
+# (PREEMPT_RT), or "debug", see debug.sh. L2's are always the distribution's.
 select_kernel()
 {
 	FLAVOUR=${1:-stable}
 	case $FLAVOUR in
-	stable|backports|debug) ;;
-	*) die "unknown kernel '$FLAVOUR': use stable, backports or debug" ;;
+	stable|backports|rt|debug) ;;
+	*) die "unknown kernel '$FLAVOUR': use stable, backports, rt or debug" ;;
 	esac
 	FDIR=$CACHE/$FLAVOUR
 	ROOTFS=$FDIR/rootfs

@@ -103,8 +103,9 @@ rootfs_sources()
 step_rootfs()
 {
 	local -a sources opts=()
-	local tmp=$ROOTFS.tmp list
+	local tmp=$ROOTFS.tmp list kernel=$ARCH
 
+	[ "$FLAVOUR" != rt ] || kernel=rt-$ARCH
 	# shellcheck disable=SC2086 # a list of words
 	list=$(echo $PKG_RUN $PKG_BUILD | tr ' ' ',')
 	mapfile -t sources < <(rootfs_sources)
@@ -131,7 +132,7 @@ step_rootfs()
 		--extract-hook='ln -sf /bin/true "$1/usr/local/sbin/update-initramfs"' \
 		--customize-hook='mkdir "$1/lightiov" "$1/out" "$1/results" "$1/payload"' \
 		"${opts[@]}" \
-		--include="linux-image-$ARCH,linux-headers-$ARCH,$list" \
+		--include="linux-image-$kernel,linux-headers-$kernel,$list" \
 		"$SUITE" "$tmp" "${sources[@]}"
 	rm -rf --one-file-system "$ROOTFS"
 	mv "$tmp" "$ROOTFS"
