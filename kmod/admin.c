@@ -6,10 +6,10 @@
  * instance's worker (liov_admin.work), which reads commands from the guest's
  * ASQ one by one, answers, forwards or refuses each, and writes completions to
  * its ACQ.  Each command runs under liov_instance.lock, taken and dropped per
- * command, so that a register access waits for one command at most.
+ * command.
  *
- * What needs the hardware goes through liov_parent_admin(), which waits while
- * the host resets the controller.
+ * Nothing waits here while the host resets the controller: a command that needs
+ * the hardware then (LIOV_SC_LATER) stays in the ASQ, and those behind it too.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
@@ -31,27 +31,9 @@
 /* A command that is not completed now. */
 #define LIOV_ADMIN_HELD		0xffff
 
-static u32 liov_asq_size(const struct liov_instance *inst)
-{
-	return (READ_ONCE(inst->regs.aqa) & 0xfff) + 1;
-}
+/* From one look whether a controller that is being reset is back to the next. */
+#define LIOV_ADMIN_AGAIN_MS	50
 
-static u32 liov_acq_size(const struct liov_instance *inst)
-{
-	return ((READ_ONCE(inst->regs.aqa) >> 16) & 0xfff) + 1;
-}
-
-static u32 liov_page_size(const struct liov_instance *inst)
-{
-	return 1U << (12 + ((inst->regs.cc >> NVME_CC_MPS_SHIFT) & 0xf));
-}
-
-/* Without bus mastering a function reads no queue. */
-static bool liov_admin_ready(const struct liov_instance *inst)
-{
-	return (inst->pci.cfg[PCI_COMMAND] & PCI_COMMAND_MASTER) &&
-	       (inst->regs.csts & (NVME_CSTS_RDY | NVME_CSTS_CFS)) == NVME_CSTS_RDY;
-}
 
 /* ---- data ---- */
 
@@ -70,11 +52,14 @@ static u16 liov_admin_data(struct liov_instance *inst, const struct nvme_command
 
 	if (!len)
 		return 0;
+	/* It is off meanwhile, and its memory perhaps somebody else's. */
+	if (write && !READ_ONCE(inst->awake))
+		return NVME_SC_INTERNAL;
 	seg = kcalloc(LIOV_ADMIN_MAX_SEGS, sizeof(*seg), GFP_KERNEL_ACCOUNT);
 	if (!seg)
 		return NVME_SC_INTERNAL;
 	n = liov_prp_walk(le64_to_cpu(c->common.dptr.prp1), le64_to_cpu(c->common.dptr.prp2),
-			  len, liov_page_size(inst), liov_prp_read, inst, seg,
+			  len, inst->admin.page_size, liov_prp_read, inst, seg,
 			  LIOV_ADMIN_MAX_SEGS, &status);
 	for (i = 0; i < n; i++) {
 		if (liov_mem_rw(inst, seg[i].addr, buf, seg[i].len, write)) {
@@ -89,13 +74,41 @@ static u16 liov_admin_data(struct liov_instance *inst, const struct nvme_command
 
 /**
  * liov_hw_status() - what the guest is told of the hardware's answer
- * @rc: from liov_parent_admin()
+ * @rc: from liov_host_admin() or liov_host_enter()
  *
- * Return: the NVMe status; Internal Error if the hardware did not answer.
+ * Return: the NVMe status; LIOV_SC_LATER while the host resets the controller,
+ * Internal Error if the hardware did not answer.
  */
 u16 liov_hw_status(int rc)
 {
+	if (rc == -EAGAIN || rc == -EINTR)
+		return LIOV_SC_LATER;
 	return rc > 0 ? rc & (NVME_STATUS_DNR | 0x7ff) : rc ? NVME_SC_INTERNAL : 0;
+}
+
+/**
+ * liov_abort_status() - the same for Abort
+ * @rc: likewise
+ *
+ * Return: the NVMe status; 0 if the hardware did not answer, then the result says that
+ * nothing was aborted.
+ */
+u16 liov_abort_status(int rc)
+{
+	return rc > 0 ? liov_hw_status(rc) : 0;
+}
+
+/* One command for the hardware; see liov_hw_status(). */
+static u16 liov_admin_ask(struct liov_instance *inst, struct nvme_command *hw, void *buf, u32 len)
+{
+	struct liov_host *h = inst->parent->host;
+	int rc = liov_host_enter(h);
+
+	if (!rc) {
+		rc = liov_host_admin(h, hw, buf, len, NULL);
+		liov_host_leave(h);
+	}
+	return liov_hw_status(rc);
 }
 
 /* ---- commands ---- */
@@ -134,8 +147,7 @@ static u16 liov_admin_identify(struct liov_instance *inst, const struct nvme_com
 	}
 	if (src == LIOV_IDENTIFY_CTRL || src == LIOV_IDENTIFY_NS ||
 	    src == LIOV_IDENTIFY_NS_INDEP || src == LIOV_IDENTIFY_PASS) {
-		status = liov_hw_status(liov_parent_admin(inst->parent, &hw, buf,
-							  NVME_IDENTIFY_DATA_SIZE, NULL));
+		status = liov_admin_ask(inst, &hw, buf, NVME_IDENTIFY_DATA_SIZE);
 		if (status)
 			goto out;
 	}
@@ -194,8 +206,7 @@ static u16 liov_admin_get_log(struct liov_instance *inst, const struct nvme_comm
 		hw.get_log_page.lsp = LIOV_LOG_RAE;
 		hw.get_log_page.numdl = cpu_to_le16(numd & 0xffff);
 		hw.get_log_page.numdu = cpu_to_le16(numd >> 16);
-		status = liov_hw_status(liov_parent_admin(inst->parent, &hw, buf, req.size,
-							  NULL));
+		status = liov_admin_ask(inst, &hw, buf, req.size);
 		if (status)
 			goto out;
 		liov_log_filter(&req, buf);
@@ -236,7 +247,8 @@ static void liov_admin_count_queues(struct liov_instance *inst)
 {
 	struct liov_parent *p = inst->parent;
 
-	if (liov_parent_enter(p))
+	/* During a reset what it granted last. */
+	if (liov_host_enter(p->host))
 		return;
 	/* None at all cannot be said; creation will fail. */
 	inst->features.nr_queues = max(liov_parent_fit(p, inst), 1U);
@@ -276,7 +288,7 @@ static u16 liov_admin_create_cq(struct liov_instance *inst, const struct nvme_co
 {
 	u16 status = liov_check_create_cq(&inst->queues, c);
 
-	if (!status && !liov_regs_entry_sizes_ok(&inst->regs))
+	if (!status && !liov_control_entry_sizes_ok(inst))
 		status = NVME_SC_QUEUE_SIZE | NVME_STATUS_DNR;
 	if (status)
 		return status;
@@ -290,7 +302,7 @@ static u16 liov_admin_create_sq(struct liov_instance *inst, const struct nvme_co
 {
 	u16 status = liov_check_create_sq(&inst->queues, c);
 
-	if (!status && !liov_regs_entry_sizes_ok(&inst->regs))
+	if (!status && !liov_control_entry_sizes_ok(inst))
 		status = NVME_SC_QUEUE_SIZE | NVME_STATUS_DNR;
 	if (status)
 		return status;
@@ -313,9 +325,9 @@ static u16 liov_admin_delete(struct liov_instance *inst, const struct nvme_comma
 		      liov_check_delete_cq(&inst->queues, c);
 	if (status)
 		return status;
-	rc = sq ? liov_sq_delete(&inst->sq[qid]) : liov_cq_delete(&inst->cq[qid]);
+	rc = sq ? liov_sq_delete(&inst->sq[qid], false) : liov_cq_delete(&inst->cq[qid], false);
 	if (rc)
-		return NVME_SC_INTERNAL;
+		return liov_hw_status(rc);
 	if (sq)
 		liov_queues_del_sq(&inst->queues, qid);
 	else
@@ -396,7 +408,7 @@ static u16 liov_admin_execute(struct liov_instance *inst, const struct nvme_comm
 
 static void liov_admin_fatal(struct liov_instance *inst, const char *what)
 {
-	liov_regs_set_fatal(&inst->regs);
+	liov_control_set_fatal(inst);
 	dev_warn_ratelimited(liov_dev(inst), "lightiov: the guest's admin %s cannot be reached; its controller stops until it resets it\n",
 			     what);
 }
@@ -415,26 +427,28 @@ static void liov_admin_complete(struct liov_instance *inst, u16 cid, u16 status,
 		.command_id	= cid,
 		.status		= cpu_to_le16(status << 1 | a->phase),
 	};
-	u64 addr = inst->regs.acq + a->cq_tail * sizeof(cqe);
+	u64 addr = a->acq + a->cq_tail * sizeof(cqe);
 	u32 body = offsetof(struct nvme_completion, status);
 
+	if (!READ_ONCE(inst->awake))
+		return;
 	if (liov_mem_rw(inst, addr, &cqe, body, true) ||
 	    liov_mem_rw(inst, addr + body, &cqe.status, sizeof(cqe.status), true)) {
 		liov_admin_fatal(inst, "completion queue");
 		return;
 	}
-	if (++a->cq_tail == liov_acq_size(inst)) {
+	if (++a->cq_tail == a->acq_size) {
 		a->cq_tail = 0;
 		a->phase ^= 1;
 	}
-	liov_virq_signal(inst, 0);
+	liov_irq_interrupt(inst, 0);
 }
 
 /* Room for @n more completions?  One entry stays free (full looks like empty). */
 static bool liov_acq_room(struct liov_instance *inst, u32 n)
 {
 	struct liov_admin *a = &inst->admin;
-	u32 size = liov_acq_size(inst);
+	u32 size = a->acq_size;
 	u32 used = (a->cq_tail + size - READ_ONCE(a->cq_head)) % size;
 
 	return size - 1 - used >= n;
@@ -479,7 +493,7 @@ static void liov_admin_report(struct liov_instance *inst)
 	}
 }
 
-/* One command; false when there is nothing left to do. */
+/* One command; false when there is nothing left to do now. */
 static bool liov_admin_one(struct liov_instance *inst)
 {
 	struct liov_admin *a = &inst->admin;
@@ -488,7 +502,7 @@ static bool liov_admin_one(struct liov_instance *inst)
 	u16 status;
 
 	lockdep_assert_held(&inst->lock);
-	if (!liov_admin_ready(inst))
+	if (!READ_ONCE(inst->awake))
 		return false;
 	liov_admin_report(inst);
 	/* What took the hardware away is still told, but nothing else done. */
@@ -497,17 +511,22 @@ static bool liov_admin_one(struct liov_instance *inst)
 
 	tail = READ_ONCE(a->tail);
 	/* An Abort completes two commands. */
-	if (a->head == tail || !liov_acq_room(inst, min(2U, liov_acq_size(inst) - 1)))
+	if (a->head == tail || !liov_acq_room(inst, min(2U, a->acq_size - 1)))
 		return false;
-	if (liov_mem_rw(inst, inst->regs.asq + a->head * sizeof(c), &c, sizeof(c), false)) {
+	if (liov_mem_rw(inst, a->asq + a->head * sizeof(c), &c, sizeof(c), false)) {
 		liov_admin_fatal(inst, "submission queue");
 		return false;
 	}
-	if (++a->head == liov_asq_size(inst))
-		a->head = 0;
-	a->commands++;
 
 	status = liov_admin_execute(inst, &c, &result);
+	if (status == LIOV_SC_LATER) {
+		/* Live again, the controller's instances are told; whatever else delays it is not. */
+		queue_delayed_work(liov_wq, &a->work, msecs_to_jiffies(LIOV_ADMIN_AGAIN_MS));
+		return false;
+	}
+	if (++a->head == a->asq_size)
+		a->head = 0;
+	a->commands++;
 	if (status == LIOV_ADMIN_HELD)
 		return true;
 	if (status) {
@@ -522,7 +541,8 @@ static bool liov_admin_one(struct liov_instance *inst)
 
 static void liov_admin_work(struct work_struct *work)
 {
-	struct liov_instance *inst = container_of(work, struct liov_instance, admin.work);
+	struct liov_admin *a = container_of(to_delayed_work(work), struct liov_admin, work);
+	struct liov_instance *inst = container_of(a, struct liov_instance, admin);
 	bool more;
 
 	do {
@@ -543,7 +563,7 @@ static void liov_admin_work(struct work_struct *work)
  */
 void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val)
 {
-	if (val >= (cq ? liov_acq_size(inst) : liov_asq_size(inst))) {
+	if (val >= READ_ONCE(*(cq ? &inst->admin.acq_size : &inst->admin.asq_size))) {
 		liov_admin_event(inst, LIOV_EVENT_DB_VALUE);
 		return;
 	}
@@ -562,7 +582,7 @@ void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val)
  */
 void liov_admin_kick(struct liov_instance *inst)
 {
-	queue_work(liov_wq, &inst->admin.work);
+	mod_delayed_work(liov_wq, &inst->admin.work, 0);
 }
 
 /**
@@ -579,7 +599,7 @@ void liov_admin_event(struct liov_instance *inst, enum liov_event ev)
 }
 
 /**
- * liov_admin_reachable() - can the admin queues of CC.EN = 1 be used?
+ * liov_admin_enable() - CC.EN = 1: take the admin queues that the registers name
  * @inst: instance; the caller holds its lock
  *
  * Looks at the first entry of each, so that a guest with a wrong ASQ or ACQ
@@ -587,13 +607,22 @@ void liov_admin_event(struct liov_instance *inst, enum liov_event ev)
  *
  * Return: whether both lie in guest memory.
  */
-bool liov_admin_reachable(struct liov_instance *inst)
+bool liov_admin_enable(struct liov_instance *inst)
 {
+	struct liov_admin *a = &inst->admin;
 	struct nvme_completion cqe;
 	struct nvme_command c;
 
-	return !liov_mem_rw(inst, inst->regs.asq, &c, sizeof(c), false) &&
-	       !liov_mem_rw(inst, inst->regs.acq, &cqe, sizeof(cqe), false);
+	liov_admin_reset(inst);
+	spin_lock(&inst->reg_lock);
+	a->asq = inst->regs.asq;
+	a->acq = inst->regs.acq;
+	WRITE_ONCE(a->asq_size, (inst->regs.aqa & 0xfff) + 1);
+	WRITE_ONCE(a->acq_size, ((inst->regs.aqa >> 16) & 0xfff) + 1);
+	a->page_size = 1U << (12 + ((inst->regs.cc >> NVME_CC_MPS_SHIFT) & 0xf));
+	spin_unlock(&inst->reg_lock);
+	return !liov_mem_rw(inst, a->asq, &c, sizeof(c), false) &&
+	       !liov_mem_rw(inst, a->acq, &cqe, sizeof(cqe), false);
 }
 
 /**
@@ -610,6 +639,8 @@ void liov_admin_reset(struct liov_instance *inst)
 	a->head = 0;
 	a->cq_tail = 0;
 	a->phase = 1;
+	WRITE_ONCE(a->asq_size, 1);
+	WRITE_ONCE(a->acq_size, 1);
 	a->nr_aer = 0;
 	a->events = 0;
 	a->masked = 0;
@@ -623,7 +654,7 @@ void liov_admin_reset(struct liov_instance *inst)
  */
 void liov_admin_stop(struct liov_instance *inst)
 {
-	cancel_work_sync(&inst->admin.work);
+	cancel_delayed_work_sync(&inst->admin.work);
 }
 
 /**
@@ -632,5 +663,5 @@ void liov_admin_stop(struct liov_instance *inst)
  */
 void liov_admin_init(struct liov_instance *inst)
 {
-	INIT_WORK(&inst->admin.work, liov_admin_work);
+	INIT_DELAYED_WORK(&inst->admin.work, liov_admin_work);
 }

@@ -123,7 +123,7 @@ static void liov_direct_go_on(struct liov_sq *sq, enum liov_by by)
 	unsigned long flags;
 
 	spin_lock_irqsave(&sq->lock, flags);
-	if (!sq->live)
+	if (!sq->live || !READ_ONCE(sq->inst->awake))
 		goto out;
 	if (unlikely(sq->fresh) && liov_resume_settling(sq->inst))
 		goto out;
@@ -307,8 +307,12 @@ static u16 liov_direct_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32 
 	hw.abort.opcode = nvme_admin_abort_cmd;
 	hw.abort.sqid = cpu_to_le16(inst->sq[sqid].hwqid);
 	hw.abort.cid = cid;
-	rc = liov_parent_admin(inst->parent, &hw, NULL, 0, result);
-	return liov_hw_status(rc);
+	rc = liov_host_enter(inst->parent->host);
+	if (!rc) {
+		rc = liov_host_admin(inst->parent->host, &hw, NULL, 0, result);
+		liov_host_leave(inst->parent->host);
+	}
+	return liov_abort_status(rc);
 }
 
 const struct liov_mode_ops liov_direct_ops = {

@@ -232,9 +232,7 @@ static void liov_track_work(struct work_struct *work)
 	unsigned int i;
 	u64 bar, gfn;
 
-	mutex_lock(&inst->lock);
-	bar = liov_pci_bar_addr(&inst->pci, 0);
-	mutex_unlock(&inst->lock);
+	bar = liov_control_bar_addr(inst);
 
 	mutex_lock(&t->lock);
 	look = t->looks;

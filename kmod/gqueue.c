@@ -154,8 +154,7 @@ err_free:
 /* May the guest still be told of commands that a deletion ended? */
 static bool liov_guarded_listens(const struct liov_instance *inst)
 {
-	return (inst->regs.csts & (NVME_CSTS_RDY | NVME_CSTS_CFS)) == NVME_CSTS_RDY &&
-	       (inst->regs.cc & NVME_CC_ENABLE) && !READ_ONCE(inst->fatal);
+	return READ_ONCE(inst->awake) && !READ_ONCE(inst->fatal);
 }
 
 static void liov_guarded_sq_free_ring(struct liov_sq *sq)
@@ -194,7 +193,7 @@ static void liov_guarded_sq_free_ring(struct liov_sq *sq)
 	cq->g->sqs[sq->qid] = NULL;
 	spin_unlock_irq(&cq->g->lock);
 	if (told && cq->ien)
-		liov_virq_signal(inst, cq->vector);
+		liov_irq_interrupt(inst, cq->vector);
 	liov_guarded_wake(cq);
 	liov_gsq_free(inst, g);
 }
@@ -224,7 +223,7 @@ static void liov_guarded_cq_again(struct liov_cq *cq, struct liov_ring *ring)
 	struct liov_gcq *g = cq->g;
 
 	if (liov_gcq_reap(cq, false) && cq->ien)
-		liov_virq_signal(cq->inst, cq->vector);
+		liov_irq_interrupt(cq->inst, cq->vector);
 	spin_lock_irq(&g->lock);
 	memset(g->hw, 0, cq->depth * sizeof(*g->hw));
 	g->hw_head = 0;
@@ -283,7 +282,7 @@ static void liov_guarded_sq_again(struct liov_sq *sq, struct liov_ring *ring)
 	liov_submit_unlock(sq);
 	if (told) {
 		if (cq->ien)
-			liov_virq_signal(sq->inst, cq->vector);
+			liov_irq_interrupt(sq->inst, cq->vector);
 		liov_guarded_wake(cq);
 	}
 	ring->bus = g->hw_bus;
@@ -311,7 +310,7 @@ static void liov_gsq_give_up(struct liov_sq *sq)
 	}
 	spin_unlock_irq(&cq->g->lock);
 	if (told && cq->ien)
-		liov_virq_signal(sq->inst, cq->vector);
+		liov_irq_interrupt(sq->inst, cq->vector);
 }
 
 static bool liov_gsq_lost(const struct liov_sq *sq)
@@ -355,7 +354,7 @@ static u16 liov_guarded_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32
 	hw.abort.opcode = nvme_admin_abort_cmd;
 	hw.abort.sqid = cpu_to_le16(sq->hwqid);
 	hw.abort.cid = i;
-	rc = liov_parent_enter(inst->parent);
+	rc = liov_host_enter(inst->parent->host);
 	if (!rc) {
 		/* After a reset it is not there yet: not aborted. */
 		if (!liov_gsq_lost(sq))
@@ -364,7 +363,7 @@ static u16 liov_guarded_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32
 	}
 	liov_slot_put(g, i, LIOV_SLOT_HELD);
 	liov_guarded_wake(sq->cq);
-	return liov_hw_status(rc);
+	return liov_abort_status(rc);
 }
 
 static bool liov_gsq_idle(struct liov_sq *sq)
@@ -488,9 +487,9 @@ static void liov_guarded_unmap(struct liov_instance *inst, u64 iova, u64 len)
 		return;
 
 	dev_warn(liov_dev(inst), "lightiov: commands did not complete while the VM gave memory up; deleting their queues\n");
-	if (inst->regs.csts & NVME_CSTS_RDY)
-		liov_regs_set_fatal(&inst->regs);
-	if (liov_instance_quiesce(inst))
+	if (READ_ONCE(inst->awake))
+		liov_control_set_fatal(inst);
+	if (liov_instance_quiesce(inst, true))
 		liov_instance_abandon(inst);
 	else
 		liov_gmem_unmap(inst, iova, len);

@@ -127,8 +127,11 @@ void liov_gcq_post(struct liov_cq *cq, struct liov_sq *sq, struct liov_gsq *gsq,
 	u.cqe.sq_id = cpu_to_le16(sq->qid);
 	u.cqe.command_id = cid;
 	u.cqe.status = cpu_to_le16(status << 1 | g->phase);
-	/* Without a ring the queue is being deleted after a reset of the host's. */
-	if (likely(cq->ring)) {
+	/*
+	 * Without a ring the queue is being deleted after a reset of the host's.  A guest whose
+	 * controller is asleep may have another use for the ring.
+	 */
+	if (likely(cq->ring && READ_ONCE(cq->inst->awake))) {
 		WRITE_ONCE(entry[0], u.half[0]);
 		/* Also orders the command's data, which the hardware wrote before. */
 		smp_wmb();
@@ -557,7 +560,7 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by)
 out:
 	liov_gsq_ring(sq);
 	if (refused && sq->cq->ien)
-		liov_virq_signal(sq->inst, sq->cq->vector);
+		liov_irq_interrupt(sq->inst, sq->cq->vector);
 }
 
 /*
@@ -615,7 +618,7 @@ static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by)
 	struct liov_gsq *g = sq->g;
 	u32 tail, head, waiting;
 
-	if (!g || !READ_ONCE(sq->live))
+	if (!g || !READ_ONCE(sq->live) || !READ_ONCE(sq->inst->awake))
 		return;
 	/* After a reset of the host's: what was in flight. */
 	if (unlikely(sq->tail != g->hw_tail))

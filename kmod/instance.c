@@ -3,9 +3,8 @@
  * An instance: one mdev, one virtual controller.
  *
  * Owns its life from creation (queue pairs are reserved) over open (backing
- * checked, doorbells made) to the last close, and what a write to a controller
- * register does.  liov_instance.lock covers all of it except creation and
- * removal, which the driver core serialises.
+ * checked, doorbells made) to the last close.  liov_instance.lock covers all of it
+ * except creation and removal, which the driver core serialises.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
@@ -13,6 +12,12 @@
 #include <linux/slab.h>
 
 #include "lightiov.h"
+
+/*
+ * CAP.TO at least, in units of 500 ms: a guest that resets its controller while the host
+ * resets the drive's waits for CSTS.RDY until that is over.
+ */
+#define LIOV_TO_MIN	240
 
 /* The newest version whose mandatory parts we have; older drives say so. */
 #define LIOV_VS_MAX	NVME_VS(1, 4, 0)
@@ -78,28 +83,36 @@ const char *liov_instance_state(struct liov_instance *inst)
 /**
  * liov_instance_quiesce() - take everything from the hardware
  * @inst: instance; the caller holds its lock
+ * @wait: for a reset of the controller by the host to go on, if one is under way
  *
  * If a queue cannot be deleted, a reset of the controller is the only fence
- * left.  May sleep for long.
+ * left.  May sleep as long as the hardware takes, and for long if it may @wait.
  *
- * Return: 0, or an error: the hardware may still use guest memory.
+ * Return: 0, or an error: the hardware may still use guest memory; -EAGAIN, if
+ * it does not @wait, when that is to be asked again after the reset.
  */
-int liov_instance_quiesce(struct liov_instance *inst)
+int liov_instance_quiesce(struct liov_instance *inst, bool wait)
 {
 	struct liov_parent *p = inst->parent;
 	u64 gen = READ_ONCE(p->gen);
 	int rc;
 
 	lockdep_assert_held(&inst->lock);
-	rc = liov_queues_stop(inst);
-	if (!rc || rc == -ENODEV)
+	rc = liov_queues_stop(inst, wait);
+	if (!rc || rc == -ENODEV || rc == -EAGAIN)
 		return rc;
-	dev_warn(liov_dev(inst), "lightiov: resetting %s to get its queues back\n",
-		 pci_name(p->host->pdev));
-	liov_host_reset(p->host);
+	/* One reset is asked for, however often this is called until it comes. */
+	if (wait || inst->control.reset_gen != gen + 1) {
+		inst->control.reset_gen = gen + 1;
+		dev_warn(liov_dev(inst), "lightiov: resetting %s to get its queues back\n",
+			 pci_name(p->host->pdev));
+		liov_host_reset(p->host);
+	}
+	if (!wait)
+		return -EAGAIN;
 	wait_event_timeout(p->wq, READ_ONCE(p->gen) != gen || liov_host_is_gone(p->host),
 			   msecs_to_jiffies(LIOV_ADMIN_WAIT_MS));
-	return liov_queues_stop(inst);
+	return liov_queues_stop(inst, wait);
 }
 
 /**
@@ -116,113 +129,6 @@ void liov_instance_abandon(struct liov_instance *inst)
 	inst->mode->leak(inst);
 	liov_queues_abandon(inst);
 	inst->leaking = false;
-}
-
-static int liov_instance_disable(struct liov_instance *inst)
-{
-	int rc = liov_instance_quiesce(inst);
-
-	liov_admin_reset(inst);
-	liov_features_reset(&inst->features);
-	liov_regs_set_disabled(&inst->regs);
-	WRITE_ONCE(inst->fatal, false);
-	return rc;
-}
-
-/**
- * liov_instance_function_reset() - FLR, or VFIO_DEVICE_RESET
- * @inst:	  open instance; the caller holds its lock
- * @drop_pins:    by VFIO: the next guest pins its own.  Over an FLR windows
- *		  stay, since the guest's DMA offset lives in its device
- *		  structure, which an FLR does not touch.
- *
- * May sleep.
- */
-void liov_instance_function_reset(struct liov_instance *inst, bool drop_pins)
-{
-	int rc;
-
-	lockdep_assert_held(&inst->lock);
-	liov_mem_cancel(inst);
-	rc = liov_instance_disable(inst);
-	if (rc && drop_pins)
-		liov_instance_abandon(inst);
-	else if (drop_pins)
-		inst->mode->release(inst);
-	liov_regs_function_reset(&inst->regs);
-	liov_pci_function_reset(&inst->pci);
-	memset(inst->msix_table, 0, sizeof(inst->msix_table));
-	liov_doorbell_decode_changed(inst);
-}
-
-/**
- * liov_instance_master_changed() - the guest wrote Bus Master Enable
- * @inst: open instance; the caller holds its lock
- *
- * A function without it must not touch memory: a kernel that starts another
- * by kexec relies on that.  The hardware's own bit is the host's, so the queues
- * go, and the controller stops until it is reset.  May sleep.
- */
-void liov_instance_master_changed(struct liov_instance *inst)
-{
-	lockdep_assert_held(&inst->lock);
-	if (inst->pci.cfg[PCI_COMMAND] & PCI_COMMAND_MASTER) {
-		liov_admin_kick(inst);
-	} else if (liov_queues_made(inst)) {
-		liov_instance_quiesce(inst);
-		liov_regs_set_fatal(&inst->regs);
-	}
-}
-
-/**
- * liov_instance_reg_read() - the guest reads a controller register
- * @inst: open instance; the caller holds its lock
- * @off:  offset in BAR0, below LIOV_DB_BASE
- * @size: 1, 2, 4 or 8 bytes
- *
- * Return: the value.
- */
-u64 liov_instance_reg_read(struct liov_instance *inst, u32 off, unsigned int size)
-{
-	struct liov_regs regs = inst->regs;
-
-	/* Not kept in the registers: the admin queue still reports why. */
-	if (READ_ONCE(inst->fatal))
-		liov_regs_set_fatal(&regs);
-	return liov_regs_read(&regs, off, size);
-}
-
-/**
- * liov_instance_reg_write() - the guest writes a controller register
- * @inst: open instance; the caller holds its lock
- * @off:  offset in BAR0, below LIOV_DB_BASE
- * @val:  value
- * @size: 1, 2, 4 or 8 bytes
- *
- * May sleep: disabling deletes the hardware queues.
- */
-void liov_instance_reg_write(struct liov_instance *inst, u32 off, u64 val,
-			     unsigned int size)
-{
-	lockdep_assert_held(&inst->lock);
-	switch (liov_regs_write(&inst->regs, off, val, size)) {
-	case LIOV_REGS_ENABLE:
-		liov_admin_reset(inst);
-		if (liov_admin_reachable(inst))
-			liov_regs_set_ready(&inst->regs);
-		else
-			liov_regs_set_fatal(&inst->regs);
-		break;
-	case LIOV_REGS_DISABLE:
-		liov_instance_disable(inst);
-		break;
-	case LIOV_REGS_SHUTDOWN:
-		liov_instance_quiesce(inst);
-		liov_regs_set_shutdown_done(&inst->regs);
-		break;
-	case LIOV_REGS_NONE:
-		break;
-	}
 }
 
 /**
@@ -250,7 +156,7 @@ static void liov_instance_model_init(struct liov_instance *inst)
 	struct liov_regs_cfg cfg = {
 		.mqes	 = NVME_CAP_MQES(h->cap),
 		.mps	 = (h->cc >> NVME_CC_MPS_SHIFT) & 0xf,
-		.to	 = NVME_CAP_TIMEOUT(h->cap),
+		.to	 = max(NVME_CAP_TIMEOUT(h->cap), LIOV_TO_MIN),
 		.vs	 = min_t(u32, h->vs, LIOV_VS_MAX),
 		.nvm_css = true,
 	};
@@ -284,6 +190,7 @@ static void liov_instance_model_init(struct liov_instance *inst)
 			   inst->parent->id);
 	liov_admin_reset(inst);
 	inst->fatal = false;
+	inst->awake = false;
 }
 
 /**
@@ -327,12 +234,10 @@ void liov_instance_close(struct liov_instance *inst)
 {
 	mutex_lock(&inst->lock);
 	WRITE_ONCE(inst->is_open, false);
-	liov_mem_cancel(inst);
-	if (liov_instance_disable(inst))
-		liov_instance_abandon(inst);
-	inst->mode->release(inst);
+	liov_control_close(inst);
 	mutex_unlock(&inst->lock);
 
+	liov_control_cancel(inst);
 	liov_admin_stop(inst);
 	liov_doorbell_close(inst);
 	liov_irq_clear_triggers(inst);
@@ -389,6 +294,7 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	liov_gmem_init(inst);
 	liov_guarded_init(inst);
 	liov_resume_init(inst);
+	liov_control_init(inst);
 	liov_admin_init(inst);
 	inst->mode = &liov_guarded_ops;
 	rc = uuid_parse(dev_name(&mdev->dev), &inst->ident.uuid);

@@ -49,6 +49,19 @@ void liov_virq_signal(struct liov_instance *inst, unsigned int vector)
 	spin_unlock_irqrestore(&v->lock, flags);
 }
 
+/**
+ * liov_irq_interrupt() - the virtual controller interrupts its guest
+ * @inst:   instance
+ * @vector: the guest's MSI-X vector
+ *
+ * Any context.  Nothing comes of it while the controller may not (liov_instance.awake).
+ */
+void liov_irq_interrupt(struct liov_instance *inst, unsigned int vector)
+{
+	if (READ_ONCE(inst->awake))
+		liov_virq_signal(inst, vector);
+}
+
 /* Does every interrupt of this vector come from the one queue? */
 static bool liov_vector_is_private(const struct liov_vector *vec)
 {
@@ -66,7 +79,7 @@ static irqreturn_t liov_vector_irq(int irq, void *data)
 		if (!cq->inst->mode->cq_irq(cq, liov_vector_is_private(vec)))
 			continue;
 		ours = true;
-		liov_virq_signal(cq->inst, cq->vector);
+		liov_irq_interrupt(cq->inst, cq->vector);
 	}
 	spin_unlock(&vec->lock);
 	return ours ? IRQ_HANDLED : IRQ_NONE;
@@ -227,7 +240,7 @@ int liov_irq_attach(struct liov_cq *cq)
 		other = list_first_entry(&vec->cqs, struct liov_cq, vec_node);
 		if (other->inst->mode->cq_shared)
 			other->inst->mode->cq_shared(other);
-		liov_virq_signal(other->inst, other->vector);
+		liov_irq_interrupt(other->inst, other->vector);
 	}
 	if (cq->inst->mode->cq_shared)
 		cq->inst->mode->cq_shared(cq);
@@ -344,6 +357,23 @@ int liov_irq_set_trigger(struct liov_instance *inst, unsigned int vector, int fd
 }
 
 /**
+ * liov_irq_forget() - what came while there was no eventfd is not delivered any more
+ * @inst: instance whose controller was reset
+ *
+ * Does not sleep.
+ */
+void liov_irq_forget(struct liov_instance *inst)
+{
+	unsigned int i;
+
+	for (i = 0; i < inst->nr_vectors; i++) {
+		spin_lock_irq(&inst->virq[i].lock);
+		inst->virq[i].pending = false;
+		spin_unlock_irq(&inst->virq[i].lock);
+	}
+}
+
+/**
  * liov_irq_clear_triggers() - drop all eventfds and pending interrupts
  * @inst: instance
  *
@@ -353,10 +383,9 @@ void liov_irq_clear_triggers(struct liov_instance *inst)
 {
 	unsigned int i;
 
-	for (i = 0; i < inst->nr_vectors; i++) {
+	for (i = 0; i < inst->nr_vectors; i++)
 		liov_irq_set_trigger(inst, i, -1);
-		inst->virq[i].pending = false;
-	}
+	liov_irq_forget(inst);
 }
 
 /**

@@ -4,7 +4,7 @@
  * kernel.  Who may hold which lock is written down in
  * Documentation/concurrency.rst; in short, outermost first:
  *
- *   liov_instance.lock      one instance's slow path (registers, admin, queues)
+ *   liov_instance.lock      one instance's slow path (admin, queues)
  *   liov_sq.submit          guarded: who reads the guest's SQ
  *   liov_track.lock         its tracked doorbell pages (inside KVM's slots_lock)
  *   liov_mem.lock           its windows
@@ -15,6 +15,7 @@
  *   spinlocks of the fast path: liov_sq.lock, inside it liov_cq.lock;
  *                           liov_vector.lock, inside it liov_gcq.lock or
  *                           liov_virq.lock
+ *   liov_instance.reg_lock  its registers and configuration space
  *
  * The reset hooks (liov_parent_stopping) take pool_lock and below only, so
  * nothing may wait for the gate while holding those.
@@ -42,6 +43,9 @@
 #define LIOV_NR_TYPES		5	/* 1, 2, 4, 8, 16 queue pairs */
 #define LIOV_AERL		3	/* 0's based, as in Identify Controller */
 #define LIOV_ADMIN_WAIT_MS	60000	/* as long as nvme's own admin timeout */
+
+/* Instead of an NVMe status: the host resets the controller, try again after that. */
+#define LIOV_SC_LATER		0xfffe
 
 /*
  * No pin this long after VFIO took memory away: type1 looks again for pins
@@ -105,9 +109,10 @@ struct liov_window {
  * @lock:    @windows
  * @windows: struct liov_window
  * @pinned:  bytes pinned by windows
- * @work:    runs LIGHTIOV_CMD_MAP of the mailbox
- * @busy:    it was queued and not yet answered; under liov_instance.lock
- * @req:     the range asked for, valid while @busy
+ * @work:    runs the commands of the mailbox
+ * @busy:    it was queued and not yet answered; under liov_instance.reg_lock
+ * @req:     what was asked for, valid while @busy: LIGHTIOV_CMD_MAP with its range, or
+ *           LIGHTIOV_CMD_UNMAP_ALL
  * @done:    @rc and @bus are the result; release/acquire
  * @cancel:  the worker should end soon
  * @quiet_until: jiffies; no new window before
@@ -124,6 +129,7 @@ struct liov_mem {
 	u64			bus;
 	unsigned long		quiet_until;
 	struct {
+		u32 cmd;
 		u64 gpa, size;
 	} req;
 };
@@ -156,11 +162,10 @@ struct liov_gmem {
 
 /**
  * struct liov_resume - over a reset of the controller by the host
- * @work:     makes the queues again; at the latest at @by
+ * @work:     makes the queues again
  * @settle:   direct mode: rings for what was kept back, see liov_resume_settling()
  * @paused:   the hardware's queues are gone, and those of the guest wait.  Set
  *            by the reset hooks without liov_instance.lock, cleared under it
- * @by:       jiffies; then the guest is told
  * @since:    when it began, ns
  * @count:    times the guest's queues were made again
  * @replayed: commands given to the hardware a second time
@@ -171,12 +176,25 @@ struct liov_resume {
 	struct delayed_work	work;
 	struct delayed_work	settle;
 	bool			paused;
-	unsigned long		by;
 	u64			since;
 	u64			count;
 	u64			replayed;
 	u64			failed;
 	u64			longest;
+};
+
+/**
+ * struct liov_control - what a guest's accesses set off; see control.c
+ * @work:  carries it out
+ * @todo:  what there is to do, LIOV_DO_*; under liov_instance.reg_lock
+ * @doing: what of it @work does now; likewise
+ * @reset_gen: the controller's generation in which @work has asked for its reset
+ */
+struct liov_control {
+	struct delayed_work	work;
+	unsigned int		todo;
+	unsigned int		doing;
+	u64			reset_gen;
 };
 
 /* Events waiting to become asynchronous event completions. */
@@ -191,6 +209,9 @@ enum liov_event {
 /**
  * struct liov_admin - the virtual admin queue
  * @work:    reads the ASQ and answers
+ * @asq, @acq: where the queues are, as of CC.EN = 1; under liov_instance.lock
+ * @asq_size, @acq_size: entries; 1 while there is no queue
+ * @page_size: of the guest's memory pages, bytes
  * @tail:    ASQ tail as the guest rang it (written without a lock)
  * @cq_head: ACQ head likewise
  * @head, @cq_tail, @phase: ours, under liov_instance.lock
@@ -199,7 +220,12 @@ enum liov_event {
  * @masked:  events reported and not yet cleared by reading their log page
  */
 struct liov_admin {
-	struct work_struct	work;
+	struct delayed_work	work;
+	u64			asq;
+	u64			acq;
+	u32			asq_size;
+	u32			acq_size;
+	u32			page_size;
 	u32			tail;
 	u32			cq_head;
 	u32			head;
@@ -238,6 +264,10 @@ struct liov_backing {
 /**
  * struct liov_instance - one mdev: a virtual controller
  * @lock:   everything of the slow path below it
+ * @reg_lock: @regs, @pci, @msix_table, @control and the mailbox of @mem; innermost,
+ *          so that no access of the guest's to them waits
+ * @awake:  the virtual controller may use the guest's memory and interrupt it; written
+ *          under @reg_lock, read anywhere
  * @mode:   direct or guarded; changes only while not open
  * @guard:  guarded: what its commands may reach
  * @gmem:   guarded: its guest memory
@@ -257,8 +287,10 @@ struct liov_instance {
 	struct kobject		*stats_kobj;	/* UUID/lightiov/stats */
 
 	struct mutex		lock;	/* the slow path: all below */
+	spinlock_t		reg_lock; /* what the guest's accesses meet */
 	bool			is_open;
 	bool			fatal;
+	bool			awake;
 	u16			nr_pairs;
 	u16			nr_vectors;
 	u16			hwqid[LIOV_MAX_PAIRS + 1];	/* and pool_lock, to write */
@@ -275,6 +307,7 @@ struct liov_instance {
 	struct liov_features	features;
 	struct liov_ident	ident;
 	struct liov_log_state	log;
+	struct liov_control	control;
 	struct liov_admin	admin;
 	struct liov_mem		mem;
 	struct liov_gmem	gmem;
@@ -385,18 +418,32 @@ int liov_backing_guard(struct liov_instance *inst);
 
 /* instance.c */
 int liov_instance_set_mode(struct liov_instance *inst, const char *name);
-int liov_instance_quiesce(struct liov_instance *inst);
+int liov_instance_quiesce(struct liov_instance *inst, bool wait);
 void liov_instance_abandon(struct liov_instance *inst);
 extern struct mdev_driver liov_mdev_driver;
 int liov_instance_open(struct liov_instance *inst);
 void liov_instance_close(struct liov_instance *inst);
-void liov_instance_function_reset(struct liov_instance *inst, bool drop_pins);
-void liov_instance_master_changed(struct liov_instance *inst);
-void liov_instance_reg_write(struct liov_instance *inst, u32 off, u64 val, unsigned int size);
-u64 liov_instance_reg_read(struct liov_instance *inst, u32 off, unsigned int size);
 void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len);
 const char *liov_instance_state(struct liov_instance *inst);
 void liov_instance_free(struct liov_instance *inst);
+
+/* control.c */
+void liov_control_init(struct liov_instance *inst);
+void liov_control_kick(struct liov_instance *inst);
+bool liov_control_is_idle(const struct liov_instance *inst);
+void liov_control_set_fatal(struct liov_instance *inst);
+u64 liov_control_bar_addr(struct liov_instance *inst);
+bool liov_control_entry_sizes_ok(struct liov_instance *inst);
+u64 liov_control_reg_read(struct liov_instance *inst, u32 off, unsigned int size);
+void liov_control_reg_write(struct liov_instance *inst, u32 off, u64 val, unsigned int size);
+void liov_control_config_read(struct liov_instance *inst, u64 off, void *buf, unsigned int n);
+void liov_control_config_write(struct liov_instance *inst, u64 off, const void *buf,
+			       unsigned int n);
+void liov_control_msix_access(struct liov_instance *inst, u64 off, void *buf, unsigned int n,
+			      bool write);
+void liov_control_function_reset(struct liov_instance *inst);
+void liov_control_close(struct liov_instance *inst);
+void liov_control_cancel(struct liov_instance *inst);
 
 /* resume.c */
 void liov_resume_init(struct liov_instance *inst);
@@ -422,23 +469,24 @@ void liov_stats_del(struct liov_instance *inst);
 /* admin.c */
 void liov_admin_init(struct liov_instance *inst);
 void liov_admin_reset(struct liov_instance *inst);
-bool liov_admin_reachable(struct liov_instance *inst);
+bool liov_admin_enable(struct liov_instance *inst);
 void liov_admin_stop(struct liov_instance *inst);
 void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val);
 void liov_admin_kick(struct liov_instance *inst);
 void liov_admin_event(struct liov_instance *inst, enum liov_event ev);
 u16 liov_hw_status(int rc);
+u16 liov_abort_status(int rc);
 
 /* qpair.c */
 int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c);
-int liov_cq_delete(struct liov_cq *cq);
+int liov_cq_delete(struct liov_cq *cq, bool wait);
 int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c);
-int liov_sq_delete(struct liov_sq *sq);
+int liov_sq_delete(struct liov_sq *sq, bool wait);
 bool liov_queues_made(const struct liov_instance *inst);
 void liov_queues_abandon(struct liov_instance *inst);
 bool liov_queues_live(const struct liov_instance *inst);
 int liov_queues_resume(struct liov_instance *inst);
-int liov_queues_stop(struct liov_instance *inst);
+int liov_queues_stop(struct liov_instance *inst, bool wait);
 
 /* doorbell.c */
 void liov_doorbell_init(struct liov_instance *inst);
@@ -536,6 +584,7 @@ bool liov_mem_has_window(struct liov_instance *inst);
 void liov_mem_mailbox(struct liov_instance *inst);
 void liov_mem_poll(struct liov_instance *inst);
 void liov_mem_cancel(struct liov_instance *inst);
+void liov_mem_flush(struct liov_instance *inst);
 void liov_mem_release(struct liov_instance *inst);
 void liov_mem_leak(struct liov_instance *inst);
 void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len);
@@ -555,6 +604,8 @@ int liov_irq_attach(struct liov_cq *cq);
 void liov_irq_detach(struct liov_cq *cq);
 void liov_irq_stop(struct liov_parent *p);
 void liov_virq_signal(struct liov_instance *inst, unsigned int vector);
+void liov_irq_interrupt(struct liov_instance *inst, unsigned int vector);
+void liov_irq_forget(struct liov_instance *inst);
 int liov_irq_set_trigger(struct liov_instance *inst, unsigned int vector, int fd);
 void liov_irq_clear_triggers(struct liov_instance *inst);
 

@@ -72,10 +72,7 @@ int liov_mem_check_iommu(struct liov_parent *p, struct device *dev)
 	return -EOPNOTSUPP;
 }
 
-/*
- * Does [addr, addr + len) touch one of this instance's own BARs?  Under the
- * instance lock, which covers the configuration space.
- */
+/* Does [addr, addr + len) touch one of this instance's own BARs? */
 static bool liov_mem_hits_bar(struct liov_instance *inst, u64 addr, u64 len)
 {
 	static const struct { int bar; u64 size; } bars[] = {
@@ -83,6 +80,7 @@ static bool liov_mem_hits_bar(struct liov_instance *inst, u64 addr, u64 len)
 	};
 	unsigned int i;
 
+	lockdep_assert_held(&inst->reg_lock);
 	for (i = 0; i < ARRAY_SIZE(bars); i++) {
 		u64 start = liov_pci_bar_addr(&inst->pci, bars[i].bar);
 
@@ -156,6 +154,7 @@ int liov_mem_to_gpa(struct liov_instance *inst, u64 addr, u64 len, u64 *gpa)
  */
 int liov_mem_rw(struct liov_instance *inst, u64 addr, void *buf, u32 len, bool write)
 {
+	bool hits;
 	u64 end;
 	int rc;
 
@@ -164,8 +163,12 @@ int liov_mem_rw(struct liov_instance *inst, u64 addr, void *buf, u32 len, bool w
 		if (rc)
 			return rc;
 	}
-	if (check_add_overflow(addr, (u64)len, &end) ||
-	    liov_mem_hits_bar(inst, addr, len))
+	if (check_add_overflow(addr, (u64)len, &end))
+		return -EFAULT;
+	spin_lock(&inst->reg_lock);
+	hits = liov_mem_hits_bar(inst, addr, len);
+	spin_unlock(&inst->reg_lock);
+	if (hits)
 		return -EFAULT;
 	return vfio_dma_rw(&inst->vdev, addr, buf, len, write) ? -EFAULT : 0;
 }
@@ -340,7 +343,11 @@ static void liov_mem_work(struct work_struct *work)
 	while (!READ_ONCE(mem->cancel) && time_before(jiffies, READ_ONCE(mem->quiet_until)))
 		usleep_range(1000, 2000);
 	mem->bus = 0;
-	mem->rc = liov_mem_map(inst, mem->req.gpa, mem->req.size, &mem->bus);
+	mem->rc = 0;
+	if (mem->req.cmd == LIGHTIOV_CMD_MAP)
+		mem->rc = liov_mem_map(inst, mem->req.gpa, mem->req.size, &mem->bus);
+	else
+		liov_mem_drop(inst, 0, U64_MAX);
 	/* After @rc and @bus; pairs with liov_mem_poll(). */
 	smp_store_release(&mem->done, true);
 }
@@ -360,13 +367,13 @@ static void liov_mem_finish(struct liov_instance *inst, int rc, u64 bus)
 
 /**
  * liov_mem_poll() - the guest is about to read the mailbox
- * @inst: open instance; the caller holds its lock
+ * @inst: open instance; the caller holds its reg_lock
  */
 void liov_mem_poll(struct liov_instance *inst)
 {
 	struct liov_mem *mem = &inst->mem;
 
-	lockdep_assert_held(&inst->lock);
+	lockdep_assert_held(&inst->reg_lock);
 	/* Before @rc and @bus; pairs with liov_mem_work(). */
 	if (!mem->busy || !smp_load_acquire(&mem->done))
 		return;
@@ -388,15 +395,30 @@ void liov_mem_cancel(struct liov_instance *inst)
 	WRITE_ONCE(mem->cancel, true);
 	cancel_work_sync(&mem->work);
 	WRITE_ONCE(mem->cancel, false);
-	mem->busy = false;
-	liov_mem_answer(inst, LIGHTIOV_STATUS_IDLE, 0, 0);
+	spin_lock(&inst->reg_lock);
+	/* The guest may have written another command since. */
+	if (mem->busy && !work_busy(&mem->work)) {
+		mem->busy = false;
+		liov_mem_answer(inst, LIGHTIOV_STATUS_IDLE, 0, 0);
+	}
+	spin_unlock(&inst->reg_lock);
+}
+
+/**
+ * liov_mem_flush() - wait for the mailbox command that runs, if one does
+ * @inst: open instance; the caller holds its lock
+ */
+void liov_mem_flush(struct liov_instance *inst)
+{
+	lockdep_assert_held(&inst->lock);
+	flush_work(&inst->mem.work);
 }
 
 /**
  * liov_mem_mailbox() - the guest wrote LIGHTIOV_CAP_CMD
- * @inst: open instance; the caller holds its lock
+ * @inst: open instance; the caller holds its reg_lock
  *
- * MAP runs in the background, as it may take seconds.  A command that comes
+ * Commands run in the background, as they may take seconds.  One that comes
  * while another runs is ignored, as the interface says.
  */
 void liov_mem_mailbox(struct liov_instance *inst)
@@ -426,32 +448,37 @@ void liov_mem_mailbox(struct liov_instance *inst)
 			liov_mem_finish(inst, -EINVAL, 0);
 			return;
 		}
-		mem->busy = true;
-		mem->done = false;
-		liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_BUSY);
-		queue_work(liov_wq, &mem->work);
-		return;
+		break;
 	case LIGHTIOV_CMD_UNMAP_ALL:
-		if ((inst->regs.cc & NVME_CC_ENABLE) || liov_queues_made(inst)) {
+		/* While nothing is under way nobody makes a queue, and enabling waits for this. */
+		if (!liov_control_is_idle(inst) || liov_queues_made(inst)) {
 			liov_mem_finish(inst, -EBUSY, 0);
 			return;
 		}
-		liov_mem_drop(inst, 0, U64_MAX);
-		liov_mem_finish(inst, 0, 0);
-		return;
+		break;
 	default:
 		liov_mem_finish(inst, -EINVAL, 0);
+		return;
 	}
+	mem->req.cmd = cmd;
+	mem->busy = true;
+	mem->done = false;
+	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_BUSY);
+	queue_work(liov_wq, &mem->work);
 }
 
 /* Is a MAP under way that touches [iova, iova + len)? */
 static bool liov_mem_mapping(struct liov_instance *inst, u64 iova, u64 len)
 {
 	struct liov_mem *mem = &inst->mem;
+	bool hit;
 
 	lockdep_assert_held(&inst->lock);
-	return mem->busy && mem->req.gpa <= iova + (len - 1) &&
-	       iova <= mem->req.gpa + (mem->req.size - 1);
+	spin_lock(&inst->reg_lock);
+	hit = mem->busy && mem->req.cmd == LIGHTIOV_CMD_MAP &&
+		mem->req.gpa <= iova + (len - 1) && iova <= mem->req.gpa + (mem->req.size - 1);
+	spin_unlock(&inst->reg_lock);
+	return hit;
 }
 
 static bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
@@ -486,9 +513,9 @@ void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len)
 		liov_mem_cancel(inst);
 	if (!liov_mem_overlaps(inst, iova, len))
 		return;
-	if (inst->regs.csts & NVME_CSTS_RDY)
-		liov_regs_set_fatal(&inst->regs);
-	if (liov_instance_quiesce(inst)) {
+	if (READ_ONCE(inst->awake))
+		liov_control_set_fatal(inst);
+	if (liov_instance_quiesce(inst, true)) {
 		liov_instance_abandon(inst);
 		return;
 	}

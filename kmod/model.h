@@ -84,6 +84,7 @@ void liov_regs_set_disabled(struct liov_regs *r);
 void liov_regs_set_shutdown_done(struct liov_regs *r);
 void liov_regs_set_fatal(struct liov_regs *r);
 bool liov_regs_entry_sizes_ok(const struct liov_regs *r);
+bool liov_regs_is_running(const struct liov_regs *r);
 
 /* ---- pci.c: configuration space ---- */
 
@@ -106,7 +107,7 @@ enum liov_pci_action {
 	LIOV_PCI_FLR		= 1 << 0,	/* Initiate Function Level Reset written */
 	LIOV_PCI_DECODE		= 1 << 2,	/* BAR0's address or memory decode changed */
 	LIOV_PCI_VSEC		= 1 << 3,	/* LIGHTIOV_CAP_CMD was written */
-	LIOV_PCI_MASTER		= 1 << 4,	/* bus master enable changed */
+	LIOV_PCI_MASTER		= 1 << 4,	/* liov_pci_is_master() changed */
 };
 
 void liov_pci_init(struct liov_pci *p, const struct liov_pci_ids *ids,
@@ -115,6 +116,8 @@ void liov_pci_function_reset(struct liov_pci *p);
 void liov_pci_read(const struct liov_pci *p, u32 off, void *buf, u32 len);
 unsigned int liov_pci_write(struct liov_pci *p, u32 off, const void *buf, u32 len);
 u64 liov_pci_bar_addr(const struct liov_pci *p, int bar);	/* ~0 when not decoded */
+bool liov_pci_is_master(const struct liov_pci *p);
+void liov_pci_set_pending(struct liov_pci *p, bool pending);
 u32 liov_pci_vsec_get(const struct liov_pci *p, u32 field);	/* LIGHTIOV_CAP_* */
 void liov_pci_vsec_set(struct liov_pci *p, u32 field, u32 val);
 

@@ -449,6 +449,7 @@ static void liov_parent_stopping(struct liov_host *h)
 static void liov_parent_stopped(struct liov_host *h)
 {
 	struct liov_parent *p = h->priv;
+	struct liov_instance *inst;
 
 	if (!p)
 		return;
@@ -456,6 +457,11 @@ static void liov_parent_stopped(struct liov_host *h)
 	WRITE_ONCE(p->settled_at, jiffies + msecs_to_jiffies(LIOV_ADMIN_WAIT_MS));
 	WRITE_ONCE(p->gen, p->gen + 1);
 	wake_up_all(&p->wq);
+	/* What waits for the hardware to let go need not wait for the end of the reset. */
+	mutex_lock(&p->pool_lock);
+	list_for_each_entry(inst, &p->instances, node)
+		liov_control_kick(inst);
+	mutex_unlock(&p->pool_lock);
 }
 
 /* No end of a reset will come: those that wait for one need not. */

@@ -270,7 +270,7 @@ unsigned int liov_pci_write(struct liov_pci *p, u32 off, const void *buf, u32 le
 	u32 cmd = p->vsec_pos + LIGHTIOV_CAP_CMD;
 	u32 flr = p->pcie_pos + PCI_EXP_DEVCTL + 1;
 	u8 old_state = p->cfg[p->pm_pos + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK;
-	u16 old_command = liov_pci_get16(p, PCI_COMMAND);
+	bool old_master = liov_pci_is_master(p);
 	u64 old_bar = liov_pci_bar_addr(p, 0);
 	bool busy = liov_pci_vsec_get(p, LIGHTIOV_CAP_STATUS) == LIGHTIOV_STATUS_BUSY;
 	unsigned int action = LIOV_PCI_NONE;
@@ -297,7 +297,7 @@ unsigned int liov_pci_write(struct liov_pci *p, u32 off, const void *buf, u32 le
 	}
 
 	liov_pci_fix_power_state(p, old_state);
-	if ((old_command ^ liov_pci_get16(p, PCI_COMMAND)) & PCI_COMMAND_MASTER)
+	if (old_master != liov_pci_is_master(p))
 		action |= LIOV_PCI_MASTER;
 	if (old_bar != liov_pci_bar_addr(p, 0))
 		action |= LIOV_PCI_DECODE;
@@ -332,6 +332,37 @@ u64 liov_pci_bar_addr(const struct liov_pci *p, int bar)
 	if (!addr || check_add_overflow(addr, size, &end))
 		return ~0ULL;
 	return addr;
+}
+
+/**
+ * liov_pci_is_master() - may the function touch memory and interrupt?
+ * @p: configuration space
+ *
+ * With Bus Master Enable set and in D0 (PCIe 5.0 sections 7.5.1.1.3 and 5.3.1.4.1).
+ *
+ * Return: true if it may.
+ *
+ * Context: caller holds the instance lock.
+ */
+bool liov_pci_is_master(const struct liov_pci *p)
+{
+	return liov_pci_get16(p, PCI_COMMAND) & PCI_COMMAND_MASTER &&
+	       !(p->cfg[p->pm_pos + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK);
+}
+
+/**
+ * liov_pci_set_pending() - Transactions Pending of the Device Status register
+ * @p:       configuration space
+ * @pending: the hardware may still use memory for this function
+ *
+ * Context: caller holds the instance lock.
+ */
+void liov_pci_set_pending(struct liov_pci *p, bool pending)
+{
+	unsigned int devsta = p->pcie_pos + PCI_EXP_DEVSTA;
+	u16 val = liov_pci_get16(p, devsta) & ~PCI_EXP_DEVSTA_TRPND;
+
+	put_unaligned_le16(pending ? val | PCI_EXP_DEVSTA_TRPND : val, &p->cfg[devsta]);
 }
 
 /**

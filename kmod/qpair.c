@@ -16,8 +16,6 @@
 
 /* How often a Delete that failed without an NVMe status is tried again. */
 #define LIOV_DELETE_TRIES	3
-/* How often a queue is made that resets of the host's prevent. */
-#define LIOV_CREATE_TRIES	5
 
 static bool liov_queue_lost(struct liov_parent *p, u64 gen)
 {
@@ -26,9 +24,10 @@ static bool liov_queue_lost(struct liov_parent *p, u64 gen)
 
 /*
  * Deletes a queue and so makes sure that the hardware no longer touches its
- * ring or the data of its commands.  Returns 0 when that is certain.
+ * ring or the data of its commands.  Returns 0 when that is certain; -EAGAIN, when it
+ * may not @wait, while the controller is being reset, which will be a fence as well.
  */
-static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 gen)
+static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 gen, bool wait)
 {
 	struct liov_parent *p = inst->parent;
 	struct nvme_command c = {};
@@ -53,6 +52,8 @@ static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 
 		} else if (rc == -ENODEV) {
 			break;
 		}
+		if (!wait)
+			return -EAGAIN;
 		/* The controller is being reset, which is a fence as well. */
 		wait_event_timeout(p->wq, liov_queue_lost(p, gen) || liov_host_is_gone(p->host),
 				   liov_host_time_left(p->host, LIOV_ADMIN_WAIT_MS));
@@ -73,24 +74,10 @@ static int liov_guest_status(int rc)
 		return rc;
 	if (rc == -EFAULT)
 		return NVME_SC_DATA_XFER_ERROR;
+	/* A reset of the host's made it fail, and the guest need not know. */
+	if (rc == -EAGAIN || rc == -EINTR)
+		return LIOV_SC_LATER;
 	return NVME_SC_INTERNAL;
-}
-
-/*
- * A reset of the host's made it fail, and the guest need not know: try again, with the
- * completion queue that a submission queue is for.
- */
-static bool liov_reset_between(struct liov_instance *inst, int rc, int *tries)
-{
-	if (READ_ONCE(inst->fatal) || (rc != -EINTR && rc != -EAGAIN) ||
-	    ++*tries > LIOV_CREATE_TRIES)
-		return false;
-	/* Waits for its end. */
-	if (liov_parent_enter(inst->parent))
-		return false;
-	liov_host_leave(inst->parent->host);
-	liov_resume_now(inst);
-	return true;
 }
 
 /*
@@ -105,7 +92,7 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 	int rc, index = 0;
 	u16 flags;
 
-	rc = liov_parent_enter(p);
+	rc = liov_host_enter(p->host);
 	if (rc)
 		return rc;
 	if (liov_parent_fit(p, inst) < cq->qid) {
@@ -154,19 +141,24 @@ out:
  * @cq: the guest's queue, not made
  * @c:  the guest's command, checked by liov_check_create_cq()
  *
- * Caller holds liov_instance.lock.  May sleep.
+ * Caller holds liov_instance.lock.  May sleep as long as the hardware takes.
  *
- * Return: 0 or an NVMe status for the guest.
+ * Return: 0 or an NVMe status for the guest; LIOV_SC_LATER while the host resets
+ * the controller.
  */
 int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 {
 	struct liov_instance *inst = cq->inst;
 	struct liov_ring ring;
-	int rc, tries = 0;
+	int rc;
 
 	lockdep_assert_held(&inst->lock);
 	if (cq->made)
 		return NVME_SC_INTERNAL;	/* its deletion failed, see there */
+	/* Queues that a reset of the host's took come first. */
+	rc = liov_resume_now(inst);
+	if (rc)
+		return liov_guest_status(rc);
 	cq->depth = le16_to_cpu(c->create_cq.qsize) + 1;
 	cq->ien = le16_to_cpu(c->create_cq.cq_flags) & NVME_CQ_IRQ_ENABLED;
 	cq->vector = le16_to_cpu(c->create_cq.irq_vector);
@@ -176,9 +168,7 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 	rc = inst->mode->cq_make_ring(cq, c, &ring);
 	if (rc)
 		return liov_guest_status(rc);
-	do {
-		rc = liov_cq_make(cq, &ring);
-	} while (liov_reset_between(inst, rc, &tries));
+	rc = liov_cq_make(cq, &ring);
 	if (rc) {
 		liov_doorbell_disown(inst, cq->qid, true);
 		inst->mode->cq_free_ring(cq);
@@ -188,13 +178,15 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 
 /**
  * liov_cq_delete() - delete a completion queue
- * @cq: a made queue without submission queues
+ * @cq:   a made queue without submission queues
+ * @wait: for a reset by the host to go on, if one is under way
  *
  * Caller holds liov_instance.lock.  May sleep.
  *
- * Return: 0, or a negative errno if the hardware may still use the ring.
+ * Return: 0, or a negative errno if the hardware may still use the ring: -EAGAIN, if
+ * it does not @wait, when it is to be called again after the reset.
  */
-int liov_cq_delete(struct liov_cq *cq)
+int liov_cq_delete(struct liov_cq *cq, bool wait)
 {
 	int rc;
 
@@ -206,7 +198,8 @@ int liov_cq_delete(struct liov_cq *cq)
 	spin_unlock_irq(&cq->lock);
 	liov_doorbell_disown(cq->inst, cq->qid, true);
 
-	rc = liov_hw_delete(cq->inst, nvme_admin_delete_cq, cq->hwqid, cq->gen);
+	rc = liov_hw_delete(cq->inst, nvme_admin_delete_cq, cq->hwqid, cq->gen,
+			    wait);
 	if (rc)
 		return rc;
 	liov_irq_detach(cq);
@@ -223,7 +216,7 @@ static int liov_sq_make(struct liov_sq *sq, const struct liov_ring *ring)
 	struct nvme_command hw = {};
 	int rc;
 
-	rc = liov_parent_enter(p);
+	rc = liov_host_enter(p->host);
 	if (rc)
 		return rc;
 	if (liov_parent_fit(p, inst) < sq->qid) {
@@ -261,19 +254,23 @@ out:
  * @sq: the guest's queue, not made
  * @c:  the guest's command, checked by liov_check_create_sq()
  *
- * Caller holds liov_instance.lock.  May sleep.
+ * Caller holds liov_instance.lock.  May sleep as long as the hardware takes.
  *
- * Return: 0 or an NVMe status for the guest.
+ * Return: 0 or an NVMe status for the guest; LIOV_SC_LATER while the host resets
+ * the controller.
  */
 int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 {
 	struct liov_instance *inst = sq->inst;
 	struct liov_ring ring;
-	int rc, tries = 0;
+	int rc;
 
 	lockdep_assert_held(&inst->lock);
 	if (sq->made)
 		return NVME_SC_INTERNAL;
+	rc = liov_resume_now(inst);
+	if (rc)
+		return liov_guest_status(rc);
 	sq->depth = le16_to_cpu(c->create_sq.qsize) + 1;
 	sq->cq = &inst->cq[le16_to_cpu(c->create_sq.cqid)];
 	sq->tail = 0;
@@ -282,9 +279,7 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 	rc = inst->mode->sq_make_ring(sq, c, &ring);
 	if (rc)
 		return liov_guest_status(rc);
-	do {
-		rc = liov_sq_make(sq, &ring);
-	} while (liov_reset_between(inst, rc, &tries));
+	rc = liov_sq_make(sq, &ring);
 	if (rc) {
 		liov_doorbell_disown(inst, sq->qid, false);
 		inst->mode->sq_free_ring(sq);
@@ -294,13 +289,14 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 
 /**
  * liov_sq_delete() - delete a submission queue; a fence for its commands
- * @sq: a made queue
+ * @sq:   a made queue
+ * @wait: as of liov_cq_delete()
  *
  * Caller holds liov_instance.lock.  May sleep.
  *
  * Return: 0, or a negative errno if the hardware may still use guest memory.
  */
-int liov_sq_delete(struct liov_sq *sq)
+int liov_sq_delete(struct liov_sq *sq, bool wait)
 {
 	int rc;
 
@@ -313,7 +309,8 @@ int liov_sq_delete(struct liov_sq *sq)
 	liov_busy_stop(sq);
 	liov_doorbell_disown(sq->inst, sq->qid, false);
 
-	rc = liov_hw_delete(sq->inst, nvme_admin_delete_sq, sq->hwqid, sq->gen);
+	rc = liov_hw_delete(sq->inst, nvme_admin_delete_sq, sq->hwqid, sq->gen,
+			    wait);
 	if (rc)
 		return rc;
 	sq->inst->mode->sq_free_ring(sq);
@@ -449,27 +446,29 @@ static bool liov_cq_has_sq(const struct liov_cq *cq)
 /**
  * liov_queues_stop() - delete all hardware queues of an instance
  * @inst: instance; the caller holds its lock
+ * @wait: as of liov_cq_delete()
  *
  * May sleep.  Return: 0, or the first error: then the hardware may still use
  * guest memory, which must stay pinned.
  */
-int liov_queues_stop(struct liov_instance *inst)
+int liov_queues_stop(struct liov_instance *inst, bool wait)
 {
 	unsigned int i;
 	int rc, err = 0;
 
 	lockdep_assert_held(&inst->lock);
 	for (i = 1; i <= inst->nr_pairs; i++) {
-		rc = liov_sq_delete(&inst->sq[i]);
+		rc = liov_sq_delete(&inst->sq[i], wait);
 		err = err ?: rc;
 	}
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		/* What could not be deleted still posts there. */
 		if (liov_cq_has_sq(&inst->cq[i]))
 			continue;
-		rc = liov_cq_delete(&inst->cq[i]);
+		rc = liov_cq_delete(&inst->cq[i], wait);
 		err = err ?: rc;
 	}
-	liov_queues_clear(&inst->queues);
+	if (err != -EAGAIN)
+		liov_queues_clear(&inst->queues);
 	return err;
 }

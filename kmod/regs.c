@@ -425,3 +425,21 @@ bool liov_regs_entry_sizes_ok(const struct liov_regs *r)
 {
 	return (r->cc & LIOV_CC_ENTRY_SIZES) == (NVME_CC_IOSQES | NVME_CC_IOCQES);
 }
+
+/**
+ * liov_regs_is_running() - may the controller use its queues?
+ * @r: registers
+ *
+ * Not before it is ready, and not from the moment on in which the host disables it or
+ * notifies it of a shutdown: admin queue memory may be freed when CSTS.RDY is 0 or
+ * CSTS.SHST says complete (sections 3.5.1 and 3.6.1), and a shutdown ends by a reset only.
+ *
+ * Return: true if it may.
+ *
+ * Context: caller holds the instance lock.
+ */
+bool liov_regs_is_running(const struct liov_regs *r)
+{
+	return (r->cc & NVME_CC_ENABLE) &&
+	       (r->csts & (NVME_CSTS_RDY | NVME_CSTS_CFS | NVME_CSTS_SHST_MASK)) == NVME_CSTS_RDY;
+}

@@ -24,8 +24,8 @@
 
 #include "lightiov.h"
 
-/* A controller that is not back by then does not come back; below nvme's I/O timeout. */
-#define LIOV_RESUME_MS		25000
+/* From one look whether the controller is back, that nobody asked for, to the next. */
+#define LIOV_RESUME_MS		1000
 
 /**
  * liov_instance_hw_lost() - the host takes the controller down
@@ -68,7 +68,6 @@ void liov_instance_hw_lost(struct liov_instance *inst)
 	} else {
 		if (!was_paused)
 			r->since = ktime_get_ns();
-		r->by = jiffies + msecs_to_jiffies(LIOV_RESUME_MS);
 		mod_delayed_work(liov_wq, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
 	}
 }
@@ -83,6 +82,8 @@ void liov_instance_hw_back(struct liov_instance *inst)
 {
 	if (READ_ONCE(inst->resume.paused))
 		mod_delayed_work(liov_wq, &inst->resume.work, 0);
+	liov_control_kick(inst);
+	liov_admin_kick(inst);
 }
 
 /* Ends the pause, unless another reset has come in between. */
@@ -153,9 +154,9 @@ static void liov_resume_work(struct work_struct *work)
 	rc = liov_resume_now(inst);
 	if (!rc)
 		goto out;
-	if ((rc == -EAGAIN || rc == -EINTR) && time_before(jiffies, r->by)) {
-		/* Still, or again, in a reset; its end comes here too. */
-		queue_delayed_work(liov_wq, &r->work, r->by - jiffies);
+	/* Still, or again, in a reset, however long it takes: its end comes here too. */
+	if (rc == -EAGAIN || rc == -EINTR) {
+		queue_delayed_work(liov_wq, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
 		goto out;
 	}
 	dev_err(liov_dev(inst), "lightiov: no queues for the guest after a reset of %s (%d); its driver has to reset its controller\n",

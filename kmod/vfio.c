@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The VFIO face of an instance: regions, interrupts, reset, as vfio-pci shows
- * them.  Owns nothing; checks what user space says and calls instance.c,
- * doorbell.c, irq.c and the register and configuration-space models under
- * liov_instance.lock.  I/O doorbell writes do without that lock.
+ * them.  Owns nothing; checks what user space says and calls control.c,
+ * doorbell.c and irq.c.  Accesses to regions never take liov_instance.lock: user space
+ * may hold a lock of its own over them that stops a whole VM.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
@@ -37,11 +37,8 @@ static void liov_bar0_read(struct liov_instance *inst, u64 off, void *buf, unsig
 	__le64 val = 0;
 
 	/* Doorbells are write-only; they read as zero. */
-	if (off < LIOV_DB_BASE) {
-		mutex_lock(&inst->lock);
-		val = cpu_to_le64(liov_instance_reg_read(inst, off, n));
-		mutex_unlock(&inst->lock);
-	}
+	if (off < LIOV_DB_BASE)
+		val = cpu_to_le64(liov_control_reg_read(inst, off, n));
 	memcpy(buf, &val, n);
 }
 
@@ -56,42 +53,7 @@ static void liov_bar0_write(struct liov_instance *inst, u64 off, const void *buf
 			liov_doorbell_write(inst, off, le64_to_cpu(val));
 		return;
 	}
-	mutex_lock(&inst->lock);
-	liov_instance_reg_write(inst, off, le64_to_cpu(val), n);
-	mutex_unlock(&inst->lock);
-}
-
-static void liov_config_write(struct liov_instance *inst, u64 off, const void *buf,
-			      unsigned int n)
-{
-	unsigned int action;
-
-	mutex_lock(&inst->lock);
-	action = liov_pci_write(&inst->pci, off, buf, n);
-	if (action & LIOV_PCI_FLR)
-		liov_instance_function_reset(inst, false);
-	if (action & LIOV_PCI_MASTER)
-		liov_instance_master_changed(inst);
-	if (action & LIOV_PCI_VSEC)
-		liov_mem_mailbox(inst);
-	mutex_unlock(&inst->lock);
-	if (action & LIOV_PCI_DECODE)
-		liov_doorbell_decode_changed(inst);
-}
-
-/* User space emulates MSI-X; what it stores in the table is kept for it. */
-static void liov_msix_access(struct liov_instance *inst, u64 off, void *buf, unsigned int n,
-			     bool write)
-{
-	bool entry = off + n <= inst->nr_vectors * PCI_MSIX_ENTRY_SIZE;
-
-	static_assert(LIOV_MSIX_TABLE_OFF == 0);
-	if (!write && entry)
-		memcpy(buf, inst->msix_table + off, n);
-	else if (!write)
-		memset(buf, 0, n);
-	else if (entry)
-		memcpy(inst->msix_table + off, buf, n);
+	liov_control_reg_write(inst, off, le64_to_cpu(val), n);
 }
 
 static void liov_region_access(struct liov_instance *inst, unsigned int index, u64 off,
@@ -105,19 +67,13 @@ static void liov_region_access(struct liov_instance *inst, unsigned int index, u
 			liov_bar0_read(inst, off, buf, n);
 		break;
 	case VFIO_PCI_BAR0_REGION_INDEX + LIOV_BAR_MSIX:
-		mutex_lock(&inst->lock);
-		liov_msix_access(inst, off, buf, n, write);
-		mutex_unlock(&inst->lock);
+		liov_control_msix_access(inst, off, buf, n, write);
 		break;
 	case VFIO_PCI_CONFIG_REGION_INDEX:
-		if (write) {
-			liov_config_write(inst, off, buf, n);
-		} else {
-			mutex_lock(&inst->lock);
-			liov_mem_poll(inst);
-			liov_pci_read(&inst->pci, off, buf, n);
-			mutex_unlock(&inst->lock);
-		}
+		if (write)
+			liov_control_config_write(inst, off, buf, n);
+		else
+			liov_control_config_read(inst, off, buf, n);
 		break;
 	}
 }
@@ -420,7 +376,7 @@ static long liov_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned
 		return liov_set_irqs(inst, arg);
 	case VFIO_DEVICE_RESET:
 		mutex_lock(&inst->lock);
-		liov_instance_function_reset(inst, true);
+		liov_control_function_reset(inst);
 		mutex_unlock(&inst->lock);
 		return 0;
 	default:

@@ -122,10 +122,11 @@ l1_function_reset()
 	echo 1 >"/sys/bus/pci/devices/$(l1_bdf "$1")/reset"
 }
 
-# l1_pci_error N: the recovery from an error that a drive's port reports
+# l1_pci_error N [MS]: the recovery from an error that a drive's port reports, which takes
+# so long
 l1_pci_error()
 {
-	l1_insmod /out/lab_aer.ko function="$(l1_bdf "$1")" && rmmod lab_aer
+	l1_insmod /out/lab_aer.ko function="$(l1_bdf "$1")" hold="${2:-0}" && rmmod lab_aer
 }
 
 # l1_drive_grants N PAIRS: with --vfs, from the drive's next reset, which is now. Two

@@ -21,6 +21,7 @@
 #define QUIET_MS	300
 
 extern const struct suite suite_regs, suite_config, suite_mailbox, suite_admin,
-			  suite_queues, suite_doorbells, suite_prps, suite_vfio;
+			  suite_queues, suite_doorbells, suite_prps, suite_vfio,
+			  suite_silence;
 
 #endif /* _LIOV_ABUSE_H */

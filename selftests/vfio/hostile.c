@@ -148,8 +148,8 @@ static void run(struct hostile *h, unsigned int seconds)
 	u64 start = now_ms(), end = start + seconds * 1000ULL, ms;
 	unsigned int first = 0;
 
-	while (now_ms() < end && all_well()) {
-		/* Each of them once, however short the time. */
+	/* Each of them once, however short the time. */
+	while ((first < nr_phases || now_ms() < end) && all_well()) {
 		struct phase *p = first < nr_phases ? &phases[first++] : pick(h);
 
 		if (p->vfio_only && h->n.v.phys) {

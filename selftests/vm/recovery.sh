@@ -5,7 +5,9 @@
 # function reset, the recovery from a PCI error, a command of the host's that takes too
 # long, and a controller that fails while a program on VFIO is killed, so that its
 # queues cannot be deleted. Each with a guest at work, which goes on: in guarded mode it
-# does not notice, in direct mode its driver starts over.
+# does not notice, in direct mode its driver starts over. And a reset that takes longer than
+# the guest's driver has patience: nothing in the VM or in QEMU waits for it but what needs
+# the drive.
 #
 # lab-options: --drive-opts throttling.bps-total=4194304, so that commands are in flight;
 # --slots 1, so that there is a port; and a namespace 4 on which each takes 4 s, see
@@ -124,6 +126,63 @@ controller_fails()
 	return $rc
 }
 
+# ---- a reset that takes longer than the guest's own time-outs ----
+
+HOLD_MS=20000
+
+# The guest's clock: the longest time, in ms, in which it did not run, of so many seconds.
+CLOCK='import sys, time
+longest, last = 0, time.monotonic()
+end = last + float(sys.argv[1])
+while last < end:
+    time.sleep(0.02)
+    now = time.monotonic()
+    longest, last = max(longest, now - last), now
+print(round(longest * 1000))'
+
+# clock_and_monitor SECONDS: of guest vm1 and its QEMU meanwhile, in CLOCK_MS and MONITOR_MS
+clock_and_monitor()
+{
+	l2_exec vm1 "python3 -c '$CLOCK' $1 >/run/clock 2>&1 </dev/null &" || return 1
+	MONITOR_MS=$(python3 "$LAB/../vm/monitor_latency.py" /run/l2/vm1/monitor.sock "$1") || return 1
+	CLOCK_MS=$(l2_exec vm1 --timeout 120 "while ! grep -q . /run/clock; do sleep 0.2; done; cat /run/clock") &&
+		echo "$1 s: the monitor's longest answer $MONITOR_MS ms, the clock's longest gap $CLOCK_MS ms"
+}
+
+another_guest_is_at_work()
+{
+	SLOW=$(vm_instance 1q 3) && vm_guest vm1 --mdev "$SLOW" || return 1
+	# Its driver's time-outs, which the reset is longer than.
+	l2_exec vm1 'modprobe nvme_core io_timeout=5 admin_timeout=8' && vm_guest_nvme vm1 || return 1
+	# shellcheck disable=SC2086 # a list of words
+	vm_fio_start vm1 --filename=/dev/nvme0n1 --rw=randrw --bs=16k --size=16m --iodepth=8 $VM_VERIFY
+}
+
+# As for a slow drive: it aborts, resets its controller and waits for that; an admin command
+# waits, and so does what looks at registers meanwhile, but nothing else in VM or QEMU.
+guest_waits_for_a_long_reset()
+{
+	local before monitor clock limit
+
+	clock_and_monitor 5 || return 1
+	monitor=$MONITOR_MS clock=$CLOCK_MS
+	before=$(vm_guest_ios vm1) || return 1
+	vm_log_mark
+	l1_pci_error 0 $HOLD_MS >/run/held 2>&1 </dev/null &
+	l2_exec vm1 '(sleep 1; nvme id-ctrl /dev/nvme0 >/run/id 2>&1) </dev/null &
+		(sleep 2; for i in $(seq 20); do nvme show-regs /dev/nvme0; sleep 0.5; done >/run/regs 2>&1) </dev/null &' &&
+		clock_and_monitor $((HOLD_MS / 1000)) || return 1
+	wait $! || { cat /run/held; return 1; }
+	# Of a machine that is busy otherwise both may be worse.
+	limit=$((monitor * 4 > 100 ? monitor * 4 : 100))
+	[ "$MONITOR_MS" -le $limit ] || { echo "the monitor waited longer than $limit ms"; return 1; }
+	limit=$((clock * 4 > 1000 ? clock * 4 : 1000))
+	[ "$CLOCK_MS" -le $limit ] || { echo "the clock stood for longer than $limit ms"; return 1; }
+	l2_exec vm1 'dmesg | grep -E "nvme.*(imeout|reset controller|Abort)" | tail -n 3'
+	vm_guest_goes_on vm1 "$SLOW" "$before" 120 && l2_exec vm1 --timeout 120 'nvme id-ctrl /dev/nvme0 | head -n 3' &&
+		vm_fio_stop vm1 && l2_stop vm1 && mdev_remove "$SLOW"
+}
+
 no_error_and_no_wrong_byte()
 {
 	vm_stats "$UUID"
@@ -144,6 +203,8 @@ for MODE in $MODES; do
 	vm_test guest_goes_on_when_a_command_of_the_host_times_out command_times_out
 	vm_test guest_goes_on_when_the_controller_fails controller_fails
 	vm_test no_error_and_no_wrong_byte no_error_and_no_wrong_byte
+	vm_test another_guest_is_at_work another_guest_is_at_work
+	vm_test guest_waits_for_a_long_reset guest_waits_for_a_long_reset
 	vm_test nothing_is_left nothing_is_left
 done
 vm_run

@@ -2,24 +2,30 @@
 /*
  * For the lab only: PCI error recovery of one function, with a reset.
  *
- *	insmod lab_aer.ko function=0000:00:10.0
+ *	insmod lab_aer.ko function=0000:00:10.0 [hold=MS]
  *
  * The emulated drives have no Advanced Error Reporting, so neither QEMU nor the
  * kernel's aer_inject can make an error of theirs.  This calls the driver's
  * handlers as pcie_do_recovery() does after a fatal error: error_detected() with
  * the channel frozen, slot_reset(), resume().  Behind a port the function is out of
- * reach until slot_reset(), its registers read all ones; the link is not reset.
+ * reach until slot_reset(), its registers read all ones; the link is not reset.  @hold is
+ * how long that takes: a reset of a controller that lasts.
  *
  * Loading fails with -ENODEV (no such function), -ENOTTY (its driver has no
  * handlers) or -EIO (the driver gave up); the module does not stay.
  */
 
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 
 static char *function;
 module_param(function, charp, 0444);
 MODULE_PARM_DESC(function, "the function, as domain:bus:device.function");
+
+static unsigned int hold;
+module_param(hold, uint, 0444);
+MODULE_PARM_DESC(hold, "milliseconds between error_detected() and slot_reset()");
 
 static void lab_aer_reach(struct pci_dev *pdev, bool reach)
 {
@@ -45,6 +51,7 @@ static int lab_aer_recover(struct pci_dev *pdev)
 		return -ENOTTY;
 	lab_aer_reach(pdev, false);
 	result = handlers->error_detected(pdev, pci_channel_io_frozen);
+	msleep(hold);
 	lab_aer_reach(pdev, true);
 	if (result == PCI_ERS_RESULT_NEED_RESET)
 		result = handlers->slot_reset(pdev);
