@@ -521,7 +521,7 @@ static bool liov_admin_one(struct liov_instance *inst)
 	status = liov_admin_execute(inst, &c, &result);
 	if (status == LIOV_SC_LATER) {
 		/* Live again, the controller's instances are told; whatever else delays it is not. */
-		queue_delayed_work(liov_wq, &a->work, msecs_to_jiffies(LIOV_ADMIN_AGAIN_MS));
+		liov_queue_delayed_work(inst, &a->work, msecs_to_jiffies(LIOV_ADMIN_AGAIN_MS));
 		return false;
 	}
 	if (++a->head == a->asq_size)
@@ -582,7 +582,7 @@ void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val)
  */
 void liov_admin_kick(struct liov_instance *inst)
 {
-	mod_delayed_work(liov_wq, &inst->admin.work, 0);
+	liov_mod_delayed_work(inst, &inst->admin.work, 0);
 }
 
 /**

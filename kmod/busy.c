@@ -254,7 +254,7 @@ void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstand
 		liov_busy_by_itself(outstanding, waiting);
 	if (slow || liov_busy_is_over(b)) {
 		WRITE_ONCE(b->slow, slow);
-		queue_work(liov_io_wq, &b->work);
+		liov_queue_work(sq->inst, &b->work);
 	} else if (by == LIOV_BY_TIMER || (soon && !b->soon)) {
 		liov_busy_arm(b, soon);
 	}
@@ -354,7 +354,7 @@ static void liov_busy_end(struct liov_sq *sq)
 	if (!kvm_write_track_add_gfn(inst->vdev.kvm, liov_busy_gfn(sq)))
 		sq->db.tracked = true;
 	else
-		mod_delayed_work(liov_system_wq, &t->work, 0);
+		liov_mod_delayed_work(inst, &t->work, 0);
 out:
 	mutex_unlock(&t->lock);
 }
@@ -384,7 +384,7 @@ static enum hrtimer_restart liov_busy_timer(struct hrtimer *timer)
 		if (!liov_busy_is_over(b))
 			liov_busy_arm(b, true);
 		else
-			queue_work(liov_io_wq, &b->work);
+			liov_queue_work(sq->inst, &b->work);
 	}
 	return HRTIMER_NORESTART;
 }

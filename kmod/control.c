@@ -61,7 +61,7 @@ static void liov_control_want(struct liov_instance *inst, unsigned int what, uns
 void liov_control_kick(struct liov_instance *inst)
 {
 	if (READ_ONCE(inst->control.todo))
-		mod_delayed_work(liov_wq, &inst->control.work, 0);
+		liov_mod_delayed_work(inst, &inst->control.work, 0);
 }
 
 /**
@@ -411,7 +411,7 @@ static void liov_control_work(struct work_struct *work)
 	mutex_unlock(&inst->lock);
 	/* The end of a reset comes here too, but not all that may prevent it. */
 	if (left)
-		queue_delayed_work(liov_wq, &ctl->work, msecs_to_jiffies(LIOV_CONTROL_AGAIN_MS));
+		liov_queue_delayed_work(inst, &ctl->work, msecs_to_jiffies(LIOV_CONTROL_AGAIN_MS));
 }
 
 /* ---- reset by VFIO, open and close ---- */

@@ -141,7 +141,7 @@ static void liov_track_remove_region(gfn_t gfn, unsigned long npages,
 	}
 	if (hit && !t->closing) {
 		t->delay_ms = LIOV_TRACK_DELAY_MIN_MS;
-		mod_delayed_work(liov_system_wq, &t->work, msecs_to_jiffies(t->delay_ms));
+		liov_mod_delayed_work(inst, &t->work, msecs_to_jiffies(t->delay_ms));
 	}
 	mutex_unlock(&t->lock);
 }
@@ -179,7 +179,7 @@ static void liov_track_look(struct liov_instance *inst, unsigned int looks)
 	if (t->closing || !t->mapped)
 		return;
 	t->looks = max(t->looks, looks);
-	mod_delayed_work(liov_system_wq, &t->work, 0);
+	liov_mod_delayed_work(inst, &t->work, 0);
 }
 
 static void liov_track_protect(struct liov_instance *inst, gfn_t gfn)
@@ -276,9 +276,9 @@ static void liov_track_work(struct work_struct *work)
 	}
 	if (missing) {
 		t->delay_ms = min(2 * t->delay_ms, LIOV_TRACK_DELAY_MAX_MS);
-		mod_delayed_work(liov_system_wq, &t->work, msecs_to_jiffies(t->delay_ms));
+		liov_mod_delayed_work(inst, &t->work, msecs_to_jiffies(t->delay_ms));
 	} else if (t->looks) {
-		queue_delayed_work(liov_system_wq, &t->work, msecs_to_jiffies(LIOV_TRACK_AGAIN_MS));
+		liov_queue_delayed_work(inst, &t->work, msecs_to_jiffies(LIOV_TRACK_AGAIN_MS));
 	}
 out:
 	mutex_unlock(&t->lock);

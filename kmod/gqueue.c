@@ -34,7 +34,7 @@ static void liov_submit_unlock(struct liov_sq *sq)
 	/* The lock before the mark. */
 	smp_mb();
 	if (READ_ONCE(sq->again))
-		queue_delayed_work(liov_io_wq, &sq->work, 0);
+		liov_queue_delayed_work(sq->inst, &sq->work, 0);
 }
 
 /* ---- rings ---- */
@@ -411,7 +411,7 @@ static void liov_guarded_unhold(struct liov_instance *inst)
 	for (i = inst->nr_pairs; i; i--) {
 		/* What the guest rang for meanwhile must not wait for its next ring. */
 		if (inst->sq[i].g)
-			queue_delayed_work(liov_io_wq, &inst->sq[i].work, 0);
+			liov_queue_delayed_work(inst, &inst->sq[i].work, 0);
 		liov_submit_unlock(&inst->sq[i]);
 	}
 }

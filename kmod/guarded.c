@@ -308,7 +308,7 @@ void liov_guarded_wake(struct liov_cq *cq)
 	turn = READ_ONCE(cq->turn);
 	WRITE_ONCE(cq->turn, turn + 1);
 	while ((sq = liov_next_starved(cq, turn, &n)))
-		queue_delayed_work(liov_io_wq, &sq->work, 0);
+		liov_queue_delayed_work(sq->inst, &sq->work, 0);
 }
 
 /**
@@ -496,7 +496,7 @@ static bool liov_guarded_starve(struct liov_sq *sq, enum liov_by by)
 	}
 	if (liov_by_interrupt(by)) {
 		if (READ_ONCE(cq->lazy))
-			queue_delayed_work(liov_io_wq, &sq->work, 0);
+			liov_queue_delayed_work(sq->inst, &sq->work, 0);
 		return false;
 	}
 	spin_lock_irqsave(&cq->lock, flags);
@@ -539,15 +539,15 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by)
 		if (left)
 			liov_gcq_unreserve(sq->cq, left);
 		if (unlikely(status == LIOV_NOT_NOW)) {
-			queue_delayed_work(liov_io_wq, &sq->work,
-					   sub.later ? 0 : msecs_to_jiffies(LIOV_QUIET_MS));
+			liov_queue_delayed_work(sq->inst, &sq->work,
+						sub.later ? 0 : msecs_to_jiffies(LIOV_QUIET_MS));
 			break;
 		}
 		if (g->head == tail)
 			break;
 		budget -= n - left;
 		if (unlikely(!budget)) {
-			queue_delayed_work(liov_io_wq, &sq->work, 0);
+			liov_queue_delayed_work(sq->inst, &sq->work, 0);
 			break;
 		}
 		/* A ring of 64 Ki commands that are all refused takes a while. */
@@ -592,7 +592,7 @@ static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
 	int rc;
 
 	if (by != LIOV_BY_WORK) {
-		queue_delayed_work(liov_io_wq, &sq->work, 0);
+		liov_queue_delayed_work(sq->inst, &sq->work, 0);
 		return false;
 	}
 	rc = liov_guarded_find_rings(sq);
@@ -601,7 +601,7 @@ static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
 		return true;
 	}
 	if (++sq->ring_tries < LIOV_RING_TRIES) {
-		queue_delayed_work(liov_io_wq, &sq->work, msecs_to_jiffies(LIOV_QUIET_MS));
+		liov_queue_delayed_work(sq->inst, &sq->work, msecs_to_jiffies(LIOV_QUIET_MS));
 		return false;
 	}
 	sq->ring_tries = 0;
@@ -656,7 +656,7 @@ void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by)
 
 	do {
 		if (liov_by_interrupt(by) && turns++ == max) {
-			queue_delayed_work(liov_io_wq, &sq->work, 0);
+			liov_queue_delayed_work(sq->inst, &sq->work, 0);
 			return;
 		}
 		WRITE_ONCE(sq->again, true);

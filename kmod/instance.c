@@ -203,6 +203,9 @@ int liov_instance_open(struct liov_instance *inst)
 {
 	int rc;
 
+	rc = liov_work_open(inst);
+	if (rc)
+		return rc;
 	mutex_lock(&inst->lock);
 	if (!inst->backing.file) {
 		dev_err(liov_dev(inst), "lightiov: no backing; write a block device's path (/dev/nvme0n1) to lightiov/backing\n");
@@ -265,6 +268,7 @@ static int liov_instance_alloc(struct liov_instance *inst)
  */
 void liov_instance_free(struct liov_instance *inst)
 {
+	liov_work_free(inst);
 	kfree(inst->virq);
 	kfree(inst->cq);
 	kfree(inst->sq);

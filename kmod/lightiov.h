@@ -277,6 +277,7 @@ struct liov_backing {
  * @leaking: no fence could be had: what the hardware may use is not freed
  * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
  *          the guest resets.  Set by the reset hooks without @lock.
+ * @wq:     its work items; NULL before the first open, see work.c
  */
 struct liov_instance {
 	struct vfio_device	vdev;
@@ -285,6 +286,7 @@ struct liov_instance {
 	struct list_head	node;		/* liov_parent.instances */
 	struct kobject		*kobj;		/* UUID/lightiov */
 	struct kobject		*stats_kobj;	/* UUID/lightiov/stats */
+	struct workqueue_struct	*wq;
 
 	struct mutex		lock;	/* the slow path: all below */
 	spinlock_t		reg_lock; /* what the guest's accesses meet */
@@ -392,8 +394,15 @@ static inline struct device *liov_dev(const struct liov_instance *inst)
 
 /* main.c */
 extern bool liov_allow_direct;
-extern struct workqueue_struct *liov_wq;
-extern struct workqueue_struct *liov_io_wq;
+
+/* work.c */
+int liov_work_open(struct liov_instance *inst);
+void liov_work_free(struct liov_instance *inst);
+void liov_queue_work(struct liov_instance *inst, struct work_struct *work);
+void liov_queue_delayed_work(struct liov_instance *inst, struct delayed_work *work,
+			     unsigned long delay);
+void liov_mod_delayed_work(struct liov_instance *inst, struct delayed_work *work,
+			   unsigned long delay);
 
 /* parent.c */
 extern const struct liov_host_ops liov_parent_ops;

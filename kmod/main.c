@@ -69,11 +69,6 @@ static int __init liov_parse_lacks(void)
 	return 0;
 }
 
-/* Admin work and window mapping of all instances; both may sleep for long. */
-struct workqueue_struct *liov_wq;
-/* Guarded commands that had to wait in a guest's ring; short. */
-struct workqueue_struct *liov_io_wq;
-
 static int __init liov_init(void)
 {
 	int rc;
@@ -81,19 +76,10 @@ static int __init liov_init(void)
 	rc = liov_parse_lacks();
 	if (rc)
 		return rc;
-	liov_wq = alloc_workqueue("lightiov", WQ_UNBOUND, 0);
-	if (!liov_wq)
-		return -ENOMEM;
-	liov_io_wq = alloc_workqueue("lightiov-io", WQ_UNBOUND | WQ_HIGHPRI, 0);
-	if (!liov_io_wq) {
-		rc = -ENOMEM;
-		goto err_wq;
-	}
-
 	rc = mdev_register_driver(&liov_mdev_driver);
 	if (rc) {
 		pr_err("cannot register the mdev driver (%d)\n", rc);
-		goto err_io_wq;
+		return rc;
 	}
 
 	rc = liov_host_init(&liov_parent_ops, reserve);
@@ -109,10 +95,6 @@ static int __init liov_init(void)
 
 err_mdev:
 	mdev_unregister_driver(&liov_mdev_driver);
-err_io_wq:
-	destroy_workqueue(liov_io_wq);
-err_wq:
-	destroy_workqueue(liov_wq);
 	return rc;
 }
 
@@ -125,8 +107,6 @@ static void __exit liov_exit(void)
 	liov_host_exit();
 	mdev_unregister_driver(&liov_mdev_driver);
 	liov_halt_exit();
-	destroy_workqueue(liov_io_wq);
-	destroy_workqueue(liov_wq);
 }
 
 module_init(liov_init);

@@ -464,7 +464,7 @@ void liov_mem_mailbox(struct liov_instance *inst)
 	mem->busy = true;
 	mem->done = false;
 	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_BUSY);
-	queue_work(liov_wq, &mem->work);
+	liov_queue_work(inst, &mem->work);
 }
 
 /* Is a MAP under way that touches [iova, iova + len)? */

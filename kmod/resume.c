@@ -68,7 +68,7 @@ void liov_instance_hw_lost(struct liov_instance *inst)
 	} else {
 		if (!was_paused)
 			r->since = ktime_get_ns();
-		mod_delayed_work(liov_wq, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
+		liov_mod_delayed_work(inst, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
 	}
 }
 
@@ -81,7 +81,7 @@ void liov_instance_hw_lost(struct liov_instance *inst)
 void liov_instance_hw_back(struct liov_instance *inst)
 {
 	if (READ_ONCE(inst->resume.paused))
-		mod_delayed_work(liov_wq, &inst->resume.work, 0);
+		liov_mod_delayed_work(inst, &inst->resume.work, 0);
 	liov_control_kick(inst);
 	liov_admin_kick(inst);
 }
@@ -101,7 +101,7 @@ static void liov_resume_done(struct liov_instance *inst)
 		WRITE_ONCE(r->paused, false);
 	mutex_unlock(&p->pool_lock);
 	if (again) {
-		queue_delayed_work(liov_wq, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
+		liov_queue_delayed_work(inst, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
 		return;
 	}
 	/* The guest gave them up meanwhile? */
@@ -156,7 +156,7 @@ static void liov_resume_work(struct work_struct *work)
 		goto out;
 	/* Still, or again, in a reset, however long it takes: its end comes here too. */
 	if (rc == -EAGAIN || rc == -EINTR) {
-		queue_delayed_work(liov_wq, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
+		liov_queue_delayed_work(inst, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
 		goto out;
 	}
 	dev_err(liov_dev(inst), "lightiov: no queues for the guest after a reset of %s (%d); its driver has to reset its controller\n",
@@ -183,7 +183,7 @@ bool liov_resume_settling(struct liov_instance *inst)
 
 	if (!READ_ONCE(inst->parent->gen) || !time_before(now, at))
 		return false;
-	queue_delayed_work(liov_wq, &inst->resume.settle, at - now);
+	liov_queue_delayed_work(inst, &inst->resume.settle, at - now);
 	return true;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * liov_scale BDF DEVICE N [SECONDS [DEPTH]]: N guarded instances of one queue pair on
+ * liov_scale BDF DEVICE N [SECONDS [DEPTH [sleepers]]]: N guarded instances of one queue pair on
  * equal ranges of DEVICE, a namespace of the controller BDF, all open and all doing
  * I/O at the same time.  WRITES all over DEVICE.
  *
@@ -10,6 +10,9 @@
  * it; then all blocks are read once more.  Prints one line of JSON: medians of the
  * times for one instance, the host's memory for one, the I/Os of all, of the one that
  * got most and of the one that got least.
+ *
+ * With "sleepers" the I/O is followed by sleepers.c: all of them but one sleep in the
+ * host, and whether that one still works is an error if not.
  *
  * Memory is what is free no more less what this program has got itself (its rings,
  * buffers, and what of them is pinned); of few instances it is too little to be seen
@@ -26,6 +29,7 @@
 
 #include "health.h"
 #include "nvme.h"
+#include "sleepers.h"
 
 #define BLOCK		4096
 #define SPAN		16	/* blocks that each instance uses */
@@ -345,6 +349,29 @@ static void take_down(struct one *o)
 	o->remove_ms = ms_since(&t);
 }
 
+/* Prints how many slept; returns whether that kept the last one from working. */
+static bool sleepers(struct one *o, unsigned int n)
+{
+	struct nvme **all = calloc(n, sizeof(*all));
+	unsigned int i, asleep = 0;
+	int rc = -ENOMEM;
+
+	for (i = 0; all && i < n; i++)
+		all[i] = &o[i].n;
+	if (all)
+		rc = sleepers_keep_waiting(all, n, &asleep);
+	free(all);
+	if (rc < 0)
+		fprintf(stderr, "liov_scale: sleepers: %s\n", strerror(-rc));
+	else if (rc)
+		fprintf(stderr, "liov_scale: no answer while %u others sleep\n", asleep);
+	if (asleep != n - 1)
+		fprintf(stderr, "liov_scale: %u of %u sleep\n", asleep, n - 1);
+	printf("{\"kind\": \"sleepers\", \"asleep\": %u, \"answered\": %s}\n", asleep,
+	       rc ? "false" : "true");
+	return rc || asleep != n - 1;
+}
+
 static u64 device_lbas(const char *dev)
 {
 	char path[128];
@@ -371,7 +398,7 @@ int main(int argc, char **argv)
 	int rc = 0;
 
 	if (argc < 4 || !strchr(argv[2], '/') || depth < 1 || depth > MAX_DEPTH) {
-		fprintf(stderr, "usage: liov_scale BDF DEVICE N [SECONDS [DEPTH]]\n");
+		fprintf(stderr, "usage: liov_scale BDF DEVICE N [SECONDS [DEPTH [sleepers]]]\n");
 		return 1;
 	}
 	n = atoi(argv[3]);
@@ -411,9 +438,11 @@ int main(int argc, char **argv)
 	free_kib -= mem_free();
 	own_kib = mem_own() - own_kib;
 	rc = work(o, n, secs * 1e3, depth);
+	for (i = 0; !rc && i < n; i++)
+		read_back(&o[i]);
+	if (!rc && argc > 6 && !strcmp(argv[6], "sleepers"))
+		bad += sleepers(o, n);
 	for (i = 0; i < n; i++) {
-		if (!rc)
-			read_back(&o[i]);
 		take_down(&o[i]);
 		bad += o[i].bad;
 		all += o[i].ios;

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Many instances of one drive, all open and all doing verified I/O at the same time: none
-# is forgotten, none costs the host more than it should, and all of it comes back. There
-# are more of them than a CPU has interrupt vectors.
+# is forgotten, none costs the host more than it should, work of one that sleeps keeps nobody
+# else waiting, and all of it comes back. There are more of them than a CPU has interrupt
+# vectors.
 #
 # lab-options: --qpairs 1024 --namespaces 1
 #
@@ -20,9 +21,11 @@ all_at_once()
 {
 	local rc
 
-	/out/vfio/liov_scale "$(l1_bdf 0)" "$(l1_ns 0 1)" "$N" 10 >/run/scale
+	/out/vfio/liov_scale "$(l1_bdf 0)" "$(l1_ns 0 1)" "$N" 10 4 sleepers >/run/all
 	rc=$?
-	cat /run/scale
+	cat /run/all
+	grep '"scale"' /run/all >/run/scale
+	grep '"sleepers"' /run/all >/run/sleepers
 	return $rc
 }
 
@@ -48,6 +51,17 @@ memory_for_each()
 	[ "$(of_scale ".kib > 0 and .kib < $KIB")" = true ]
 }
 
+# More than one work queue has workers: with one for all of them nobody would come after
+# the others.
+one_works_while_all_others_sleep()
+{
+	local asleep
+
+	asleep=$(jq .asleep /run/sleepers)
+	echo "$asleep instances have work that sleeps"
+	[ "$asleep" = $((N - 1)) ] && [ "$(jq .answered /run/sleepers)" = true ]
+}
+
 host_is_ready()
 {
 	vm_host_ready && modprobe vfio_iommu_type1
@@ -58,6 +72,7 @@ MODE=guarded
 vm_test host_is_ready host_is_ready
 vm_test "${N}_instances_work_at_once" all_at_once
 vm_test each_gets_its_part each_gets_its_part
+vm_test one_works_while_all_others_sleep one_works_while_all_others_sleep
 vm_test memory_for_each memory_for_each
 vm_test nothing_is_left vm_nothing_is_left
 vm_run

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The work queue of an instance.
+ *
+ * Owns liov_instance.wq, and nothing of what is queued there: each work item belongs to
+ * its file, which also cancels it.  Most work of an instance may sleep for long: for a
+ * reset of the host's, for an admin command, for pins, for vCPUs.  A queue for all
+ * instances has an end of its workers, and then the sleepers of some tenants keep the
+ * work of all the others waiting.  An instance has fewer work items than one queue has
+ * workers, so nothing in its own queue waits for anything else in it.
+ *
+ * Ordinary priority, also for commands that wait in a guest's ring: a guest can make such
+ * work without end, and it is to get no more of a CPU than its own threads do.  No
+ * WQ_MEM_RECLAIM: no reset hook waits for a work item of ours, nor does any I/O of the
+ * host's, and a rescuer would be a thread for each instance.
+ *
+ * Made at the first open, so that instances nobody uses cost nothing; it goes with the
+ * instance.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/workqueue.h>
+
+#include "lightiov.h"
+
+/* A queue's name has 31 characters: no room for more than the end of a UUID. */
+#define LIOV_WQ_NAME_SKIP	(UUID_STRING_LEN - 22)
+
+/**
+ * liov_work_open() - an instance is about to be opened
+ * @inst: instance; opens of it are serialised by VFIO
+ *
+ * May sleep; no lock of ours is held, as this takes the CPU hotplug lock.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int liov_work_open(struct liov_instance *inst)
+{
+	struct workqueue_struct *wq;
+
+	if (inst->wq)
+		return 0;
+	wq = alloc_workqueue("lightiov-%s", WQ_UNBOUND, 0,
+			     dev_name(liov_dev(inst)) + LIOV_WQ_NAME_SKIP);
+	if (!wq) {
+		dev_err(liov_dev(inst), "lightiov: no memory for a work queue; try again when the host has some\n");
+		return -ENOMEM;
+	}
+	/* Reset hooks look at it at any time. */
+	smp_store_release(&inst->wq, wq);
+	return 0;
+}
+
+/**
+ * liov_work_free() - the instance goes
+ * @inst: instance nobody uses any more; its delayed work is cancelled
+ *
+ * What is queued runs before.  May sleep.
+ */
+void liov_work_free(struct liov_instance *inst)
+{
+	if (inst->wq)
+		destroy_workqueue(inst->wq);
+	inst->wq = NULL;
+}
+
+/**
+ * liov_queue_work() - queue work of an instance
+ * @inst: instance; before its first open nothing happens, as there is nobody to work for
+ * @work: work item of the instance
+ *
+ * Any context.
+ */
+void liov_queue_work(struct liov_instance *inst, struct work_struct *work)
+{
+	struct workqueue_struct *wq = smp_load_acquire(&inst->wq);
+
+	if (likely(wq))
+		queue_work(wq, work);
+}
+
+/**
+ * liov_queue_delayed_work() - likewise, after a time; nothing happens if it is queued
+ * @inst:  instance
+ * @work:  delayed work item of the instance
+ * @delay: jiffies
+ *
+ * Any context.
+ */
+void liov_queue_delayed_work(struct liov_instance *inst, struct delayed_work *work,
+			     unsigned long delay)
+{
+	struct workqueue_struct *wq = smp_load_acquire(&inst->wq);
+
+	if (likely(wq))
+		queue_delayed_work(wq, work, delay);
+}
+
+/**
+ * liov_mod_delayed_work() - likewise, also if it is queued for another time
+ * @inst:  instance
+ * @work:  delayed work item of the instance
+ * @delay: jiffies
+ *
+ * Any context.
+ */
+void liov_mod_delayed_work(struct liov_instance *inst, struct delayed_work *work,
+			   unsigned long delay)
+{
+	struct workqueue_struct *wq = smp_load_acquire(&inst->wq);
+
+	if (likely(wq))
+		mod_delayed_work(wq, work, delay);
+}
