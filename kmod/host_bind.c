@@ -45,11 +45,11 @@ void liov_host_put(struct liov_hostp *p)
 	kref_put(&p->kref, host_free);
 }
 
-static struct liov_hostp *host_of_pdev(struct device *dev)
+static struct liov_hostp *host_of_pdev_locked(struct device *dev)
 {
 	struct liov_hostp *p;
 
-	guard(mutex)(&hosts_lock);
+	lockdep_assert_held(&hosts_lock);
 	list_for_each_entry(p, &hosts, node) {
 		if (&p->h.pdev->dev == dev) {
 			kref_get(&p->kref);
@@ -57,6 +57,12 @@ static struct liov_hostp *host_of_pdev(struct device *dev)
 		}
 	}
 	return NULL;
+}
+
+static struct liov_hostp *host_of_pdev(struct device *dev)
+{
+	guard(mutex)(&hosts_lock);
+	return host_of_pdev_locked(dev);
 }
 
 /**
@@ -190,6 +196,10 @@ static void host_release(struct liov_hostp *p)
 	mutex_unlock(&p->life);
 }
 
+/*
+ * The host of a function, made if there is none.  The bus notifier and host_adopt() may
+ * both come upon a function that appears while the module is being loaded.
+ */
 static struct liov_hostp *host_create(struct pci_dev *pdev)
 {
 	struct liov_hostp *p, *old;
@@ -205,15 +215,18 @@ static struct liov_hostp *host_create(struct pci_dev *pdev)
 	spin_lock_init(&p->lock);
 	init_waitqueue_head(&p->wq);
 
-	old = host_of_pdev(&pdev->dev);
-	if (old) {
-		liov_host_put(p);
-		return old;
+	scoped_guard(mutex, &hosts_lock) {
+		old = host_of_pdev_locked(&pdev->dev);
+		if (!old) {
+			kref_get(&p->kref);
+			list_add_tail(&p->node, &hosts);
+		}
 	}
-	kref_get(&p->kref);
-	guard(mutex)(&hosts_lock);
-	list_add_tail(&p->node, &hosts);
-	return p;
+	if (!old)
+		return p;
+	/* Not under hosts_lock: it cancels the work item. */
+	liov_host_put(p);
+	return old;
 }
 
 static void host_unlist(struct liov_hostp *p)
