@@ -197,6 +197,7 @@ static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *
 	struct liov_gsq *gsq;
 	struct liov_slot *s;
 	struct liov_sq *sq;
+	u64 ns;
 
 	/* Nearly always the SQ of the same number. */
 	if (unlikely(inst->hwqid[i] != hwqid)) {
@@ -215,11 +216,13 @@ static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *
 	/* A drive that is being disabled may say so of what it has not done. */
 	if (unlikely(status == NVME_SC_ABORT_QUEUE) && READ_ONCE(inst->resume.paused))
 		return;
-	liov_count_latency(&sq->stats, now - s->start);
+	/* A long run may find commands that were not yet rung for when it began. */
+	ns = now > s->start ? now - s->start : 0;
+	liov_count_latency(&sq->stats, ns);
 	sq->stats.completed++;
 	if (status)
 		sq->stats.errors++;
-	trace_lightiov_complete(sq, slot, s->cid, status, now - s->start);
+	trace_lightiov_complete(sq, slot, s->cid, status, ns);
 	liov_gcq_post(cq, sq, gsq, s->cid, status, le64_to_cpu(e->result.u64));
 	/* Release: who sees it finds the hardware done with the slot. */
 	smp_store_release(&gsq->completed, gsq->completed + 1);
