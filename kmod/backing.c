@@ -284,6 +284,21 @@ static void liov_backing_say_open(struct liov_instance *inst, const char *path, 
 		rc == -ENOTBLK ? "; not a block device" : "");
 }
 
+static void liov_backing_say_nsid(struct liov_instance *inst, const char *path, int rc)
+{
+	const char *ctrl = pci_name(inst->parent->host->pdev);
+
+	if (rc == -EINVAL)
+		dev_err(liov_dev(inst), "lightiov: %s is neither a namespace of %s nor a partition of one\n",
+			path, ctrl);
+	else if (rc == -EAGAIN)
+		dev_err(liov_dev(inst), "lightiov: no path to %s works at the moment (is %s being reset?); write the backing again\n",
+			path, ctrl);
+	else
+		dev_err(liov_dev(inst), "lightiov: nvme does not say which namespace %s is (%d); write the backing again\n",
+			path, rc);
+}
+
 /* Fills @b, whose text is there, and claims; @ns is for Identify. */
 static int liov_backing_make(struct liov_instance *inst, struct liov_backing *b,
 			     const char *path, const struct liov_range *range,
@@ -301,11 +316,9 @@ static int liov_backing_make(struct liov_instance *inst, struct liov_backing *b,
 		return PTR_ERR(probe);
 	}
 	bdev = file_bdev(probe);
-	b->nsid = liov_host_nsid_of(inst->parent->host, bdev);
-	if (!b->nsid) {
-		dev_err(liov_dev(inst), "lightiov: %s is neither a namespace of %s nor a partition of one\n",
-			path, pci_name(inst->parent->host->pdev));
-		rc = -EINVAL;
+	rc = liov_host_nsid_of(inst->parent->host, bdev, &b->nsid);
+	if (rc) {
+		liov_backing_say_nsid(inst, path, rc);
 		goto out;
 	}
 	rc = liov_backing_identify(inst, b->nsid, ns);

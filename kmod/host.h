@@ -81,7 +81,7 @@ unsigned long liov_host_time_left(struct liov_host *h, unsigned int timeout_ms);
 int liov_host_admin(struct liov_host *h, struct nvme_command *cmd, void *buf,
 		    unsigned int len, u32 *result);
 int liov_host_reset(struct liov_host *h);
-u32 liov_host_nsid_of(struct liov_host *h, struct block_device *bdev);
+int liov_host_nsid_of(struct liov_host *h, struct block_device *bdev, u32 *nsid);
 u16 liov_host_set_floor(struct liov_host *h, u16 lowest_qid);
 void liov_host_silence(struct liov_host *h);
 

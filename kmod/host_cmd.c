@@ -90,24 +90,31 @@ static bool disk_is_on(struct gendisk *disk, struct device *cdev)
  * liov_host_nsid_of - the namespace behind a block device
  * @h:    the host
  * @bdev: a block device that the caller holds open
+ * @nsid: where its NSID goes
  *
  * Also finds the namespace of a partition, and that of a multipath disk (nvmeXnZ
  * under a subsystem), if one of its paths is this controller.
  *
  * Context: may sleep.
- * Return: the NSID, or 0 if @bdev is on no namespace of this controller.
+ * Return: 0, -EINVAL if @bdev is on no namespace of this controller, -EAGAIN if a
+ * multipath disk has no path at the moment, since its controllers are being reset, or
+ * another negative errno of nvme's.
  */
-u32 liov_host_nsid_of(struct liov_host *h, struct block_device *bdev)
+int liov_host_nsid_of(struct liov_host *h, struct block_device *bdev, u32 *nsid)
 {
 	struct gendisk *disk = bdev->bd_disk;
 	struct device *cdev;
-	int nsid = 0;
+	int rc = 0;
 
 	if (!disk->fops->ioctl)
-		return 0;
+		return -EINVAL;
 	cdev = liov_ctrl_get(h->pdev);
 	if (cdev && disk_is_on(disk, cdev))
-		nsid = disk->fops->ioctl(bdev_whole(bdev), BLK_OPEN_READ, NVME_IOCTL_ID, 0);
+		rc = disk->fops->ioctl(bdev_whole(bdev), BLK_OPEN_READ, NVME_IOCTL_ID, 0);
 	put_device(cdev);
-	return max(nsid, 0);
+	/* NSIDs have 32 bits: only the highest 4095 cannot be told from an errno. */
+	if (IS_ERR_VALUE((long)rc))
+		return rc;
+	*nsid = rc;
+	return rc ? 0 : -EINVAL;
 }
