@@ -40,6 +40,7 @@
 #include <linux/slab.h>
 
 #include "host_priv.h"
+#include "model.h"
 
 const struct liov_host_ops *liov_ops;
 struct workqueue_struct *liov_host_wq;
@@ -526,6 +527,22 @@ out:
 	return entered;
 }
 
+/* A drive may grant queue pairs whose doorbells would lie beyond its registers. */
+static u16 host_bound_by_bar(struct liov_hostp *p, u16 granted)
+{
+	u64 len = pci_resource_len(p->h.pdev, 0);
+	u16 inside = liov_queues_in_bar(len, p->h.db_stride);
+
+	if (granted <= inside)
+		return granted;
+	/* It is asked for after each reset. */
+	if (p->logged_in_bar != inside)
+		pci_warn(p->h.pdev, "lightiov: %u queue pairs granted, but the doorbells of only %u are inside its BAR 0 of %llu bytes; the others are not used\n",
+			 granted, inside, len);
+	p->logged_in_bar = inside;
+	return inside;
+}
+
 static int host_learn(struct liov_hostp *p, struct device *cdev)
 {
 	struct liov_host *h = &p->h;
@@ -557,7 +574,7 @@ static int host_learn(struct liov_hostp *p, struct device *cdev)
 	h->cc = readl(h->bar + NVME_REG_CC);
 	h->db_stride = 4 << NVME_CAP_STRIDE(h->cap);
 	h->nr_host = count;
-	h->nr_granted = max(granted, h->nr_host);
+	h->nr_granted = max(host_bound_by_bar(p, granted), h->nr_host);
 	return 0;
 }
 

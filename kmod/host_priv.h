@@ -94,6 +94,7 @@ enum liov_told {
  * @reset_tried: the one reset after a late load was asked for
  * @owner_counted: this host counts in liov_hooks_bind()
  * @floor:     lowest qid held by instances, 0 if none
+ * @logged_in_bar: queue pairs whose doorbells are inside BAR0, as last logged
  * @answer:    number of I/O queues nvme.ko was told it has (if @hooked)
  * @adminq:    admin request queue; same for as long as nvme.ko is bound
  */
@@ -121,6 +122,7 @@ struct liov_hostp {
 	bool			owner_counted;
 	u16			floor;
 	u16			answer;
+	u16			logged_in_bar;
 	struct request_queue	*adminq;
 };
 

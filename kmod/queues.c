@@ -15,6 +15,29 @@ static bool liov_qid_in_range(const struct liov_queues *q, u16 qid)
 	return qid && qid <= q->nr_pairs && qid <= LIOV_MAX_PAIRS;
 }
 
+/**
+ * liov_queues_in_bar() - queue pairs whose doorbells lie in a controller's BAR0
+ * @bar_len: its bytes
+ * @stride:  bytes from one doorbell to the next
+ *
+ * NVMe PCIe Transport 1.0 section 3.1.2: from LIOV_DB_BASE on a submission and a
+ * completion doorbell of 4 bytes for each queue ID, the admin queue's first.
+ *
+ * Return: the highest ID of an I/O queue pair that has both, at most 65535.
+ *
+ * Context: any.
+ */
+u16 liov_queues_in_bar(u64 bar_len, u32 stride)
+{
+	u64 last;
+
+	if (bar_len < LIOV_DB_BASE + sizeof(u32))
+		return 0;
+	/* The number of the last doorbell that fits; that of completion queue n is 2n + 1. */
+	last = (bar_len - LIOV_DB_BASE - sizeof(u32)) / stride;
+	return last ? min_t(u64, (last - 1) / 2, 0xffff) : 0;
+}
+
 /*
  * Size, contiguity and place of a ring, the same for both kinds: QSIZE (0's based,
  * at least two entries), PC (must be 1, for CAP.CQR is) and PRP1, which is then the

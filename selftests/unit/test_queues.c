@@ -281,6 +281,28 @@ TEST(bookkeeping_ignores_impossible_identifiers)
 	EXPECT_MEM(&q, &before, sizeof(q));
 }
 
+TEST(queue_pairs_have_both_doorbells_inside_the_registers)
+{
+	/* The admin queue's two, then two for each pair. */
+	EXPECT_EQ(liov_queues_in_bar(0x1000 + 8 + 8, 4), 1);
+	EXPECT_EQ(liov_queues_in_bar(0x1000 + 8 + 7, 4), 0);
+	EXPECT_EQ(liov_queues_in_bar(0x2000, 4), 511);
+	EXPECT_EQ(liov_queues_in_bar(0x4000, 4), 1535);
+	/* The last doorbell need not be followed by a whole stride. */
+	EXPECT_EQ(liov_queues_in_bar(0x1000 + 3 * 4096 + 4, 4096), 1);
+	EXPECT_EQ(liov_queues_in_bar(0x1000 + 3 * 4096 + 3, 4096), 0);
+	EXPECT_EQ(liov_queues_in_bar(1ULL << 40, 4), 0xffff);
+}
+
+TEST(registers_without_room_have_no_queue_pair)
+{
+	EXPECT_EQ(liov_queues_in_bar(0, 4), 0);
+	EXPECT_EQ(liov_queues_in_bar(0x1000, 4), 0);
+	EXPECT_EQ(liov_queues_in_bar(0x1004, 4), 0);
+	EXPECT_EQ(liov_queues_in_bar(0x1008, 4), 0);
+	EXPECT_EQ(liov_queues_in_bar(0x2000, 4 << 15), 0);
+}
+
 TEST(reset_removes_all_queues_and_keeps_the_limits)
 {
 	struct liov_queues q = init(), fresh = q;
