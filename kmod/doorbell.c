@@ -515,8 +515,14 @@ void liov_doorbell_close(struct liov_instance *inst)
 		/* For halts that saw a queue busy and may start its work. */
 		synchronize_rcu();
 		cancel_delayed_work_sync(&t->work);
-		for (i = 1; i <= inst->nr_pairs; i++)
-			liov_busy_stop(&inst->sq[i]);
+	}
+	/*
+	 * Also without KVM: a completion that makes room wakes every queue that was starved,
+	 * liov_guarded_wake(), and the deleted ones among them after liov_sq_delete().
+	 */
+	for (i = 1; i <= inst->nr_pairs; i++)
+		liov_busy_stop(&inst->sq[i]);
+	if (t->registered) {
 		/* Waits for callbacks in flight (SRCU), so not under t->lock. */
 		mutex_lock(&t->lock);
 		liov_track_drop_all(inst);
