@@ -121,7 +121,31 @@ static bool liov_doorbell_forget_busy(struct liov_instance *inst, unsigned int i
 	return !(idx & 1) && liov_busy_forget(&inst->sq[idx / 2 + 1]);
 }
 
-/* A memory slot went away and its tracking with it: add again when it is back. */
+/*
+ * Write-protects what KVM has mapped of a frame.  Returns whether the frame is in a memory
+ * slot.
+ */
+static bool liov_track_protect(struct liov_instance *inst, gfn_t gfn)
+{
+	struct kvm *kvm = inst->vdev.kvm;
+
+	/* The slot cannot go meanwhile: liov_track_remove_region() waits for the lock. */
+	lockdep_assert_held(&inst->track.lock);
+	if (kvm_write_track_add_gfn(kvm, gfn))
+		return false;
+	kvm_write_track_remove_gfn(kvm, gfn);
+	return true;
+}
+
+/*
+ * A memory slot went away and its tracking with it: add again when it is back.  KVM says
+ * so when the slot cannot be found any more (kvm_arch_commit_memory_region()), so whoever
+ * added to it before is seen here, and nobody can after.
+ *
+ * A slot of the other address space, that of SMM, goes with the same words.  Tracking is
+ * that of the first one, and it counts: if that is still there, adding once more would
+ * leave the frame tracked when the queue becomes busy.
+ */
 static void liov_track_remove_region(gfn_t gfn, unsigned long npages,
 				     struct kvm_page_track_notifier_node *node)
 {
@@ -134,7 +158,8 @@ static void liov_track_remove_region(gfn_t gfn, unsigned long npages,
 	for (i = 0; i < liov_nr_doorbells(inst); i++) {
 		struct liov_doorbell *db = liov_doorbell(inst, i);
 
-		if (t->base_gfn + i < gfn || t->base_gfn + i >= gfn + npages)
+		if (t->base_gfn + i < gfn || t->base_gfn + i >= gfn + npages ||
+		    liov_track_protect(inst, t->base_gfn + i))
 			continue;
 		hit |= db->tracked | liov_doorbell_forget_busy(inst, i);
 		db->tracked = false;
@@ -180,16 +205,6 @@ static void liov_track_look(struct liov_instance *inst, unsigned int looks)
 		return;
 	t->looks = max(t->looks, looks);
 	liov_mod_delayed_work(inst, &t->work, 0);
-}
-
-static void liov_track_protect(struct liov_instance *inst, gfn_t gfn)
-{
-	struct kvm *kvm = inst->vdev.kvm;
-
-	/* The slot cannot go meanwhile: liov_track_remove_region() waits for the lock. */
-	lockdep_assert_held(&inst->track.lock);
-	if (!kvm_write_track_add_gfn(kvm, gfn))
-		kvm_write_track_remove_gfn(kvm, gfn);
 }
 
 /**
