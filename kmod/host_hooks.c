@@ -256,7 +256,7 @@ void liov_hooks_unbind(void)
  */
 static bool notrace from_pci_driver(unsigned long caller)
 {
-	char sym[KSYM_SYMBOL_LEN];
+	char sym[sizeof("nvme_fw_act_work")];
 	struct module *owner;
 	bool ret;
 
@@ -269,8 +269,8 @@ static bool notrace from_pci_driver(unsigned long caller)
 	if (owner)
 		return ret;
 	/* Built in: no module tells the driver from the core. */
-	sprint_symbol(sym, caller);
-	return strncmp(sym, "nvme_fw_act_work", strlen("nvme_fw_act_work"));
+	snprintf(sym, sizeof(sym), "%ps", (void *)caller);
+	return strcmp(sym, "nvme_fw_act_work");
 }
 
 static bool notrace filter_quiesce(unsigned long caller,
