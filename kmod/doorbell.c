@@ -558,6 +558,7 @@ void liov_doorbell_init(struct liov_instance *inst)
 
 	mutex_init(&inst->track.lock);
 	mutex_init(&inst->track.own_lock);
+	liov_lock_in_reclaim(&inst->track.own_lock);
 	INIT_DELAYED_WORK(&inst->track.work, liov_track_work);
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		spin_lock_init(&inst->sq[i].lock);

@@ -37,6 +37,7 @@
 
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iopoll.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "host_priv.h"
@@ -216,6 +217,22 @@ static void host_tell_stopped(struct liov_hostp *p, unsigned int seq)
 }
 
 /**
+ * liov_host_look - have the work item look whether the controller is up
+ * @p:     the host; the caller holds its lock
+ * @delay: jiffies until then
+ *
+ * Nothing is queued once an eviction has begun, which cancels it.
+ *
+ * Context: process; does not sleep.
+ */
+void liov_host_look(struct liov_hostp *p, unsigned long delay)
+{
+	lockdep_assert_held(&p->lock);
+	if (p->bound && !p->unbinding)
+		mod_delayed_work(liov_host_wq, &p->work, delay);
+}
+
+/**
  * liov_host_up - the controller is live
  * @p:   the host
  * @seq: liov_host_seq() from before nvme-core was seen to hold it live
@@ -239,7 +256,7 @@ void liov_host_up(struct liov_hostp *p, unsigned int seq)
 	} else {
 		if (p->gate == LIOV_GATE_CLOSED)
 			p->gate = LIOV_GATE_INNER;
-		queue_work(liov_host_wq, &p->work);
+		liov_host_look(p, 0);
 	}
 	wake_up_all(&p->wq);
 out:
@@ -365,7 +382,7 @@ static bool host_is_given_up(struct liov_hostp *p)
 	if (!READ_ONCE(p->bound))
 		return false;
 	cdev = liov_ctrl_get(p->h.pdev);
-	given_up = cdev && liov_ctrl_is_given_up(cdev);
+	given_up = cdev && liov_ctrl_is_given_up(p, cdev);
 	put_device(cdev);
 	return given_up;
 }
@@ -508,7 +525,7 @@ static bool host_work_enter(struct liov_hostp *p, struct device *cdev,
 	bool live, entered = false;
 
 	*seq = liov_host_seq(p);
-	live = liov_ctrl_is_live(cdev);
+	live = liov_ctrl_is_live(p, cdev);
 
 	spin_lock(&p->lock);
 	if (!p->bound || p->unbinding || p->paused ||
@@ -562,7 +579,7 @@ static int host_learn(struct liov_hostp *p, struct device *cdev)
 	 * controller gave (vectors) but, after a reset, more than are in use;
 	 * what our hook answered bounds it.
 	 */
-	count = liov_ctrl_queue_count(cdev);
+	count = liov_ctrl_queue_count(p, cdev);
 	if (p->hooked)
 		count = count < 0 ? p->answer : min_t(int, count, p->answer);
 	if (count < 0)
@@ -580,9 +597,10 @@ static int host_learn(struct liov_hostp *p, struct device *cdev)
 
 /*
  * Loaded after nvme.ko had set its queues up: one reset lets the hooks take
- * part, where that is needed.  True if one is on its way.
+ * part, where that is needed.  1 if one is on its way, 0 if there is no need of one, or
+ * a negative errno if that is not known.
  */
-static bool host_needs_reset(struct liov_hostp *p, struct device *cdev)
+static int host_needs_reset(struct liov_hostp *p, struct device *cdev)
 {
 	struct nvme_command cmd = { };
 	struct nvme_id_ctrl *id;
@@ -590,12 +608,10 @@ static bool host_needs_reset(struct liov_hostp *p, struct device *cdev)
 	int rc;
 
 	if (p->hooked || p->reset_tried)
-		return false;
-	p->reset_tried = true;
-
+		return 0;
 	id = kzalloc(sizeof(*id), GFP_KERNEL);
 	if (!id)
-		return false;
+		return -ENOMEM;
 	cmd.identify.opcode = nvme_admin_identify;
 	cmd.identify.cns = NVME_ID_CNS_CTRL;
 	rc = liov_host_admin(&p->h, &cmd, id, sizeof(*id), NULL);
@@ -604,17 +620,20 @@ static bool host_needs_reset(struct liov_hostp *p, struct device *cdev)
 	else if (p->h.nr_granted - p->h.nr_host < liov_reserve)
 		why = "to reserve queue pairs";
 	kfree(id);
+	if (rc < 0)
+		return rc;
+	p->reset_tried = true;
 	if (rc)
 		pci_warn(p->h.pdev, "lightiov: Identify Controller failed (%d)\n",
 			 rc);
 	if (!why)
-		return false;
+		return 0;
 	/* -EBUSY: a reset or removal is on its way already, as good as ours. */
 	rc = nvme_reset_ctrl(dev_get_drvdata(cdev));
 	pci_info(p->h.pdev, "lightiov: %s, since the module was loaded after nvme: %s\n",
 		 rc ? "a controller reset is under way already" :
 		 "resetting the controller once", why);
-	return true;
+	return 1;
 }
 
 /**
@@ -626,10 +645,10 @@ static bool host_needs_reset(struct liov_hostp *p, struct device *cdev)
  */
 void liov_host_live_work(struct work_struct *work)
 {
-	struct liov_hostp *p = container_of(work, struct liov_hostp, work);
-	bool tell = false, reset = false;
+	struct liov_hostp *p = container_of(to_delayed_work(work), struct liov_hostp, work);
+	unsigned int seq, noio;
 	struct device *cdev;
-	unsigned int seq;
+	bool tell = false;
 	int rc;
 
 	cdev = liov_ctrl_get(p->h.pdev);
@@ -640,14 +659,18 @@ void liov_host_live_work(struct work_struct *work)
 		return;
 	}
 	host_tell_stopped(p, seq);
+	noio = memalloc_noio_save();
 	rc = host_learn(p, cdev);
 	if (!rc)
-		reset = host_needs_reset(p, cdev);
+		rc = host_needs_reset(p, cdev);
+	memalloc_noio_restore(noio);
 	put_device(cdev);
 
 	/* Still in our section: a reset waits until this is decided. */
 	spin_lock(&p->lock);
-	if (!rc && !reset && p->seq == seq && !p->unbinding) {
+	if (rc == -ENOMEM && p->seq == seq)
+		liov_host_look(p, msecs_to_jiffies(LIOV_NOMEM_MS));
+	if (!rc && p->seq == seq && !p->unbinding) {
 		p->gate = LIOV_GATE_OPEN;
 		p->told = LIOV_TOLD_LIVE;
 		p->announced = true;
@@ -659,7 +682,10 @@ void liov_host_live_work(struct work_struct *work)
 
 	if (tell)
 		liov_ops->live(&p->h);
-	else if (rc && liov_host_seq(p) == seq)
+	else if (rc == -ENOMEM)
+		dev_warn_ratelimited(&p->h.pdev->dev,
+				     "lightiov: no memory to look at this controller; trying again\n");
+	else if (rc < 0 && liov_host_seq(p) == seq)
 		pci_err(p->h.pdev,
 			"lightiov: cannot use this controller (%d)%s; reset it to try again\n",
 			rc, rc == -ENXIO ? ": nvme has no I/O queues" : "");

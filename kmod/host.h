@@ -6,8 +6,10 @@
 #ifndef _LIOV_HOST_H
 #define _LIOV_HOST_H
 
+#include <linux/mutex.h>
 #include <linux/nvme.h>
 #include <linux/pci.h>
+#include <linux/sched/mm.h>
 
 struct liov_host;
 
@@ -42,6 +44,27 @@ struct liov_host_ops {
 	void (*lost)(struct liov_host *h);
 	void (*gone)(struct liov_host *h);
 };
+
+/**
+ * liov_lock_in_reclaim - tell lockdep that memory reclaim may wait for a lock
+ * @lock: which @stopping, @stopped or @lost, or a redirected call of nvme.ko, takes
+ *
+ * They run where nvme.ko handles commands that have timed out, which may be those
+ * that reclaim waits for.  So whoever allocates under such a lock must not wait for
+ * I/O: a kernel with lockdep says where somebody does.
+ *
+ * Not for liov_parent.irq_lock and liov_hostp.tell: under these the kernel's own
+ * locks for interrupts are taken, and other drivers allocate under those, nvme.ko
+ * too.  What we do under irq_lock is scoped by memalloc_noio_save().
+ */
+static inline void liov_lock_in_reclaim(struct mutex *lock)
+{
+	if (!IS_ENABLED(CONFIG_LOCKDEP))
+		return;
+	fs_reclaim_acquire(GFP_KERNEL);
+	might_lock(lock);
+	fs_reclaim_release(GFP_KERNEL);
+}
 
 /**
  * struct liov_host - one NVMe PCI function bound to nvme.ko

@@ -28,9 +28,10 @@ static void host_free(struct kref *kref)
 {
 	struct liov_hostp *p = container_of(kref, struct liov_hostp, kref);
 
-	cancel_work_sync(&p->work);
+	cancel_delayed_work_sync(&p->work);
 	host_unmap(p);
 	pci_dev_put(p->h.pdev);
+	free_page((unsigned long)p->page);
 	kfree(p);
 }
 
@@ -119,7 +120,7 @@ static void host_bind(struct liov_hostp *p, bool late)
 	p->answer = 0;
 	p->floor = 0;
 	if (late)
-		queue_work(liov_host_wq, &p->work);
+		liov_host_look(p, 0);
 	spin_unlock(&p->lock);
 out:
 	mutex_unlock(&p->life);
@@ -156,7 +157,7 @@ static void host_evict(struct liov_hostp *p)
 	spin_lock(&p->lock);
 	p->unbinding = true;
 	spin_unlock(&p->lock);
-	cancel_work_sync(&p->work);
+	cancel_delayed_work_sync(&p->work);
 	host_check_left(p);
 	/* A start whose work item we have just cancelled. */
 	spin_lock(&p->lock);
@@ -207,11 +208,19 @@ static struct liov_hostp *host_create(struct pci_dev *pdev)
 	p = kzalloc(sizeof(*p), GFP_KERNEL);
 	if (!p)
 		return NULL;
+	p->page = (char *)__get_free_page(GFP_KERNEL);
+	if (!p->page) {
+		kfree(p);
+		return NULL;
+	}
 	p->h.pdev = pci_dev_get(pdev);
 	kref_init(&p->kref);
-	INIT_WORK(&p->work, liov_host_live_work);
+	INIT_DELAYED_WORK(&p->work, liov_host_live_work);
 	mutex_init(&p->life);
 	mutex_init(&p->tell);
+	mutex_init(&p->page_lock);
+	liov_lock_in_reclaim(&p->page_lock);
+	liov_lock_in_reclaim(&hosts_lock);
 	spin_lock_init(&p->lock);
 	init_waitqueue_head(&p->wq);
 
@@ -320,7 +329,7 @@ static bool is_any(struct liov_hostp *p)
 static void host_pause(struct liov_hostp *p)
 {
 	/* A running @live still finds the gate open and finishes. */
-	cancel_work_sync(&p->work);
+	cancel_delayed_work_sync(&p->work);
 	spin_lock(&p->lock);
 	p->paused = true;
 	spin_unlock(&p->lock);
@@ -334,8 +343,7 @@ static void host_resume(struct liov_hostp *p)
 	spin_lock(&p->lock);
 	p->paused = false;
 	/* Does nothing unless a start was held back. */
-	if (p->bound && !p->unbinding)
-		queue_work(liov_host_wq, &p->work);
+	liov_host_look(p, 0);
 	wake_up_all(&p->wq);
 	spin_unlock(&p->lock);
 }

@@ -5,6 +5,7 @@
  */
 #include <linux/blkdev.h>
 #include <linux/nvme_ioctl.h>
+#include <linux/sched/mm.h>
 
 #include "host_priv.h"
 
@@ -26,12 +27,16 @@ int liov_host_admin(struct liov_host *h, struct nvme_command *cmd, void *buf,
 {
 	struct liov_hostp *p = to_hostp(h);
 	union nvme_result res = { };
+	unsigned int noio;
 	int rc;
 
 	if (WARN_ON_ONCE(!READ_ONCE(p->sections) || !p->adminq))
 		return -EINVAL;
+	/* It maps @buf, and a reset waits for the section. */
+	noio = memalloc_noio_save();
 	rc = __nvme_submit_sync_cmd(p->adminq, cmd, &res, buf, len,
 				    LIOV_QID_ANY, 0);
+	memalloc_noio_restore(noio);
 	if (rc >= 0 && result)
 		*result = le32_to_cpu(res.u32);
 	return rc;

@@ -76,20 +76,16 @@ static ssize_t ctrl_show(struct device *cdev, const char *name, char *page)
 	return -ENOENT;
 }
 
-static bool ctrl_state_is(struct device *cdev, const char *state)
+/* Must not fail: the gate would stay closed, or nobody be told that it will. */
+static bool ctrl_state_is(struct liov_hostp *p, struct device *cdev, const char *state)
 {
-	char *page = (char *)get_zeroed_page(GFP_KERNEL);
-	bool is;
-
-	if (!page)
-		return false;
-	is = ctrl_show(cdev, "state", page) > 0 && sysfs_streq(page, state);
-	free_page((unsigned long)page);
-	return is;
+	guard(mutex)(&p->page_lock);
+	return ctrl_show(cdev, "state", p->page) > 0 && sysfs_streq(p->page, state);
 }
 
 /**
  * liov_ctrl_is_live - does nvme-core hold the controller live?
+ * @p:    the host
  * @cdev: from liov_ctrl_get()
  *
  * nvme.ko leaves the state "live" before it quiesces the I/O queues for a
@@ -99,13 +95,14 @@ static bool ctrl_state_is(struct device *cdev, const char *state)
  * Context: may sleep.
  * Return: true if it is.
  */
-bool liov_ctrl_is_live(struct device *cdev)
+bool liov_ctrl_is_live(struct liov_hostp *p, struct device *cdev)
 {
-	return ctrl_state_is(cdev, "live");
+	return ctrl_state_is(p, cdev, "live");
 }
 
 /**
  * liov_ctrl_is_given_up - has nvme.ko given the controller up?
+ * @p:    the host
  * @cdev: from liov_ctrl_get()
  *
  * When a reset fails nvme.ko takes the controller down for the last time in the
@@ -114,30 +111,28 @@ bool liov_ctrl_is_live(struct device *cdev)
  * Context: may sleep.
  * Return: true if it has.
  */
-bool liov_ctrl_is_given_up(struct device *cdev)
+bool liov_ctrl_is_given_up(struct liov_hostp *p, struct device *cdev)
 {
-	return ctrl_state_is(cdev, "deleting") || ctrl_state_is(cdev, "dead");
+	return ctrl_state_is(p, cdev, "deleting") || ctrl_state_is(p, cdev, "dead");
 }
 
 /**
  * liov_ctrl_queue_count - how many I/O queues nvme.ko has set up at most
+ * @p:    the host
  * @cdev: from liov_ctrl_get()
  *
  * Context: may sleep.
  * Return: the number, without the admin queue, or a negative errno.
  */
-int liov_ctrl_queue_count(struct device *cdev)
+int liov_ctrl_queue_count(struct liov_hostp *p, struct device *cdev)
 {
-	char *page = (char *)get_zeroed_page(GFP_KERNEL);
-	int count, rc = -ENOENT;
+	int count;
 
-	if (!page)
-		return -ENOMEM;
-	if (ctrl_show(cdev, "queue_count", page) > 0 &&
-	    !kstrtoint(strim(page), 10, &count))
-		rc = max(count - 1, 0);
-	free_page((unsigned long)page);
-	return rc;
+	guard(mutex)(&p->page_lock);
+	if (ctrl_show(cdev, "queue_count", p->page) <= 0 ||
+	    kstrtoint(strim(p->page), 10, &count))
+		return -ENOENT;
+	return max(count - 1, 0);
 }
 
 static int liov_hooks_refuse(void)
@@ -368,7 +363,7 @@ static noinline void wrap_start_ctrl(struct nvme_ctrl *ctrl)
 	if (p) {
 		seq = liov_host_seq(p);
 		cdev = liov_ctrl_get(p->h.pdev);
-		live = cdev && liov_ctrl_is_live(cdev);
+		live = cdev && liov_ctrl_is_live(p, cdev);
 		put_device(cdev);
 	}
 	nvme_start_ctrl(ctrl);

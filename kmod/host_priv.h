@@ -78,6 +78,9 @@ enum liov_told {
  * @work:      learns about a controller that came up, then calls @live
  * @life:      serialises eviction and release
  * @tell:      held while @stopping, @stopped or @lost runs
+ * @page_lock: @page
+ * @page:      what attributes of nvme's are read into; set aside, since the redirected
+ *             calls look at one and must not allocate
  * @lock:      guards all fields below it
  * @wq:        woken when @sections falls to 0 and when @gate or @bound changes
  * @gate:      who may open a section
@@ -102,9 +105,11 @@ struct liov_hostp {
 	struct liov_host	h;
 	struct kref		kref;
 	struct list_head	node;
-	struct work_struct	work;
+	struct delayed_work	work;
 	struct mutex		life;	/* outermost, see host.c */
 	struct mutex		tell;	/* inside @life */
+	struct mutex		page_lock; /* a leaf */
+	char			*page;
 	spinlock_t		lock;	/* innermost */
 	wait_queue_head_t	wq;
 	enum liov_gate		gate;
@@ -145,6 +150,9 @@ static inline struct liov_hostp *to_hostp(struct liov_host *h)
  */
 #define LIOV_DISABLE_MS		2000
 
+/* From a look for which there was no memory to the next; arbitrary. */
+#define LIOV_NOMEM_MS		500
+
 /*
  * host.c.  @liov_ops, @liov_reserve and the work queue are set by
  * liov_host_init() before anything reads them; @liov_exiting is set once, before
@@ -160,6 +168,7 @@ extern bool liov_pm_hold;
 bool liov_host_drain(struct liov_hostp *p, unsigned int ms);
 void liov_host_live_work(struct work_struct *work);
 unsigned int liov_host_seq(struct liov_hostp *p);
+void liov_host_look(struct liov_hostp *p, unsigned long delay);
 void liov_host_up(struct liov_hostp *p, unsigned int seq);
 void liov_host_down(struct liov_hostp *p);
 void liov_host_disabled(struct liov_hostp *p);
@@ -176,9 +185,9 @@ void liov_hooks_unregister(void);
 void liov_hooks_bind(struct module *owner);
 void liov_hooks_unbind(void);
 struct device *liov_ctrl_get(struct pci_dev *pdev);
-bool liov_ctrl_is_live(struct device *cdev);
-bool liov_ctrl_is_given_up(struct device *cdev);
-int liov_ctrl_queue_count(struct device *cdev);
+bool liov_ctrl_is_live(struct liov_hostp *p, struct device *cdev);
+bool liov_ctrl_is_given_up(struct liov_hostp *p, struct device *cdev);
+int liov_ctrl_queue_count(struct liov_hostp *p, struct device *cdev);
 int liov_ctrl_learn(struct nvme_ctrl *ctrl, struct request_queue **q,
 		    u16 *granted);
 

@@ -15,13 +15,16 @@
  * down with their CPUs.  Only with MSI-X: with MSI and INTx an entry that a guest
  * leaves in its queue would hold back the host's interrupts, or repeat them.
  *
- * Locks: liov_parent.irq_lock for what is attached to what (slow path).  The
+ * Locks: liov_parent.irq_lock for what is attached to what (slow path).  The stopping
+ * hook waits for it while nvme.ko handles commands that have timed out, so what is
+ * allocated under it must not wait for I/O (memalloc_noio_save()).  The
  * handler takes liov_vector.lock and the liov_virq.lock of the queue it
  * serves: both private to one vector, uncontended except while being changed.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
 #include <linux/interrupt.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "compat.h"
@@ -199,24 +202,12 @@ err_free:
 	return ERR_PTR(rc);
 }
 
-/**
- * liov_irq_attach() - give a completion queue a hardware vector
- * @cq: queue with inst, hwqid, vector, depth and ring set; its hardware queue
- *      is not made yet
- *
- * Must be called in a section of the gate: a vector allocated while the
- * controller resets would take one of the host driver's own.  May sleep.
- *
- * Return: the index of the hardware vector, or a negative errno.
- */
-int liov_irq_attach(struct liov_cq *cq)
+static int liov_irq_attach_locked(struct liov_parent *p, struct liov_cq *cq)
 {
-	struct liov_parent *p = cq->inst->parent;
 	struct liov_vector *vec, *v;
 	struct liov_cq *other;
-	int rc;
 
-	mutex_lock(&p->irq_lock);
+	lockdep_assert_held(&p->irq_lock);
 	vec = liov_vector_new(p, cq);
 	if (IS_ERR(vec)) {
 		vec = NULL;
@@ -226,10 +217,8 @@ int liov_irq_attach(struct liov_cq *cq)
 		}
 		if (!vec)
 			vec = liov_vector_borrow(p);
-		if (IS_ERR(vec)) {
-			mutex_unlock(&p->irq_lock);
+		if (IS_ERR(vec))
 			return PTR_ERR(vec);
-		}
 		list_for_each_entry(other, &vec->cqs, vec_node)
 			liov_bypass_stop(other);
 	}
@@ -250,7 +239,29 @@ int liov_irq_attach(struct liov_cq *cq)
 
 	cq->vec = vec;
 	liov_bypass_start(cq);
-	rc = vec->map.index;
+	return vec->map.index;
+}
+
+/**
+ * liov_irq_attach() - give a completion queue a hardware vector
+ * @cq: queue with inst, hwqid, vector, depth and ring set; its hardware queue
+ *      is not made yet
+ *
+ * Must be called in a section of the gate: a vector allocated while the
+ * controller resets would take one of the host driver's own.  May sleep.
+ *
+ * Return: the index of the hardware vector, or a negative errno.
+ */
+int liov_irq_attach(struct liov_cq *cq)
+{
+	struct liov_parent *p = cq->inst->parent;
+	unsigned int noio;
+	int rc;
+
+	mutex_lock(&p->irq_lock);
+	noio = memalloc_noio_save();
+	rc = liov_irq_attach_locked(p, cq);
+	memalloc_noio_restore(noio);
 	mutex_unlock(&p->irq_lock);
 	return rc;
 }
@@ -324,7 +335,7 @@ int liov_irq_set_trigger(struct liov_instance *inst, unsigned int vector, int fd
 {
 	struct liov_virq *v = &inst->virq[vector];
 	struct eventfd_ctx *ctx = NULL, *old;
-	unsigned int i;
+	unsigned int i, noio;
 
 	if (fd >= 0) {
 		ctx = eventfd_ctx_fdget(fd);
@@ -333,6 +344,7 @@ int liov_irq_set_trigger(struct liov_instance *inst, unsigned int vector, int fd
 	}
 
 	mutex_lock(&inst->parent->irq_lock);
+	noio = memalloc_noio_save();
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		if (inst->cq[i].vector == vector)
 			liov_bypass_stop(&inst->cq[i]);
@@ -350,6 +362,7 @@ int liov_irq_set_trigger(struct liov_instance *inst, unsigned int vector, int fd
 		if (inst->cq[i].vector == vector)
 			liov_bypass_start(&inst->cq[i]);
 	}
+	memalloc_noio_restore(noio);
 	mutex_unlock(&inst->parent->irq_lock);
 	if (old)
 		eventfd_ctx_put(old);

@@ -326,6 +326,7 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 	p->host = h;
 	mutex_init(&p->pool_lock);
 	mutex_init(&p->irq_lock);
+	liov_lock_in_reclaim(&p->pool_lock);
 	INIT_LIST_HEAD(&p->instances);
 	INIT_LIST_HEAD(&p->backings);
 	INIT_LIST_HEAD(&p->vectors);

@@ -26,6 +26,9 @@
 
 /* From one look whether the controller is back, that nobody asked for, to the next. */
 #define LIOV_RESUME_MS		1000
+/* For what there was no memory is tried again after so long, and for so long; arbitrary. */
+#define LIOV_RESUME_NOMEM_MS	100
+#define LIOV_RESUME_NOMEM_FOR	(25 * NSEC_PER_SEC)
 
 /**
  * liov_instance_hw_lost() - the host takes the controller down
@@ -157,6 +160,10 @@ static void liov_resume_work(struct work_struct *work)
 	/* Still, or again, in a reset, however long it takes: its end comes here too. */
 	if (rc == -EAGAIN || rc == -EINTR) {
 		liov_queue_delayed_work(inst, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
+		goto out;
+	}
+	if (rc == -ENOMEM && ktime_get_ns() - r->since < LIOV_RESUME_NOMEM_FOR) {
+		liov_queue_delayed_work(inst, &r->work, msecs_to_jiffies(LIOV_RESUME_NOMEM_MS));
 		goto out;
 	}
 	dev_err(liov_dev(inst), "lightiov: no queues for the guest after a reset of %s (%d); its driver has to reset its controller\n",
