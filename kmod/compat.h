@@ -49,6 +49,7 @@
  * @LIOV_LACK_HALTS:	      KVM's handling of HLT cannot be hooked: see halt.c
  * @LIOV_LACK_HOST_INTERRUPTS: direct mode's interrupts show the host nothing, as if
  *			      they were posted to a vCPU
+ * @LIOV_LACK_FENCE:	      the hardware does not give up a queue, nor can we reset it
  * @LIOV_NR_LACKS:	      their number
  */
 enum liov_lack {
@@ -57,6 +58,7 @@ enum liov_lack {
 	LIOV_LACK_DYNAMIC_MSIX,
 	LIOV_LACK_HALTS,
 	LIOV_LACK_HOST_INTERRUPTS,
+	LIOV_LACK_FENCE,
 	LIOV_NR_LACKS,
 };
 

@@ -9,7 +9,9 @@
  * can go with the next submission.  So the parent asks the drive, once, on a
  * carved queue pair with two Flush commands of its own, which move no data.
  *
- * Runs in the boundary's live work item; owns everything it uses.
+ * Runs in the boundary's live work item, or for a write to the attribute cq_head; owns
+ * everything it uses.  A queue that could not be deleted is left to the hardware, with its
+ * rings, until the controller was disabled.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
@@ -18,6 +20,8 @@
 #include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
+#include <linux/list.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "compat.h"
@@ -28,9 +32,15 @@
 #define LIOV_PROBE_IO_MS	2000
 #define LIOV_PROBE_IRQ_MS	500
 
-/* @stuck: a queue could not be deleted */
+/*
+ * @node:  in liov_parent.stuck_probes
+ * @gen:   liov_parent.gen at the beginning
+ * @stuck: a queue could not be deleted
+ */
 struct liov_probe {
+	struct list_head	node;
 	struct liov_parent	*p;
+	u64			gen;
 	u16			qid;
 	struct nvme_command	*sq;
 	struct nvme_completion	*cq;
@@ -73,6 +83,8 @@ static int liov_probe_delete(struct liov_probe *pr, u8 opcode)
 {
 	struct nvme_command c = {};
 
+	if (liov_lacks(LIOV_LACK_FENCE))
+		return -EIO;
 	c.delete_queue.opcode = opcode;
 	c.delete_queue.qid = cpu_to_le16(pr->qid);
 	return liov_host_admin(pr->p->host, &c, NULL, 0, NULL);
@@ -142,6 +154,99 @@ static int liov_probe_queues(struct liov_probe *pr)
 	return pr->stuck ? -EIO : rc;
 }
 
+/* In a section: all that is asked of the hardware.  As liov_probe_ask(). */
+static int liov_probe_run(struct liov_probe *pr)
+{
+	struct pci_dev *pdev = pr->p->host->pdev;
+	int rc;
+
+	pr->nsid = liov_probe_nsid(pr);
+	if (!pr->nsid)
+		return -ENODEV;
+	if (!liov_can_add_vectors(pdev))
+		return -EOPNOTSUPP;
+	pr->map = pci_msix_alloc_irq_at(pdev, MSI_ANY_INDEX, NULL);
+	if (pr->map.index < 0)
+		return pr->map.index;
+	rc = request_irq(pr->map.virq, liov_probe_irq, 0, "lightiov-probe", pr);
+	if (!rc) {
+		rc = liov_probe_queues(pr);
+		free_irq(pr->map.virq, pr);
+	}
+	pci_msix_free_irq(pdev, pr->map);
+	return rc;
+}
+
+static void liov_probe_say(struct liov_probe *pr, int rc)
+{
+	pci_info(pr->p->host->pdev, "lightiov: could not ask the drive about its CQ head (%d); forwarding each%s\n",
+		 rc, pr->stuck ? "; a queue pair is not used before the next reset (nvme reset)" : "");
+}
+
+static void liov_probe_free(struct liov_probe *pr)
+{
+	struct device *dev = &pr->p->host->pdev->dev;
+
+	if (pr->sq)
+		dma_free_coherent(dev, PAGE_SIZE, pr->sq, pr->sq_dma);
+	if (pr->cq)
+		dma_free_coherent(dev, PAGE_SIZE, pr->cq, pr->cq_dma);
+	kfree(pr->list);
+	kfree(pr);
+}
+
+/*
+ * Gives the borrowed qid back.  Returns false if the hardware may still use the queue: ID
+ * and memory are kept then, until the controller was disabled.
+ */
+static bool liov_probe_return(struct liov_probe *pr)
+{
+	struct liov_parent *p = pr->p;
+	bool kept;
+
+	mutex_lock(&p->pool_lock);
+	kept = pr->stuck && liov_parent_stick_qid(p, pr->qid, pr->gen);
+	if (kept)
+		list_add_tail(&pr->node, &p->stuck_probes);
+	else
+		clear_bit(pr->qid, p->qids);
+	mutex_unlock(&p->pool_lock);
+	return !kept;
+}
+
+/**
+ * liov_probe_reclaim() - after a reset: free what stuck queues had
+ * @p: parent; the controller is live
+ *
+ * May sleep.
+ */
+void liov_probe_reclaim(struct liov_parent *p)
+{
+	struct liov_probe *pr, *tmp;
+	LIST_HEAD(done);
+
+	mutex_lock(&p->pool_lock);
+	list_for_each_entry_safe(pr, tmp, &p->stuck_probes, node) {
+		if (pr->gen != READ_ONCE(p->gen))
+			list_move(&pr->node, &done);
+	}
+	mutex_unlock(&p->pool_lock);
+	list_for_each_entry_safe(pr, tmp, &done, node)
+		liov_probe_free(pr);
+}
+
+/**
+ * liov_probe_leak() - the parent goes: what the hardware may use stays for ever
+ * @p: parent nobody uses any more
+ */
+void liov_probe_leak(struct liov_parent *p)
+{
+	liov_probe_reclaim(p);
+	if (!list_empty(&p->stuck_probes))
+		pci_warn(p->host->pdev, "lightiov: two pages are leaked for each of %zu queues that could not be deleted\n",
+			 list_count_nodes(&p->stuck_probes));
+}
+
 /**
  * liov_probe_cq_head() - find out how this drive wants its CQ head
  * @p: parent; the controller is live
@@ -156,6 +261,7 @@ enum liov_cq_head_mode liov_probe_cq_head(struct liov_parent *p)
 {
 	struct pci_dev *pdev = p->host->pdev;
 	struct liov_probe *pr;
+	unsigned int noio;
 	int rc = -ENOMEM;
 
 	pr = kzalloc(sizeof(*pr), GFP_KERNEL);
@@ -183,43 +289,21 @@ enum liov_cq_head_mode liov_probe_cq_head(struct liov_parent *p)
 	rc = liov_host_enter(p->host);
 	if (rc)
 		goto out_qid;
-	rc = -ENODEV;
-	pr->nsid = liov_probe_nsid(pr);
-	if (!pr->nsid)
-		goto out_leave;
-	rc = -EOPNOTSUPP;
-	if (!liov_can_add_vectors(pdev))
-		goto out_leave;
-	pr->map = pci_msix_alloc_irq_at(pdev, MSI_ANY_INDEX, NULL);
-	rc = pr->map.index;
-	if (rc < 0)
-		goto out_leave;
-	rc = request_irq(pr->map.virq, liov_probe_irq, 0, "lightiov-probe", pr);
-	if (!rc) {
-		rc = liov_probe_queues(pr);
-		free_irq(pr->map.virq, pr);
-	}
-	pci_msix_free_irq(pdev, pr->map);
-out_leave:
+	/* A reset waits for the section, and for a vector that is just being allocated. */
+	noio = memalloc_noio_save();
+	pr->gen = READ_ONCE(p->gen);
+	rc = liov_probe_run(pr);
+	memalloc_noio_restore(noio);
 	liov_host_leave(p->host);
 out_qid:
-	/* The queue may still be in use: leave it all. */
-	if (!pr->stuck) {
-		mutex_lock(&p->pool_lock);
-		clear_bit(pr->qid, p->qids);
-		mutex_unlock(&p->pool_lock);
-	}
-out_free:
 	if (rc < 0)
-		pci_info(pdev, "lightiov: could not ask the drive about its CQ head (%d); forwarding each\n",
-			 rc);
-	if (!pr->stuck) {
-		if (pr->sq)
-			dma_free_coherent(&pdev->dev, PAGE_SIZE, pr->sq, pr->sq_dma);
-		if (pr->cq)
-			dma_free_coherent(&pdev->dev, PAGE_SIZE, pr->cq, pr->cq_dma);
-	}
-	kfree(pr->list);
-	kfree(pr);
+		liov_probe_say(pr, rc);
+	if (liov_probe_return(pr))
+		liov_probe_free(pr);
 	return rc == 1 ? LIOV_CQ_HEAD_LAZY : LIOV_CQ_HEAD_TRACKED;
+
+out_free:
+	liov_probe_say(pr, rc);
+	liov_probe_free(pr);
+	return LIOV_CQ_HEAD_TRACKED;
 }

@@ -11,6 +11,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "lightiov.h"
 
 /*
@@ -99,7 +100,7 @@ int liov_instance_quiesce(struct liov_instance *inst, bool wait)
 
 	lockdep_assert_held(&inst->lock);
 	rc = liov_queues_stop(inst, wait);
-	if (!rc || rc == -ENODEV || rc == -EAGAIN)
+	if (!rc || rc == -ENODEV || rc == -EAGAIN || liov_lacks(LIOV_LACK_FENCE))
 		return rc;
 	/* One reset is asked for, however often this is called until it comes. */
 	if (wait || inst->control.reset_gen != gen + 1) {

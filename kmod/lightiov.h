@@ -273,7 +273,8 @@ struct liov_backing {
  * @gmem:   guarded: its guest memory
  * @hwqid:  the hardware's IDs of its pairs; liov_parent_fit() changes them
  * @lacks:  pairs of these that the drive does not grant and for which no other is free
- * @qids_lost: the hardware did not give up some queues: never use them again
+ * @qids_lost: the hardware did not give up some queues in generation @lost_gen: its pairs
+ *          are not used again before the next one
  * @leaking: no fence could be had: what the hardware may use is not freed
  * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
  *          the guest resets.  Set by the reset hooks without @lock.
@@ -298,6 +299,7 @@ struct liov_instance {
 	u16			hwqid[LIOV_MAX_PAIRS + 1];	/* and pool_lock, to write */
 	u16			lacks;	/* pool_lock */
 	bool			qids_lost;
+	u64			lost_gen;
 	bool			leaking;
 	const struct liov_mode_ops *mode;
 	struct liov_backing	backing;
@@ -344,9 +346,12 @@ enum liov_cq_head_mode {
  * @settled_at: jiffies; from then on the controller is taken to have been reset for
  *             good.  Valid if @gen is not 0
  * @wq:        woken when @gen changes
- * @pool_lock: @qids, @instances and @backings
+ * @pool_lock: @qids, @stuck_qids, @instances and @backings
  * @backings:  struct liov_backing of its instances: none overlap
  * @qids:      hardware qids taken, bit per qid
+ * @stuck_qids: of these: nobody's, but the hardware may have the queue still, since
+ *             @stuck_gen or before
+ * @stuck_probes: struct liov_probe whose rings it may use likewise
  * @irq_lock:  @vectors, liov_cq.vec, liov_virq.trigger
  * @told_granted: nr_granted as last logged; @told_host: nr_host likewise
  * @cq_head:   how this drive wants its CQ head (never AUTO once live)
@@ -363,8 +368,11 @@ struct liov_parent {
 	unsigned long		settled_at;
 	wait_queue_head_t	wq;
 
-	struct mutex		pool_lock;	/* @qids, @instances, @backings */
+	struct mutex		pool_lock;	/* what is given out, and to whom */
 	unsigned long		*qids;
+	unsigned long		*stuck_qids;
+	u64			stuck_gen;
+	struct list_head	stuck_probes;
 	struct list_head	instances;
 	struct list_head	backings;
 
@@ -409,6 +417,7 @@ extern const struct liov_host_ops liov_parent_ops;
 int liov_parent_take_qids(struct liov_parent *p, struct liov_instance *inst);
 unsigned int liov_parent_fit(struct liov_parent *p, struct liov_instance *inst);
 void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst);
+bool liov_parent_stick_qid(struct liov_parent *p, u16 qid, u64 gen);
 unsigned int liov_parent_free_pairs(struct liov_parent *p);
 int liov_parent_enter(struct liov_parent *p);
 int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
@@ -419,6 +428,8 @@ const char *liov_cq_head_name(enum liov_cq_head_mode mode);
 
 /* cqprobe.c */
 enum liov_cq_head_mode liov_probe_cq_head(struct liov_parent *p);
+void liov_probe_reclaim(struct liov_parent *p);
+void liov_probe_leak(struct liov_parent *p);
 
 /* backing.c */
 int liov_backing_set(struct liov_instance *inst, const char *text);

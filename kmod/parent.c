@@ -254,20 +254,70 @@ unsigned int liov_parent_fit(struct liov_parent *p, struct liov_instance *inst)
 }
 
 /**
+ * liov_parent_stick_qid() - a queue ID is given back, but perhaps not by the hardware
+ * @p:   parent; the caller holds its pool_lock
+ * @qid: hardware queue ID, taken
+ * @gen: liov_parent.gen when the hardware was last seen to have the queue
+ *
+ * Return: true if the ID stays taken until the controller was disabled; false if it was
+ * since, and the ID is the caller's.
+ */
+bool liov_parent_stick_qid(struct liov_parent *p, u16 qid, u64 gen)
+{
+	lockdep_assert_held(&p->pool_lock);
+	/* A new generation that is not seen here is seen by liov_parent_reclaim(). */
+	if (READ_ONCE(p->gen) != gen)
+		return false;
+	set_bit(qid, p->stuck_qids);
+	p->stuck_gen = gen;
+	return true;
+}
+
+/*
+ * After a reset: the controller was disabled, so the hardware has no queue of an older
+ * generation any more.
+ */
+static void liov_parent_reclaim(struct liov_parent *p)
+{
+	unsigned int n = 0;
+
+	mutex_lock(&p->pool_lock);
+	if (p->stuck_gen != READ_ONCE(p->gen)) {
+		n = bitmap_weight(p->stuck_qids, LIOV_QID_BITS);
+		bitmap_andnot(p->qids, p->qids, p->stuck_qids, LIOV_QID_BITS);
+		bitmap_zero(p->stuck_qids, LIOV_QID_BITS);
+	}
+	if (n)
+		liov_update_floor(p);
+	mutex_unlock(&p->pool_lock);
+	if (n)
+		pci_info(p->host->pdev, "lightiov: %u queue pairs whose deletion had failed are free again\n",
+			 n);
+	liov_probe_reclaim(p);
+}
+
+/**
  * liov_parent_put_qids() - return an instance's queue pairs to the pool
  * @p:    parent
- * @inst: instance whose hardware queues are deleted
+ * @inst: instance whose hardware queues are deleted, or abandoned
  *
  * May sleep.
  */
 void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst)
 {
-	unsigned int i;
+	unsigned int i, n = 0;
 
 	mutex_lock(&p->pool_lock);
 	list_del(&inst->node);
-	for (i = 1; i <= inst->nr_pairs && !inst->qids_lost; i++)
-		clear_bit(inst->hwqid[i], p->qids);
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		if (inst->qids_lost && liov_parent_stick_qid(p, inst->hwqid[i], inst->lost_gen))
+			n++;
+		else
+			clear_bit(inst->hwqid[i], p->qids);
+	}
+	if (n)
+		dev_warn(liov_dev(inst), "lightiov: its %u queue pairs are not used again before the next reset of %s (nvme reset)\n",
+			 n, pci_name(p->host->pdev));
 	liov_parent_judge(p);
 	liov_update_floor(p);
 	mutex_unlock(&p->pool_lock);
@@ -307,6 +357,14 @@ int liov_parent_parse_cq_head(const char *val, enum liov_cq_head_mode *mode)
 	return 0;
 }
 
+static void liov_parent_free(struct liov_parent *p)
+{
+	bitmap_free(p->qids);
+	bitmap_free(p->stuck_qids);
+	kfree(p->id);
+	kfree(p);
+}
+
 static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 {
 	struct liov_parent *p;
@@ -316,11 +374,10 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 	if (!p)
 		return NULL;
 	p->qids = bitmap_zalloc(LIOV_QID_BITS, GFP_KERNEL);
+	p->stuck_qids = bitmap_zalloc(LIOV_QID_BITS, GFP_KERNEL);
 	p->id = kzalloc(sizeof(*p->id), GFP_KERNEL);
-	if (!p->qids || !p->id) {
-		bitmap_free(p->qids);
-		kfree(p->id);
-		kfree(p);
+	if (!p->qids || !p->stuck_qids || !p->id) {
+		liov_parent_free(p);
 		return NULL;
 	}
 	p->host = h;
@@ -330,6 +387,7 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 	INIT_LIST_HEAD(&p->instances);
 	INIT_LIST_HEAD(&p->backings);
 	INIT_LIST_HEAD(&p->vectors);
+	INIT_LIST_HEAD(&p->stuck_probes);
 	init_waitqueue_head(&p->wq);
 	for (i = 0; i < LIOV_NR_TYPES; i++) {
 		p->types[i].nr_pairs = liov_type_pairs[i];
@@ -338,13 +396,6 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 		p->type_ptrs[i] = &p->types[i].type;
 	}
 	return p;
-}
-
-static void liov_parent_free(struct liov_parent *p)
-{
-	bitmap_free(p->qids);
-	kfree(p->id);
-	kfree(p);
 }
 
 static int liov_parent_identify(struct liov_parent *p)
@@ -410,6 +461,8 @@ static void liov_parent_live(struct liov_host *h)
 		h->priv = p;
 	}
 	WRITE_ONCE(p->settled_at, jiffies + msecs_to_jiffies(LIOV_SETTLE_MS));
+	/* Here and not in the stopped hook, since DMA memory is freed. */
+	liov_parent_reclaim(p);
 	if (!p->registered && liov_parent_register(p))
 		return;
 	mutex_lock(&p->pool_lock);
@@ -495,6 +548,7 @@ static void liov_parent_gone(struct liov_host *h)
 	}
 	liov_host_silence(h);
 	h->priv = NULL;
+	liov_probe_leak(p);
 	liov_parent_free(p);
 }
 

@@ -12,6 +12,7 @@
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
+#include "compat.h"
 #include "lightiov.h"
 
 /* How often a Delete that failed without an NVMe status is tried again. */
@@ -39,6 +40,8 @@ static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 
 	for (tries = 0; tries < LIOV_DELETE_TRIES; tries++) {
 		if (liov_queue_lost(p, gen))
 			return 0;
+		if (liov_lacks(LIOV_LACK_FENCE))
+			break;
 		rc = liov_host_enter(p->host);
 		if (!rc) {
 			/* No reset can begin here: the queue is still of this generation. */
@@ -404,10 +407,13 @@ int liov_queues_resume(struct liov_instance *inst)
  * liov_queues_abandon() - forget queues that could not be deleted
  * @inst: instance; the caller holds its lock and leaks its memory
  *
- * The hardware keeps them, so their IDs are not given to anybody else.
+ * The hardware keeps them until the controller is disabled, so until then their IDs are
+ * not given to anybody else.
  */
 void liov_queues_abandon(struct liov_instance *inst)
 {
+	struct liov_parent *p = inst->parent;
+	u64 gen = READ_ONCE(p->gen);
 	unsigned int i;
 
 	lockdep_assert_held(&inst->lock);
@@ -415,7 +421,10 @@ void liov_queues_abandon(struct liov_instance *inst)
 		struct liov_sq *sq = &inst->sq[i];
 		struct liov_cq *cq = &inst->cq[i];
 
-		inst->qids_lost |= sq->made || cq->made;
+		if ((sq->made && sq->gen == gen) || (cq->made && cq->gen == gen)) {
+			inst->qids_lost = true;
+			inst->lost_gen = gen;
+		}
 		if (cq->made)
 			liov_irq_detach(cq);
 		if (sq->made)

@@ -7,7 +7,7 @@
 # queues cannot be deleted. Each with a guest at work, which goes on: in guarded mode it
 # does not notice, in direct mode its driver starts over. And a reset that takes longer than
 # the guest's driver has patience: nothing in the VM or in QEMU waits for it but what needs
-# the drive.
+# the drive. And what becomes of queues that cannot be taken from the drive in any way.
 #
 # lab-options: --drive-opts throttling.bps-total=4194304, so that commands are in flight;
 # --slots 1, so that there is a port; and a namespace 4 on which each takes 4 s, see
@@ -17,6 +17,7 @@
 
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
+STUCK_ONLY=${STUCK_ONLY:-}
 
 TIMES=${TIMES:-${FULL:+25}}
 TIMES=${TIMES:-3}
@@ -183,6 +184,48 @@ guest_waits_for_a_long_reset()
 		vm_fio_stop vm1 && l2_stop vm1 && mdev_remove "$SLOW"
 }
 
+# ---- no fence at all ----
+
+# all_pairs: those that neither the host uses nor anybody else
+all_pairs()
+{
+	echo $(($(vm_parent_attr 0 queue_pairs_total) - $(vm_parent_attr 0 queue_pairs_host)))
+}
+
+free_pairs_are()
+{
+	[ "$(vm_parent_attr 0 queue_pairs_free)" = "$1" ]
+}
+
+# What the hardware was not seen to let go is not given to anybody else, and all of it is
+# free when the controller was disabled: the pair on which the drive was asked about its CQ
+# head, and those of a program that was killed.
+stuck_pairs_are_free_after_a_reset()
+{
+	local uuid all rc=0
+
+	l1_load_nvme && vm_log_mark && vm_host_ready lacks=fence && modprobe vfio_iommu_type1 || return 1
+	CTRL=$(l1_ctrl 0)
+	all=$(all_pairs)
+	vm_log_says 'could not ask the drive .* a queue pair is not used before the next reset' &&
+		free_pairs_are $((all - 1)) || { vm_parent_attr 0 queue_pairs_free; return 1; }
+	uuid=$(vm_instance 2q 2) && vm_program_start "$uuid" || return 1
+	vm_program_kill || rc=1
+	mdev_remove "$uuid" || return 1
+	vm_log_says 'its 2 queue pairs are not used again before the next reset' || rc=1
+	free_pairs_are $((all - 3)) || { echo "free: $(vm_parent_attr 0 queue_pairs_free) of $all"; rc=1; }
+
+	echo 1 >"/sys/class/nvme/$CTRL/reset_controller"
+	l1_wait 60 l1_ctrl_live 0 && l1_wait 10 free_pairs_are "$all" ||
+		{ echo "free after a reset: $(vm_parent_attr 0 queue_pairs_free) of $all"; rc=1; }
+	vm_log_says '3 queue pairs whose deletion had failed are free again' || rc=1
+	[ $rc = 0 ] || vm_log_since_mark | grep lightiov
+	# All of them can be used: nothing of the hardware's is in the way.
+	rmmod lightiov && vm_host_ready && uuid=$(vm_instance 4q 2) &&
+		/out/vfio/liov_cycle "$uuid" 200 && mdev_remove "$uuid" || rc=1
+	vm_counters_are_back && rmmod lightiov && vm_host_reads && rmmod nvme && return $rc
+}
+
 no_error_and_no_wrong_byte()
 {
 	vm_stats "$UUID"
@@ -195,6 +238,10 @@ nothing_is_left()
 	vm_remove_all && vm_counters_are_back && rmmod lightiov && vm_host_reads && rmmod nvme
 }
 
+for MODE in ${STUCK_ONLY:+$MODES}; do
+	vm_test stuck_pairs_are_free_after_a_reset stuck_pairs_are_free_after_a_reset
+done
+[ -z "$STUCK_ONLY" ] || vm_run
 for MODE in $MODES; do
 	vm_test guest_is_at_work guest_is_at_work
 	vm_test "guest_goes_on_over_${TIMES}_function_resets" times 'nvme.*default/read/poll queues' l1_function_reset 0
@@ -206,5 +253,6 @@ for MODE in $MODES; do
 	vm_test another_guest_is_at_work another_guest_is_at_work
 	vm_test guest_waits_for_a_long_reset guest_waits_for_a_long_reset
 	vm_test nothing_is_left nothing_is_left
+	vm_test stuck_pairs_are_free_after_a_reset stuck_pairs_are_free_after_a_reset
 done
 vm_run
