@@ -514,6 +514,57 @@ u16 liov_host_set_floor(struct liov_host *h, u16 lowest_qid)
 
 /* ---- coming up ---- */
 
+/**
+ * liov_host_saw - nvme.ko made a call that is redirected
+ * @p:    the host
+ * @call: LIOV_CALL_*
+ *
+ * Context: process; does not sleep.
+ */
+void liov_host_saw(struct liov_hostp *p, u8 call)
+{
+	if (liov_lacks(LIOV_LACK_CALLS))
+		return;
+	spin_lock(&p->lock);
+	p->calls |= call;
+	spin_unlock(&p->lock);
+}
+
+/*
+ * Where a call may have been inlined (liov_hooks_may_miss()) one reset shows it.  Before
+ * all were seen nothing is sent to the controller and nobody else gets to use it: a reset
+ * could come that nobody tells us of.  Comes here again while that is not decided.
+ */
+static bool host_calls_are_seen(struct liov_hostp *p, struct device *cdev)
+{
+	bool live, reset = false, refuse = false;
+	u8 calls;
+
+	if (!p->wary)
+		return true;
+	live = liov_ctrl_is_live(p, cdev);
+	spin_lock(&p->lock);
+	calls = p->calls;
+	if (calls != LIOV_CALLS_ALL && p->calls_tried <= LIOV_CALLS_LOOKS) {
+		/* A state "live" comes a moment before nvme_start_ctrl(). */
+		reset = live && !p->calls_tried;
+		if (live)
+			p->calls_tried++;
+		refuse = p->calls_tried > LIOV_CALLS_LOOKS;
+		if (!refuse)
+			liov_host_look(p, msecs_to_jiffies(LIOV_CALLS_MS));
+	}
+	spin_unlock(&p->lock);
+	if (reset) {
+		pci_info(p->h.pdev, "lightiov: resetting the controller once, to see whether calls of this kernel's nvme can be redirected\n");
+		nvme_reset_ctrl(dev_get_drvdata(cdev));
+	}
+	if (refuse)
+		pci_err(p->h.pdev, "lightiov: not all calls of nvme to its core can be redirected (%#x of %#x seen), since it is built into this kernel and the compiler has inlined some; not offered to guests; build it as a module (CONFIG_BLK_DEV_NVME=m)\n",
+			calls, LIOV_CALLS_ALL);
+	return calls == LIOV_CALLS_ALL;
+}
+
 /*
  * Opens a section for the work item.  A controller that was live before our
  * hooks were there has no nvme_start_ctrl() to come: if nvme-core holds it
@@ -654,7 +705,7 @@ void liov_host_live_work(struct work_struct *work)
 	cdev = liov_ctrl_get(p->h.pdev);
 	if (!cdev)
 		return;
-	if (!host_work_enter(p, cdev, &seq)) {
+	if (!host_calls_are_seen(p, cdev) || !host_work_enter(p, cdev, &seq)) {
 		put_device(cdev);
 		return;
 	}

@@ -117,6 +117,9 @@ static void host_bind(struct liov_hostp *p, bool late)
 	p->down_at = jiffies;
 	p->hooked = false;
 	p->reset_tried = false;
+	p->wary = liov_hooks_may_miss(p->h.pdev->dev.driver->owner);
+	p->calls = 0;
+	p->calls_tried = 0;
 	p->answer = 0;
 	p->floor = 0;
 	if (late)
@@ -124,6 +127,15 @@ static void host_bind(struct liov_hostp *p, bool late)
 	spin_unlock(&p->lock);
 out:
 	mutex_unlock(&p->life);
+}
+
+/* nvme.ko is bound: its nvme_start_ctrl() may be one that is not seen. */
+static void host_bound(struct liov_hostp *p)
+{
+	spin_lock(&p->lock);
+	if (p->wary)
+		liov_host_look(p, 0);
+	spin_unlock(&p->lock);
 }
 
 /*
@@ -267,6 +279,9 @@ static int host_bus_notify(struct notifier_block *nb, unsigned long action,
 	case BUS_NOTIFY_BIND_DRIVER:
 		if (is_nvme_driver(pdev->dev.driver))
 			host_bind(p, false);
+		break;
+	case BUS_NOTIFY_BOUND_DRIVER:
+		host_bound(p);
 		break;
 	case BUS_NOTIFY_UNBIND_DRIVER:
 		host_evict(p);

@@ -4,7 +4,7 @@
  * controller without its private structures.  Used by host.c alone.
  *
  * nvme.ko and nvme-core are two modules, so a call from the one to the other is
- * never inlined and ftrace can redirect it (FTRACE_OPS_FL_IPMODIFY, as live
+ * never inlined (where they are none, see liov_hooks_may_miss()) and ftrace can redirect it (FTRACE_OPS_FL_IPMODIFY, as live
  * patching does).  A kprobe would not do: its handler may not sleep, and
  * free_irq() does.  Each wrapper runs in nvme.ko's context, calls the real
  * function from this module - by which liov_redirect() knows to let the call
@@ -139,6 +139,21 @@ static int liov_hooks_refuse(void)
 {
 	pr_err("this kernel cannot redirect function calls: rebuild it with CONFIG_DYNAMIC_FTRACE_WITH_ARGS and CONFIG_KPROBES\n");
 	return -EOPNOTSUPP;
+}
+
+/**
+ * liov_hooks_may_miss - may a call of the driver's not be redirected?
+ * @owner: the driver's module, NULL if it is built in
+ *
+ * Built into the kernel it is a part of the same program as nvme-core, and a compiler
+ * that optimises across files may inline the one into the other.  GCC does not.
+ *
+ * Context: any.
+ * Return: true if that has to be found out.
+ */
+bool liov_hooks_may_miss(struct module *owner)
+{
+	return (!owner && IS_ENABLED(CONFIG_LTO_CLANG)) || liov_lacks(LIOV_LACK_SEPARATE_NVME);
 }
 
 #if LIOV_HAVE_HOOKS
@@ -299,6 +314,7 @@ static noinline int wrap_set_queue_count(struct nvme_ctrl *ctrl, int *count)
 		rc = nvme_set_queue_count(ctrl, count);
 		goto out;
 	}
+	liov_host_saw(p, LIOV_CALL_COUNT);
 	*count = liov_host_ask(p, want);
 	rc = nvme_set_queue_count(ctrl, count);
 	if (!rc && !*count) {
@@ -322,8 +338,10 @@ static noinline void wrap_quiesce_io_queues(struct nvme_ctrl *ctrl)
 
 	atomic_inc(&inflight);
 	p = liov_host_of_ctrl(ctrl);
-	if (p)
+	if (p) {
+		liov_host_saw(p, LIOV_CALL_QUIESCE);
 		liov_host_down(p);
+	}
 	nvme_quiesce_io_queues(ctrl);
 	if (p)
 		liov_host_put(p);
@@ -339,6 +357,7 @@ static noinline void wrap_cancel_admin_tagset(struct nvme_ctrl *ctrl)
 	nvme_cancel_admin_tagset(ctrl);
 	p = liov_host_of_ctrl(ctrl);
 	if (p) {
+		liov_host_saw(p, LIOV_CALL_CANCEL);
 		liov_host_disabled(p);
 		liov_host_put(p);
 	}
@@ -361,6 +380,7 @@ static noinline void wrap_start_ctrl(struct nvme_ctrl *ctrl)
 	atomic_inc(&inflight);
 	p = liov_host_of_ctrl(ctrl);
 	if (p) {
+		liov_host_saw(p, LIOV_CALL_START);
 		seq = liov_host_seq(p);
 		cdev = liov_ctrl_get(p->h.pdev);
 		live = cdev && liov_ctrl_is_live(p, cdev);

@@ -70,6 +70,14 @@ enum liov_told {
 	LIOV_TOLD_STOPPED,
 };
 
+/* Calls of nvme.ko to nvme-core that are redirected; see host_calls_are_seen(). */
+#define LIOV_CALL_COUNT		BIT(0)	/* nvme_set_queue_count() */
+#define LIOV_CALL_QUIESCE	BIT(1)	/* nvme_quiesce_io_queues() */
+#define LIOV_CALL_CANCEL	BIT(2)	/* nvme_cancel_admin_tagset() */
+#define LIOV_CALL_START		BIT(3)	/* nvme_start_ctrl() */
+#define LIOV_CALLS_ALL		(LIOV_CALL_COUNT | LIOV_CALL_QUIESCE | LIOV_CALL_CANCEL | \
+				 LIOV_CALL_START)
+
 /**
  * struct liov_hostp - a struct liov_host with its private part
  * @h:         what the rest of the module sees
@@ -95,6 +103,9 @@ enum liov_told {
  * @announced: @live was called and @gone not since
  * @hooked:    nvme.ko has set its queues up under our hooks since it bound
  * @reset_tried: the one reset after a late load was asked for
+ * @wary:      not all redirected calls are certain to be seen
+ * @calls:     LIOV_CALL_* seen since nvme.ko bound
+ * @calls_tried: looks at @calls since the one reset that should have shown all
  * @owner_counted: this host counts in liov_hooks_bind()
  * @floor:     lowest qid held by instances, 0 if none
  * @logged_in_bar: queue pairs whose doorbells are inside BAR0, as last logged
@@ -124,6 +135,9 @@ struct liov_hostp {
 	bool			announced;
 	bool			hooked;
 	bool			reset_tried;
+	bool			wary;
+	u8			calls;
+	u8			calls_tried;
 	bool			owner_counted;
 	u16			floor;
 	u16			answer;
@@ -150,6 +164,13 @@ static inline struct liov_hostp *to_hostp(struct liov_host *h)
  */
 #define LIOV_DISABLE_MS		2000
 
+/*
+ * From one look at the calls that were seen to the next; after so many at a controller that
+ * is live again it is decided.
+ */
+#define LIOV_CALLS_MS		1000
+#define LIOV_CALLS_LOOKS	3
+
 /* From a look for which there was no memory to the next; arbitrary. */
 #define LIOV_NOMEM_MS		500
 
@@ -168,6 +189,7 @@ extern bool liov_pm_hold;
 bool liov_host_drain(struct liov_hostp *p, unsigned int ms);
 void liov_host_live_work(struct work_struct *work);
 unsigned int liov_host_seq(struct liov_hostp *p);
+void liov_host_saw(struct liov_hostp *p, u8 call);
 void liov_host_look(struct liov_hostp *p, unsigned long delay);
 void liov_host_up(struct liov_hostp *p, unsigned int seq);
 void liov_host_down(struct liov_hostp *p);
@@ -184,6 +206,7 @@ int liov_hooks_register(void);
 void liov_hooks_unregister(void);
 void liov_hooks_bind(struct module *owner);
 void liov_hooks_unbind(void);
+bool liov_hooks_may_miss(struct module *owner);
 struct device *liov_ctrl_get(struct pci_dev *pdev);
 bool liov_ctrl_is_live(struct liov_hostp *p, struct device *cdev);
 bool liov_ctrl_is_given_up(struct liov_hostp *p, struct device *cdev);

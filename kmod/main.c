@@ -31,13 +31,15 @@ static const char * const lack_names[LIOV_NR_LACKS] = {
 	[LIOV_LACK_HALTS]		= "halts",
 	[LIOV_LACK_HOST_INTERRUPTS]	= "host_interrupts",
 	[LIOV_LACK_FENCE]		= "fence",
+	[LIOV_LACK_SEPARATE_NVME]	= "separate_nvme",
+	[LIOV_LACK_CALLS]		= "calls",
 };
 
 static char *lacks[LIOV_NR_LACKS];
 static unsigned int nr_lacks;
 module_param_array(lacks, charp, &nr_lacks, 0444);
 MODULE_PARM_DESC(lacks,
-		 "for tests: behave as if this were missing, of write_tracking, ipmodify, dynamic_msix, halts, host_interrupts, fence (default: none)");
+		 "for tests: behave as if this were missing, of write_tracking, ipmodify, dynamic_msix, halts, host_interrupts, fence, separate_nvme, calls (default: none)");
 
 static bool lacking[LIOV_NR_LACKS] __ro_after_init;
 
@@ -60,7 +62,7 @@ static int __init liov_parse_lacks(void)
 	for (i = 0; i < nr_lacks; i++) {
 		what = match_string(lack_names, LIOV_NR_LACKS, lacks[i]);
 		if (what < 0) {
-			pr_err("lacks=%s: no such thing; write_tracking, ipmodify, dynamic_msix, halts, host_interrupts and fence are known\n",
+			pr_err("lacks=%s: no such thing; write_tracking, ipmodify, dynamic_msix, halts, host_interrupts, fence, separate_nvme and calls are known\n",
 			       lacks[i]);
 			return -EINVAL;
 		}

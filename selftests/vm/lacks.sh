@@ -62,6 +62,38 @@ ftrace_off_is_refused()
 	return $rc
 }
 
+# ---- nvme and its core are one ----
+
+# So that the compiler may have inlined a call: one reset shows that it has not.
+nvme_that_may_be_inlined_is_watched()
+{
+	local uuid
+
+	vm_log_mark
+	vm_load_lightiov lacks=separate_nvme && vm_baseline || return 1
+	vm_log_says "nvme $(l1_bdf 0): lightiov: resetting the controller once, to see" || return 1
+	uuid=$(vm_instance 1q 2) && /out/vfio/liov_cycle "$uuid" 200 && mdev_remove "$uuid" &&
+		vm_host_reads && rmmod lightiov
+}
+
+nvme_that_is_inlined_is_refused()
+{
+	local dev
+
+	dev=/sys/bus/pci/devices/$(l1_bdf 0)
+	vm_log_mark
+	l1_load_lightiov lacks=separate_nvme,calls || return 1
+	l1_wait 30 vm_log_says "nvme $(l1_bdf 0): lightiov: not all calls of nvme .* not offered to guests; build it as a module" ||
+		{ vm_log_since_mark; return 1; }
+	# Nothing comes of a later reset either.
+	echo 1 >"/sys/class/nvme/$(l1_ctrl 0)/reset_controller" && l1_wait 30 l1_drive_ready 0 || return 1
+	if [ -e "$dev/lightiov" ] || [ -e "$dev/mdev_supported_types" ]; then
+		echo "it is offered"
+		return 1
+	fi
+	vm_host_reads && rmmod lightiov
+}
+
 # ---- no vector ----
 
 # interrupts_of_admin_vector: how many there were
@@ -223,6 +255,8 @@ fi
 vm_test unknown_word_is_refused unknown_word_is_refused
 vm_test no_redirection_is_refused no_redirection_is_refused
 vm_test ftrace_off_is_refused ftrace_off_is_refused
+vm_test nvme_that_may_be_inlined_is_watched nvme_that_may_be_inlined_is_watched
+vm_test nvme_that_is_inlined_is_refused nvme_that_is_inlined_is_refused
 # shellcheck disable=SC2034 # for common.sh
 for MODE in $MODES; do
 	vm_test no_vector_is_left no_vector_is_left
