@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Every allocation that is made on behalf of the module, one after the other, fails:
-# while an instance is created, configured, opened, brought up, used, closed and removed.
-# Whatever failed says so, nothing is lost, and the next attempt works. And the drive
+# while an instance is created, configured, opened, brought up, used, closed and removed,
+# and while the host resets the controller under one.
+# Whatever failed says so, nothing is lost, and the next attempt works; a reset ends with
+# the gate open. And the drive
 # refuses to delete a queue. Needs a kernel with fault injection: KERNEL=debug.
 #
 # Arguments: MAX=N (allocations of each walk, 2000).
@@ -183,6 +185,58 @@ walk_use()
 	return $rc
 }
 
+# With a fork less than cat.
+parent_is_live()
+{
+	local state
+
+	read -r state <"$PARENT/lightiov/state"
+	[ "$state" = live ]
+}
+
+program_goes_on()
+{
+	local state
+
+	[ "$MODE" = guarded ] || return 0
+	read -r state <"/sys/bus/mdev/devices/$USED/lightiov/state"
+	[ "$state" = enabled ] && ! vm_is_gone "$VM_PROGRAM"
+}
+
+# Returns when nvme is done with it; then the module looks at the controller.
+host_reset()
+{
+	echo 1 >"/sys/class/nvme/$CTRL/reset_controller" || return 1
+	l1_wait 30 parent_is_live || { echo "the gate stays closed"; return 1; }
+	l1_wait 40 program_goes_on || { echo "the program has no queues"; return 1; }
+}
+
+# Whatever could not be had is had later: no reset fails for it, nor does a guest notice.
+walk_reset()
+{
+	local kind=$1 n rc=0
+
+	CTRL=$(l1_ctrl 0) && USED=$(vm_instance 2q 1) && vm_program_start "$USED" || return 1
+	arm_filter use || return 1
+	for ((n = 1; n <= MAX; n++)); do
+		with_fault "$kind" $n host_reset
+		if [ $RC -ne 0 ]; then
+			echo "allocation $n:"
+			cat $LOG
+			rc=1
+			break
+		fi
+		[ -n "$FIRED" ] || break
+	done
+	echo "$((n - 1)) allocations failed"
+	# Of few pages there may be none.
+	[ $n -gt 1 ] || [ "$kind" = fail_page_alloc ] || rc=1
+	vm_program_kill || rc=1
+	use || rc=1
+	mdev_remove "$USED" && clean_up || rc=1
+	return $rc
+}
+
 # The reset of the controller is then the only fence left. nvme itself makes the status of
 # the next admin command that completes: Internal Error, and not to be retried (4006h).
 deletion_that_fails()
@@ -217,6 +271,7 @@ for MODE in $MODES; do
 	for kind in failslab fail_page_alloc; do
 		vm_test "create_and_remove_$kind" walk $kind create_and_remove
 		vm_test "use_$kind" walk_use $kind
+		vm_test "reset_$kind" walk_reset $kind
 	done
 	vm_test deletion_that_fails_is_answered_by_a_reset deletion_that_fails
 	vm_test counters_are_back vm_counters_are_back
