@@ -39,6 +39,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
 #include <linux/mm.h>
+#include <linux/sched/task_stack.h>
 #include <linux/timekeeping.h>
 
 #include "guarded.h"
@@ -337,7 +338,7 @@ bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone)
  * @sq:    queue; its submit is held
  * @slot:  of the command being checked
  * @by:    who runs
- * @later: the command needs what an interrupt cannot get
+ * @later: the command needs what only the work item can get
  */
 struct liov_submit {
 	struct liov_sq	*sq;
@@ -360,6 +361,24 @@ static void liov_gsq_ring(struct liov_sq *sq)
 	spin_unlock_irqrestore(&sq->lock, flags);
 }
 
+/*
+ * Pinning may go on into a page fault and into memory reclaim, and a vCPU's doorbell begins
+ * below KVM's emulation: so it is not begun there in the lower half of a stack.
+ */
+#define LIOV_STACK_TO_PIN	(THREAD_SIZE / 2)
+
+static bool liov_stack_is_short(void)
+{
+	return current_stack_pointer - (unsigned long)task_stack_page(current) < LIOV_STACK_TO_PIN;
+}
+
+/* Is it the work item's to get what a command needs? */
+static bool liov_submit_defers(const struct liov_submit *sub)
+{
+	return liov_by_interrupt(sub->by) ||
+	       (sub->by == LIOV_BY_STORE && liov_stack_is_short());
+}
+
 static const u64 *liov_env_step(void *ctx, u64 gpa, u16 *status)
 {
 	struct liov_submit *sub = ctx;
@@ -368,7 +387,7 @@ static const u64 *liov_env_step(void *ctx, u64 gpa, u16 *status)
 
 	if (likely(step))
 		return step;
-	if (liov_by_interrupt(sub->by)) {
+	if (liov_submit_defers(sub)) {
 		sub->later = true;
 		return NULL;
 	}
@@ -381,7 +400,7 @@ static u16 liov_env_read(void *ctx, u64 gpa, void *buf, u32 len)
 {
 	struct liov_submit *sub = ctx;
 
-	if (liov_by_interrupt(sub->by) && !liov_gmem_step(sub->sq->inst, gpa)) {
+	if (!liov_gmem_step(sub->sq->inst, gpa) && liov_submit_defers(sub)) {
 		sub->later = true;
 		return LIOV_NOT_NOW;
 	}
@@ -393,7 +412,7 @@ static void *liov_env_page(void *ctx, u64 *bus)
 	struct liov_submit *sub = ctx;
 	struct liov_slot *s = &sub->sq->g->slot[sub->slot];
 
-	if (unlikely(!s->page && liov_by_interrupt(sub->by)))
+	if (unlikely(!s->page && liov_submit_defers(sub)))
 		sub->later = true;
 	else if (unlikely(!s->page))
 		s->page = dma_alloc_coherent(liov_dma_dev(sub->sq->inst), PAGE_SIZE,

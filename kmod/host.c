@@ -561,7 +561,7 @@ static bool host_calls_are_seen(struct liov_hostp *p, struct device *cdev)
 	}
 	if (refuse)
 		pci_err(p->h.pdev, "lightiov: not all calls of nvme to its core can be redirected (%#x of %#x seen), since it is built into this kernel and the compiler has inlined some; not offered to guests; build it as a module (CONFIG_BLK_DEV_NVME=m)\n",
-			calls, LIOV_CALLS_ALL);
+			calls, (unsigned int)LIOV_CALLS_ALL);
 	return calls == LIOV_CALLS_ALL;
 }
 
