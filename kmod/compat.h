@@ -50,7 +50,7 @@
  * @LIOV_LACK_HOST_INTERRUPTS: direct mode's interrupts show the host nothing, as if
  *			      they were posted to a vCPU
  * @LIOV_LACK_FENCE:	      the hardware does not give up a queue, nor can we reset it
- * @LIOV_LACK_SEPARATE_NVME:  nvme may be optimised as one with its core: see host.c
+ * @LIOV_LACK_SEPARATE_NVME:  nvme may be optimised as one with its core: see host_up.c
  * @LIOV_LACK_CALLS:	      calls of nvme's to its core are not seen
  * @LIOV_NR_LACKS:	      their number
  */

@@ -3,7 +3,8 @@
  * The host boundary: whether a controller may be used at this moment, and what the
  * rest of the module is told about it.  Called by parent.c, qpair.c and instances on
  * the one side, on the other by host_hooks.c (the redirected calls of nvme.ko) and
- * host_bind.c (binding and unbinding).  The commands it may send: host_cmd.c.
+ * host_bind.c (binding and unbinding).  What is learned about a controller that comes
+ * up: host_up.c; the commands it may be sent: host_cmd.c.
  *
  * What a user can rely on, per controller:
  *
@@ -35,13 +36,10 @@
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
-#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/io.h>
 #include <linux/iopoll.h>
-#include <linux/sched/mm.h>
-#include <linux/slab.h>
 
 #include "host_priv.h"
-#include "model.h"
 
 const struct liov_host_ops *liov_ops;
 struct workqueue_struct *liov_host_wq;
@@ -196,12 +194,18 @@ unsigned int liov_host_seq(struct liov_hostp *p)
 	return seq;
 }
 
-/*
+/**
+ * liov_host_tell_stopped - the controller touches memory no more
+ * @p:   the host
+ * @seq: liov_host_seq() from before that was seen
+ *
  * When the controller is disabled, or is live after a reset: nvme.ko enables none that
  * it has not seen disabled.  Nothing to do if it was told before, or the gate was closed
  * since @seq.
+ *
+ * Context: may sleep; from redirected calls too.
  */
-static void host_tell_stopped(struct liov_hostp *p, unsigned int seq)
+void liov_host_tell_stopped(struct liov_hostp *p, unsigned int seq)
 {
 	bool tell;
 
@@ -246,7 +250,7 @@ void liov_host_look(struct liov_hostp *p, unsigned long delay)
  */
 void liov_host_up(struct liov_hostp *p, unsigned int seq)
 {
-	host_tell_stopped(p, seq);
+	liov_host_tell_stopped(p, seq);
 	spin_lock(&p->lock);
 	if (!p->bound || p->seq != seq)
 		goto out;
@@ -410,7 +414,7 @@ static void host_tell_lost(struct liov_hostp *p)
  * @p: the host
  *
  * Tells @stopped if it is certain that the controller touches memory no more.  If not,
- * that is certain when it is live again, see host_tell_stopped().
+ * that is certain when it is live again, see liov_host_tell_stopped().
  *
  * Context: may sleep; from nvme_cancel_admin_tagset()'s wrapper, under nvme.ko's
  * shutdown_lock.
@@ -420,7 +424,7 @@ void liov_host_disabled(struct liov_hostp *p)
 	unsigned int seq = liov_host_seq(p);
 
 	if (host_clear_enable(p))
-		host_tell_stopped(p, seq);
+		liov_host_tell_stopped(p, seq);
 	if (host_is_given_up(p))
 		host_tell_lost(p);
 }
@@ -510,234 +514,4 @@ u16 liov_host_set_floor(struct liov_host *h, u16 lowest_qid)
 	p->floor = lowest_qid;
 	spin_unlock(&p->lock);
 	return old;
-}
-
-/* ---- coming up ---- */
-
-/**
- * liov_host_saw - nvme.ko made a call that is redirected
- * @p:    the host
- * @call: LIOV_CALL_*
- *
- * Context: process; does not sleep.
- */
-void liov_host_saw(struct liov_hostp *p, u8 call)
-{
-	if (liov_lacks(LIOV_LACK_CALLS))
-		return;
-	spin_lock(&p->lock);
-	p->calls |= call;
-	spin_unlock(&p->lock);
-}
-
-/*
- * Where a call may have been inlined (liov_hooks_may_miss()) one reset shows it.  Before
- * all were seen nothing is sent to the controller and nobody else gets to use it: a reset
- * could come that nobody tells us of.  Comes here again while that is not decided.
- */
-static bool host_calls_are_seen(struct liov_hostp *p, struct device *cdev)
-{
-	bool live, reset = false, refuse = false;
-	u8 calls;
-
-	if (!p->wary)
-		return true;
-	live = liov_ctrl_is_live(p, cdev);
-	spin_lock(&p->lock);
-	calls = p->calls;
-	if (calls != LIOV_CALLS_ALL && p->calls_tried <= LIOV_CALLS_LOOKS) {
-		/* A state "live" comes a moment before nvme_start_ctrl(). */
-		reset = live && !p->calls_tried;
-		if (live)
-			p->calls_tried++;
-		refuse = p->calls_tried > LIOV_CALLS_LOOKS;
-		if (!refuse)
-			liov_host_look(p, msecs_to_jiffies(LIOV_CALLS_MS));
-	}
-	spin_unlock(&p->lock);
-	if (reset) {
-		pci_info(p->h.pdev, "lightiov: resetting the controller once, to see whether calls of this kernel's nvme can be redirected\n");
-		nvme_reset_ctrl(dev_get_drvdata(cdev));
-	}
-	if (refuse)
-		pci_err(p->h.pdev, "lightiov: not all calls of nvme to its core can be redirected (%#x of %#x seen), since it is built into this kernel and the compiler has inlined some; not offered to guests; build it as a module (CONFIG_BLK_DEV_NVME=m)\n",
-			calls, (unsigned int)LIOV_CALLS_ALL);
-	return calls == LIOV_CALLS_ALL;
-}
-
-/*
- * Opens a section for the work item.  A controller that was live before our
- * hooks were there has no nvme_start_ctrl() to come: if nvme-core holds it
- * live and the gate was not closed around that look, it counts as started.
- */
-static bool host_work_enter(struct liov_hostp *p, struct device *cdev,
-			    unsigned int *seq)
-{
-	bool live, entered = false;
-
-	*seq = liov_host_seq(p);
-	live = liov_ctrl_is_live(p, cdev);
-
-	spin_lock(&p->lock);
-	if (!p->bound || p->unbinding || p->paused ||
-	    READ_ONCE(liov_pm_hold) || READ_ONCE(liov_exiting))
-		goto out;
-	if (p->seq != *seq)
-		goto out;
-	if (p->gate == LIOV_GATE_CLOSED && live)
-		p->gate = LIOV_GATE_INNER;
-	if (p->gate != LIOV_GATE_INNER)
-		goto out;
-	p->sections++;
-	entered = true;
-out:
-	spin_unlock(&p->lock);
-	return entered;
-}
-
-/* A drive may grant queue pairs whose doorbells would lie beyond its registers. */
-static u16 host_bound_by_bar(struct liov_hostp *p, u16 granted)
-{
-	u64 len = pci_resource_len(p->h.pdev, 0);
-	u16 inside = liov_queues_in_bar(len, p->h.db_stride);
-
-	if (granted <= inside)
-		return granted;
-	/* It is asked for after each reset. */
-	if (p->logged_in_bar != inside)
-		pci_warn(p->h.pdev, "lightiov: %u queue pairs granted, but the doorbells of only %u are inside its BAR 0 of %llu bytes; the others are not used\n",
-			 granted, inside, len);
-	p->logged_in_bar = inside;
-	return inside;
-}
-
-static int host_learn(struct liov_hostp *p, struct device *cdev)
-{
-	struct liov_host *h = &p->h;
-	u16 granted;
-	int rc, count;
-
-	if (!h->bar)
-		WRITE_ONCE(h->bar, ioremap(pci_resource_start(h->pdev, 0),
-					   pci_resource_len(h->pdev, 0)));
-	if (!h->bar)
-		return -ENOMEM;
-	rc = liov_ctrl_learn(dev_get_drvdata(cdev), &p->adminq, &granted);
-	if (rc)
-		return rc;
-	/*
-	 * The attribute counts the queues set up, which may be fewer than the
-	 * controller gave (vectors) but, after a reset, more than are in use;
-	 * what our hook answered bounds it.
-	 */
-	count = liov_ctrl_queue_count(p, cdev);
-	if (p->hooked)
-		count = count < 0 ? p->answer : min_t(int, count, p->answer);
-	if (count < 0)
-		return count;
-	if (!count)
-		return -ENXIO;
-	h->cap = lo_hi_readq(h->bar + NVME_REG_CAP);
-	h->vs = readl(h->bar + NVME_REG_VS);
-	h->cc = readl(h->bar + NVME_REG_CC);
-	h->db_stride = 4 << NVME_CAP_STRIDE(h->cap);
-	h->nr_host = count;
-	h->nr_granted = max(host_bound_by_bar(p, granted), h->nr_host);
-	return 0;
-}
-
-/*
- * Loaded after nvme.ko had set its queues up: one reset lets the hooks take
- * part, where that is needed.  1 if one is on its way, 0 if there is no need of one, or
- * a negative errno if that is not known.
- */
-static int host_needs_reset(struct liov_hostp *p, struct device *cdev)
-{
-	struct nvme_command cmd = { };
-	struct nvme_id_ctrl *id;
-	const char *why = NULL;
-	int rc;
-
-	if (p->hooked || p->reset_tried)
-		return 0;
-	id = kzalloc(sizeof(*id), GFP_KERNEL);
-	if (!id)
-		return -ENOMEM;
-	cmd.identify.opcode = nvme_admin_identify;
-	cmd.identify.cns = NVME_ID_CNS_CTRL;
-	rc = liov_host_admin(&p->h, &cmd, id, sizeof(*id), NULL);
-	if (!rc && (le16_to_cpu(id->oacs) & NVME_CTRL_OACS_DBBUF_SUPP))
-		why = "to switch shadow doorbells off";
-	else if (p->h.nr_granted - p->h.nr_host < liov_reserve)
-		why = "to reserve queue pairs";
-	kfree(id);
-	if (rc < 0)
-		return rc;
-	p->reset_tried = true;
-	if (rc)
-		pci_warn(p->h.pdev, "lightiov: Identify Controller failed (%d)\n",
-			 rc);
-	if (!why)
-		return 0;
-	/* -EBUSY: a reset or removal is on its way already, as good as ours. */
-	rc = nvme_reset_ctrl(dev_get_drvdata(cdev));
-	pci_info(p->h.pdev, "lightiov: %s, since the module was loaded after nvme: %s\n",
-		 rc ? "a controller reset is under way already" :
-		 "resetting the controller once", why);
-	return 1;
-}
-
-/**
- * liov_host_live_work - learn about a controller that came up, tell @live
- * @work: of a struct liov_hostp
- *
- * Context: work item.  Does nothing if the controller is not up, if @live was
- * told already, or during eviction and suspend.
- */
-void liov_host_live_work(struct work_struct *work)
-{
-	struct liov_hostp *p = container_of(to_delayed_work(work), struct liov_hostp, work);
-	unsigned int seq, noio;
-	struct device *cdev;
-	bool tell = false;
-	int rc;
-
-	cdev = liov_ctrl_get(p->h.pdev);
-	if (!cdev)
-		return;
-	if (!host_calls_are_seen(p, cdev) || !host_work_enter(p, cdev, &seq)) {
-		put_device(cdev);
-		return;
-	}
-	host_tell_stopped(p, seq);
-	noio = memalloc_noio_save();
-	rc = host_learn(p, cdev);
-	if (!rc)
-		rc = host_needs_reset(p, cdev);
-	memalloc_noio_restore(noio);
-	put_device(cdev);
-
-	/* Still in our section: a reset waits until this is decided. */
-	spin_lock(&p->lock);
-	if (rc == -ENOMEM && p->seq == seq)
-		liov_host_look(p, msecs_to_jiffies(LIOV_NOMEM_MS));
-	if (!rc && p->seq == seq && !p->unbinding) {
-		p->gate = LIOV_GATE_OPEN;
-		p->told = LIOV_TOLD_LIVE;
-		p->announced = true;
-		tell = true;
-		wake_up_all(&p->wq);
-	}
-	spin_unlock(&p->lock);
-	liov_host_leave(&p->h);
-
-	if (tell)
-		liov_ops->live(&p->h);
-	else if (rc == -ENOMEM)
-		dev_warn_ratelimited(&p->h.pdev->dev,
-				     "lightiov: no memory to look at this controller; trying again\n");
-	else if (rc < 0 && liov_host_seq(p) == seq)
-		pci_err(p->h.pdev,
-			"lightiov: cannot use this controller (%d)%s; reset it to try again\n",
-			rc, rc == -ENXIO ? ": nvme has no I/O queues" : "");
 }

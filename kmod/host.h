@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The host boundary: all that the rest of the module may know of nvme.ko.
- * Implemented by host.c, host_cmd.c, host_bind.c and host_hooks.c.
+ * Implemented by host.c, host_up.c, host_cmd.c, host_bind.c and host_hooks.c.
  */
 #ifndef _LIOV_HOST_H
 #define _LIOV_HOST_H

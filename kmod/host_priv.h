@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shared by host.c (gate, callbacks), host_cmd.c (commands), host_bind.c (objects,
- * binding) and host_hooks.c (what touches nvme-core); nobody else includes it.
+ * Shared by host.c (gate, callbacks), host_up.c (what is learned of a controller),
+ * host_cmd.c (commands), host_bind.c (objects, binding) and host_hooks.c (what touches
+ * nvme-core); nobody else includes it.
  * Locks: see host.c.
  */
 #ifndef _LIOV_HOST_PRIV_H
@@ -70,7 +71,7 @@ enum liov_told {
 	LIOV_TOLD_STOPPED,
 };
 
-/* Calls of nvme.ko to nvme-core that are redirected; see host_calls_are_seen(). */
+/* Calls of nvme.ko to nvme-core that are redirected; see host_up.c. */
 #define LIOV_CALL_COUNT		BIT(0)	/* nvme_set_queue_count() */
 #define LIOV_CALL_QUIESCE	BIT(1)	/* nvme_quiesce_io_queues() */
 #define LIOV_CALL_CANCEL	BIT(2)	/* nvme_cancel_admin_tagset() */
@@ -187,15 +188,18 @@ extern bool liov_exiting;
 extern bool liov_pm_hold;
 
 bool liov_host_drain(struct liov_hostp *p, unsigned int ms);
-void liov_host_live_work(struct work_struct *work);
 unsigned int liov_host_seq(struct liov_hostp *p);
-void liov_host_saw(struct liov_hostp *p, u8 call);
+void liov_host_tell_stopped(struct liov_hostp *p, unsigned int seq);
 void liov_host_look(struct liov_hostp *p, unsigned long delay);
 void liov_host_up(struct liov_hostp *p, unsigned int seq);
 void liov_host_down(struct liov_hostp *p);
 void liov_host_disabled(struct liov_hostp *p);
 int liov_host_ask(struct liov_hostp *p, int want);
 int liov_host_answer(struct liov_hostp *p, int want, int granted);
+
+/* host_up.c */
+void liov_host_saw(struct liov_hostp *p, u8 call);
+void liov_host_live_work(struct work_struct *work);
 
 /* host_bind.c */
 struct liov_hostp *liov_host_of_ctrl(struct nvme_ctrl *ctrl);
