@@ -437,18 +437,19 @@ int liov_host_init(const struct liov_host_ops *ops, unsigned int reserve)
 	rc = liov_hooks_register();
 	if (rc)
 		goto err_wq;
-	rc = bus_register_notifier(&pci_bus_type, &host_bus_nb);
-	if (rc)
-		goto err_hooks;
 	rc = register_pm_notifier(&host_pm_nb);
 	if (rc)
-		goto err_bus;
+		goto err_hooks;
+	/* Last of what can fail: from here on there are hosts. */
+	rc = bus_register_notifier(&pci_bus_type, &host_bus_nb);
+	if (rc)
+		goto err_pm;
 	while ((pdev = pci_get_class(PCI_CLASS_STORAGE_EXPRESS, pdev)))
 		host_adopt(pdev);
 	return 0;
 
-err_bus:
-	bus_unregister_notifier(&pci_bus_type, &host_bus_nb);
+err_pm:
+	unregister_pm_notifier(&host_pm_nb);
 err_hooks:
 	liov_hooks_unregister();
 err_wq:
