@@ -179,8 +179,12 @@ static int liov_probe_run(struct liov_probe *pr)
 
 static void liov_probe_say(struct liov_probe *pr, int rc)
 {
+	const char *more = "";
+
+	if (pr->stuck)
+		more = "; a queue pair is not used before the next reset (nvme reset)";
 	pci_info(pr->p->host->pdev, "lightiov: could not ask the drive about its CQ head (%d); forwarding each%s\n",
-		 rc, pr->stuck ? "; a queue pair is not used before the next reset (nvme reset)" : "");
+		 rc, more);
 }
 
 static void liov_probe_free(struct liov_probe *pr)

@@ -4,11 +4,12 @@
  * controller without its private structures.  Used by host.c alone.
  *
  * nvme.ko and nvme-core are two modules, so a call from the one to the other is
- * never inlined (where they are none, see liov_hooks_may_miss()) and ftrace can redirect it (FTRACE_OPS_FL_IPMODIFY, as live
- * patching does).  A kprobe would not do: its handler may not sleep, and
- * free_irq() does.  Each wrapper runs in nvme.ko's context, calls the real
- * function from this module - by which liov_redirect() knows to let the call
- * pass - and must not end in a tail call, which would hide that.
+ * never inlined (where they are none, see liov_hooks_may_miss()) and ftrace can
+ * redirect it (FTRACE_OPS_FL_IPMODIFY, as live patching does).  A kprobe would not
+ * do: its handler may not sleep, and free_irq() does.  Each wrapper runs in
+ * nvme.ko's context, calls the real function from this module - by which
+ * liov_redirect() knows to let the call pass - and must not end in a tail call,
+ * which would hide that.
  *
  * The same functions serve the tcp, rdma and fc drivers: a wrapper acts only
  * on a controller that host.c knows.
