@@ -54,8 +54,8 @@ static int liov_backing_identify(struct liov_instance *inst, u32 nsid, struct nv
 	c.identify.nsid = cpu_to_le32(nsid);
 	rc = liov_parent_admin(inst->parent, &c, ns, sizeof(*ns), NULL);
 	if (rc) {
-		dev_err(liov_dev(inst), "lightiov: Identify of namespace %u on %s failed (%d); see the log of nvme\n",
-			nsid, pci_name(inst->parent->host->pdev), rc);
+		liov_open_err(inst, "lightiov: Identify of namespace %u on %s failed (%d); see the log of nvme\n",
+			      nsid, pci_name(inst->parent->host->pdev), rc);
 		return rc > 0 ? -EIO : rc;
 	}
 	return 0;
@@ -72,15 +72,15 @@ static int liov_backing_format(struct liov_instance *inst, const struct nvme_id_
 	u16 ms = le16_to_cpu(lbaf->ms);
 
 	if (lbaf->ds < SECTOR_SHIFT || lbaf->ds > 16) {
-		dev_err(liov_dev(inst), "lightiov: the namespace has logical blocks of 2^%u bytes; only 512 bytes to 64 KiB work\n",
-			lbaf->ds);
+		liov_open_err(inst, "lightiov: the namespace has logical blocks of 2^%u bytes; only 512 bytes to 64 KiB work\n",
+			      lbaf->ds);
 		return -EOPNOTSUPP;
 	}
 	*lba_shift = lbaf->ds;
 	if (inst->mode != &liov_guarded_ops || (!ms && !(ns->dps & NVME_NS_DPS_PI_MASK)))
 		return 0;
-	dev_err(liov_dev(inst), "lightiov: the namespace is formatted with %u bytes of metadata per block%s; guarded mode needs a format without (nvme format --lbaf)\n",
-		ms, ns->dps & NVME_NS_DPS_PI_MASK ? " and protection information" : "");
+	liov_open_err(inst, "lightiov: the namespace is formatted with %u bytes of metadata per block%s; guarded mode needs a format without (nvme format --lbaf)\n",
+		      ms, ns->dps & NVME_NS_DPS_PI_MASK ? " and protection information" : "");
 	return -EOPNOTSUPP;
 }
 
@@ -99,8 +99,8 @@ static int liov_backing_extent(struct liov_instance *inst, struct block_device *
 		return 0;
 	}
 	if ((start | count) & (BIT_ULL(shift) - 1)) {
-		dev_err(liov_dev(inst), "lightiov: %pg does not begin and end at a logical block; make the partition again\n",
-			bdev);
+		liov_open_err(inst, "lightiov: %pg does not begin and end at a logical block; make the partition again\n",
+			      bdev);
 		return -EINVAL;
 	}
 	ext->first = start >> shift;
@@ -553,8 +553,8 @@ int liov_backing_guard(struct liov_instance *inst)
 	}
 	if (lba_shift != b->lba_shift || !liov_extent_has(&ext, b->first, b->nlb) ||
 	    b->first > nsze || b->nlb > nsze - b->first) {
-		dev_err(liov_dev(inst), "lightiov: the drive or the partition table changed and %s is no longer there; write the backing again\n",
-			b->text);
+		liov_open_err(inst, "lightiov: the drive or the partition table changed and %s is no longer there; write the backing again\n",
+			      b->text);
 		rc = -ENODEV;
 		goto out;
 	}

@@ -183,15 +183,15 @@ static bool liov_direct_cq_irq(struct liov_cq *cq, bool alone)
 static int liov_direct_check(struct liov_instance *inst)
 {
 	if (!liov_allow_direct) {
-		dev_err(liov_dev(inst), "lightiov: direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
+		liov_guest_warn(inst, "lightiov: direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
 		return -EPERM;
 	}
 	if (!inst->backing.whole) {
-		dev_err(liov_dev(inst), "lightiov: %s is not a whole namespace of %s; direct mode needs one\n",
-			inst->backing.text, pci_name(inst->parent->host->pdev));
+		liov_guest_warn(inst, "lightiov: %s is not a whole namespace of %s; direct mode needs one\n",
+				inst->backing.text, pci_name(inst->parent->host->pdev));
 		return -EINVAL;
 	}
-	return liov_mem_check_iommu(inst->parent, liov_dev(inst));
+	return liov_mem_check_iommu(inst);
 }
 
 static void liov_direct_open(struct liov_instance *inst)

@@ -501,8 +501,8 @@ int liov_doorbell_open(struct liov_instance *inst)
 		srcu_read_unlock(&inst->vdev.kvm->srcu, idx);
 		t->registered = !rc;
 		if (rc)
-			dev_warn(liov_dev(inst), "lightiov: KVM does not offer write tracking (%d); every doorbell will exit to user space\n",
-				 rc);
+			liov_guest_warn(inst, "lightiov: KVM does not offer write tracking (%d); every doorbell will exit to user space\n",
+					rc);
 	}
 	t->own = liov_own_possible(inst);
 	return 0;

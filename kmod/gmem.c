@@ -35,12 +35,6 @@
  */
 #define LIOV_BACK_MS		300
 
-/*
- * No pins so long after the locked-memory limit was hit: VFIO has a line in the
- * host's log for each try, and a guest can make many.
- */
-#define LIOV_FULL_MS		1000
-
 /**
  * struct liov_step - 2 MiB of guest memory
  * @bus:   bus address of each page, with LIOV_STEP_RO if the device may only read
@@ -127,8 +121,8 @@ static int liov_check_bounce(struct liov_instance *inst, struct page *page, dma_
 {
 	if (!liov_is_bounced(liov_dma_dev(inst), page, bus))
 		return 0;
-	dev_err_ratelimited(liov_dev(inst), "lightiov: the host bounces DMA of %s (swiotlb); boot it without swiotlb=force or with its IOMMU on\n",
-			    pci_name(inst->parent->host->pdev));
+	liov_guest_warn(inst, "lightiov: the host bounces DMA of %s (swiotlb); boot it without swiotlb=force or with its IOMMU on\n",
+			pci_name(inst->parent->host->pdev));
 	return -EOPNOTSUPP;
 }
 
@@ -272,7 +266,7 @@ static int liov_gmem_pin(struct liov_instance *inst, u64 gpa, struct liov_step *
 		if (!s)
 			return -ENOMEM;
 		/* Whatever prevents the whole step may spare this page. */
-		if (liov_step_map_whole(inst, s)) {
+		if (liov_pin_scarce(inst) || liov_step_map_whole(inst, s)) {
 			rc = liov_step_map_page(inst, s, gpa);
 			if (rc) {
 				liov_step_free(s);
@@ -341,7 +335,7 @@ static struct liov_step *liov_step_fault(struct liov_instance *inst, u64 gpa, u1
 {
 	struct liov_gmem *gm = &inst->gmem;
 	struct liov_step *s;
-	bool full, back;
+	bool back;
 	int rc;
 
 	/* An address type1 cannot have: its IOVAs end below the top page. */
@@ -350,11 +344,7 @@ static struct liov_step *liov_step_fault(struct liov_instance *inst, u64 gpa, u1
 		return NULL;
 	}
 	liov_gmem_lock(gm);
-	full = gm->full_until && time_before(jiffies, gm->full_until);
-	rc = full ? -ENOMEM : liov_gmem_pin(inst, gpa, &s);
-	/* 0 is never, also where jiffies wrap. */
-	if (!full)
-		gm->full_until = rc == -ENOMEM ? (jiffies + msecs_to_jiffies(LIOV_FULL_MS)) | 1 : 0;
+	rc = liov_gmem_pin(inst, gpa, &s);
 	back = gm->gone && time_before(jiffies, gm->back_until);
 	if (rc)
 		WRITE_ONCE(gm->failures, gm->failures + 1);
@@ -362,12 +352,9 @@ static struct liov_step *liov_step_fault(struct liov_instance *inst, u64 gpa, u1
 	if (!rc)
 		return s;
 
-	if (full) {
-		*status = NVME_SC_INTERNAL;
-	} else if (rc == -ENOMEM) {
-		dev_warn_ratelimited(liov_dev(inst), "lightiov: cannot pin guest memory at %#llx (%d); raise the locked-memory limit of the VM's process\n",
-				     gpa, rc);
-		*status = NVME_SC_INTERNAL;
+	if (rc == -ENOMEM) {
+		/* The 2 MiB around it were too much; in a second it alone may not be. */
+		*status = liov_pin_again_soon(inst) ? LIOV_NOT_NOW : NVME_SC_INTERNAL;
 	} else if (back && (rc == -EFAULT || rc == -EINVAL)) {
 		*status = LIOV_NOT_NOW;
 	} else if (rc == -EFAULT || rc == -EINVAL || rc == -EPERM) {

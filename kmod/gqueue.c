@@ -486,7 +486,7 @@ static void liov_guarded_unmap(struct liov_instance *inst, u64 iova, u64 len)
 	if (!rc)
 		return;
 
-	dev_warn(liov_dev(inst), "lightiov: commands did not complete while the VM gave memory up; deleting their queues\n");
+	liov_guest_warn(inst, "lightiov: commands did not complete while the VM gave memory up; deleting their queues\n");
 	if (READ_ONCE(inst->awake))
 		liov_control_set_fatal(inst);
 	if (liov_instance_quiesce(inst, true))
@@ -513,7 +513,7 @@ static void liov_guarded_open(struct liov_instance *inst)
 	for (i = 1; i <= inst->nr_pairs; i++)
 		inst->cq[i].lazy = true;
 	inst->gmem.gone = false;
-	inst->gmem.full_until = 0;
+	liov_pin_forget(inst);
 }
 
 /**

@@ -209,8 +209,8 @@ static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *
 	sq = &inst->sq[i];
 	if (unlikely(!gsq || slot >= gsq->nr_slots ||
 		     !(atomic_read(&gsq->slot[slot].state) & LIOV_SLOT_BUSY))) {
-		dev_err_ratelimited(liov_dev(inst), "lightiov: %s completed command %u of queue %u, which it was not given\n",
-				    pci_name(inst->parent->host->pdev), slot, hwqid);
+		liov_guest_warn(inst, "lightiov: %s completed command %u of queue %u, which it was not given\n",
+				pci_name(inst->parent->host->pdev), slot, hwqid);
 		return;
 	}
 	s = &gsq->slot[slot];
@@ -627,8 +627,8 @@ static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
 		return false;
 	}
 	sq->ring_tries = 0;
-	dev_warn_ratelimited(liov_dev(sq->inst), "lightiov: the memory of queue %u is gone (%d); the guest's controller stops until it resets it\n",
-			     sq->qid, rc);
+	liov_guest_warn(sq->inst, "lightiov: the memory of queue %u is gone (%d); the guest's controller stops until it resets it\n",
+			sq->qid, rc);
 	WRITE_ONCE(sq->inst->fatal, true);
 	liov_admin_event(sq->inst, LIOV_EVENT_INTERNAL);
 	return false;

@@ -209,11 +209,13 @@ int liov_instance_open(struct liov_instance *inst)
 		return rc;
 	mutex_lock(&inst->lock);
 	if (!inst->backing.file) {
-		dev_err(liov_dev(inst), "lightiov: no backing; write a block device's path (/dev/nvme0n1) to lightiov/backing\n");
+		liov_guest_warn(inst, "lightiov: no backing; write a block device's path (/dev/nvme0n1) to lightiov/backing\n");
 		rc = -ENODEV;
 		goto out;
 	}
+	inst->opening = true;
 	rc = inst->mode->check(inst);
+	inst->opening = false;
 	if (rc)
 		goto out;
 	liov_instance_model_init(inst);
@@ -295,6 +297,7 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	mutex_init(&inst->lock);
 	liov_irq_init(inst);
 	liov_doorbell_init(inst);
+	liov_pin_init(inst);
 	liov_mem_init(inst);
 	liov_gmem_init(inst);
 	liov_guarded_init(inst);

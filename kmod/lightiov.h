@@ -146,7 +146,6 @@ struct liov_mem {
  * @quiet_until: jiffies; no new pin before (see liov_gmem_unmap())
  * @gone:     memory went since the device was opened; @back_until: jiffies, until
  *            then it may come back
- * @full_until: jiffies, 0 for never: no new pin before, the limit was hit
  */
 struct liov_gmem {
 	struct xarray		steps;
@@ -157,7 +156,21 @@ struct liov_gmem {
 	unsigned long		quiet_until;
 	bool			gone;
 	unsigned long		back_until;
+};
+
+/**
+ * struct liov_pins - what all pins of an instance go through; see pin.c
+ * @lock: one call of VFIO's at a time, so that only one can fail
+ * @full_until: jiffies, 0 for never: there was no memory to pin; no try before
+ * @only_many: the try that failed was for more than one page
+ * @scarce_until: jiffies, 0 for never: there was none for many pages at once; until then
+ *         one at a time is asked for where that does as well
+ */
+struct liov_pins {
+	struct mutex		lock;	/* all below */
 	unsigned long		full_until;
+	bool			only_many;
+	unsigned long		scarce_until;
 };
 
 /**
@@ -279,6 +292,9 @@ struct liov_backing {
  * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
  *          the guest resets.  Set by the reset hooks without @lock.
  * @wq:     its work items; NULL before the first open, see work.c
+ * @opening: it is being opened: what goes wrong is not an operator's doing
+ * @log_at: jiffies of its last line in the host's log, 0 for none; see guest_log.c
+ * @log_held: lines left out
  */
 struct liov_instance {
 	struct vfio_device	vdev;
@@ -292,8 +308,11 @@ struct liov_instance {
 	struct mutex		lock;	/* the slow path: all below */
 	spinlock_t		reg_lock; /* what the guest's accesses meet */
 	bool			is_open;
+	bool			opening;
 	bool			fatal;
 	bool			awake;
+	unsigned long		log_at;
+	atomic64_t		log_held;
 	u16			nr_pairs;
 	u16			nr_vectors;
 	u16			hwqid[LIOV_MAX_PAIRS + 1];	/* and pool_lock, to write */
@@ -313,6 +332,7 @@ struct liov_instance {
 	struct liov_log_state	log;
 	struct liov_control	control;
 	struct liov_admin	admin;
+	struct liov_pins	pins;
 	struct liov_mem		mem;
 	struct liov_gmem	gmem;
 	struct liov_track	track;
@@ -411,6 +431,35 @@ void liov_queue_delayed_work(struct liov_instance *inst, struct delayed_work *wo
 			     unsigned long delay);
 void liov_mod_delayed_work(struct liov_instance *inst, struct delayed_work *work,
 			   unsigned long delay);
+
+/* guest_log.c */
+bool liov_guest_may_log(struct liov_instance *inst);
+
+/**
+ * liov_guest_warn() - a line in the host's log that a guest or a VFIO user can cause
+ * @inst: instance
+ * @fmt:  as for dev_warn()
+ *
+ * A second one within a second is left out, whatever it says.  Any context.
+ */
+#define liov_guest_warn(inst, fmt, ...)						\
+	do {									\
+		if (liov_guest_may_log(inst))					\
+			dev_warn(liov_dev(inst), fmt, ##__VA_ARGS__);		\
+	} while (0)
+
+/**
+ * liov_open_err() - what an operator did or whoever opens the device finds does not work
+ * @inst: instance; the caller holds its lock
+ * @fmt:  as for dev_err()
+ *
+ * An operator is told each time, a VFIO user as liov_guest_warn() does.
+ */
+#define liov_open_err(inst, fmt, ...)						\
+	do {									\
+		if (!(inst)->opening || liov_guest_may_log(inst))		\
+			dev_err(liov_dev(inst), fmt, ##__VA_ARGS__);		\
+	} while (0)
 
 /* parent.c */
 extern const struct liov_host_ops liov_parent_ops;
@@ -608,15 +657,19 @@ void liov_mem_flush(struct liov_instance *inst);
 void liov_mem_release(struct liov_instance *inst);
 void liov_mem_leak(struct liov_instance *inst);
 void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len);
+int liov_mem_check_iommu(struct liov_instance *inst);
 
 /* pin.c */
+void liov_pin_init(struct liov_instance *inst);
+bool liov_pin_scarce(struct liov_instance *inst);
+bool liov_pin_again_soon(struct liov_instance *inst);
+void liov_pin_forget(struct liov_instance *inst);
 int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages, unsigned long npages,
 	     int prot, const bool *cancel);
 void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages);
 int liov_ring_map(struct liov_instance *inst, struct liov_ring_map *map, u64 gpa, u32 bytes);
 void liov_ring_unmap(struct liov_instance *inst, struct liov_ring_map *map);
 bool liov_ring_overlaps(const struct liov_ring_map *map, u64 iova, u64 len);
-int liov_mem_check_iommu(struct liov_parent *p, struct device *dev);
 
 /* irq.c */
 void liov_irq_init(struct liov_instance *inst);

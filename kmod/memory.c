@@ -49,9 +49,8 @@ void liov_mem_init(struct liov_instance *inst)
 }
 
 /**
- * liov_mem_check_iommu() - can windows be made for this controller?
- * @p:   parent
- * @dev: the mdev, for the message
+ * liov_mem_check_iommu() - can windows be made for an instance of this controller?
+ * @inst: instance
  *
  * A window is linear because the IOMMU's DMA domain makes it so; with the
  * IOMMU absent or in passthrough a bus address is a host-physical address and
@@ -59,16 +58,16 @@ void liov_mem_init(struct liov_instance *inst)
  *
  * Return: 0, or -EOPNOTSUPP after saying what to change.
  */
-int liov_mem_check_iommu(struct liov_parent *p, struct device *dev)
+int liov_mem_check_iommu(struct liov_instance *inst)
 {
-	struct iommu_domain *domain = iommu_get_domain_for_dev(&p->host->pdev->dev);
+	struct pci_dev *pdev = inst->parent->host->pdev;
+	struct iommu_domain *domain = iommu_get_domain_for_dev(&pdev->dev);
 
 	if (domain && iommu_is_dma_domain(domain))
 		return 0;
-	dev_err(dev, "lightiov: direct mode needs the host IOMMU to translate for %s, which is %s; boot the host with %siommu.passthrough=0\n",
-		pci_name(p->host->pdev),
-		domain ? "in passthrough mode" : "without an IOMMU",
-		domain ? "" : "the IOMMU on (intel_iommu=on or amd_iommu=on) and ");
+	liov_guest_warn(inst, "lightiov: direct mode needs the host IOMMU to translate for %s, which is %s; boot the host with %siommu.passthrough=0\n",
+			pci_name(pdev), domain ? "in passthrough mode" : "without an IOMMU",
+			domain ? "" : "the IOMMU on (intel_iommu=on or amd_iommu=on) and ");
 	return -EOPNOTSUPP;
 }
 
@@ -258,8 +257,8 @@ static int liov_window_make(struct liov_instance *inst, u64 gpa, u64 size,
 	if (rc)
 		goto err_sgt;
 	if (!liov_window_linear(w)) {
-		dev_err(liov_dev(inst), "lightiov: the host's DMA mapping of %#llx bytes is not linear; direct mode cannot work on %s\n",
-			size, pci_name(inst->parent->host->pdev));
+		liov_guest_warn(inst, "lightiov: the host's DMA mapping of %#llx bytes is not linear; direct mode cannot work on %s\n",
+				size, pci_name(inst->parent->host->pdev));
 		rc = -EOPNOTSUPP;
 		goto err_map;
 	}
@@ -297,16 +296,14 @@ static int liov_mem_map(struct liov_instance *inst, u64 gpa, u64 size, u64 *bus)
 			goto out;
 		}
 	}
-	rc = liov_mem_check_iommu(inst->parent, liov_dev(inst));
+	rc = liov_mem_check_iommu(inst);
 	if (!rc)
 		rc = liov_window_make(inst, gpa, size, &w);
 	if (rc) {
-		const char *remedy = "";
-
-		if (rc == -ENOMEM)
-			remedy = "; raise the locked-memory limit of the VM's process";
-		dev_warn_ratelimited(liov_dev(inst), "lightiov: cannot map guest memory %#llx + %#llx (%d)%s\n",
-				     gpa, size, rc, remedy);
+		/* With -ENOMEM liov_pin() says what to do. */
+		if (rc != -ENOMEM)
+			liov_guest_warn(inst, "lightiov: cannot map guest memory %#llx + %#llx (%d)\n",
+					gpa, size, rc);
 		goto out;
 	}
 found:

@@ -2,7 +2,8 @@
 /*
  * Pins of guest memory, and a guest's rings mapped into the kernel.
  *
- * Owns nothing: whoever pins keeps the record and unpins.  Used by both modes.
+ * Owns struct liov_pins, but no pin: whoever pins keeps the record and unpins.  Used
+ * by both modes.
  * Pinning and unpinning sleep and take VFIO's own locks; unpinning from VFIO's
  * dma_unmap callback is allowed, as type1 drops its lock around it.
  */
@@ -16,6 +17,102 @@
 
 /* vfio_pin_pages() takes at most VFIO_PIN_PAGES_MAX_ENTRIES at a time. */
 #define LIOV_PIN_BATCH	512
+
+/*
+ * VFIO has a line in the host's log for each try beyond the locked-memory limit, and a
+ * guest can make many: by commands, by queues whose rings are pinned when they are
+ * made, by the mailbox.  After one that failed there is none for a second, hence a line a
+ * second at most; and for a minute none for many pages where one will do.
+ */
+#define LIOV_FULL_MS	1000
+#define LIOV_SCARCE_MS	60000
+
+/**
+ * liov_pin_init() - once, at creation
+ * @inst: instance
+ */
+void liov_pin_init(struct liov_instance *inst)
+{
+	mutex_init(&inst->pins.lock);
+}
+
+/* Is it before @until?  0 is never, also where jiffies wrap. */
+static bool liov_pin_before(const unsigned long *until)
+{
+	unsigned long at = READ_ONCE(*until);
+
+	return at && time_before(jiffies, at);
+}
+
+static void liov_pin_set(unsigned long *until, unsigned int ms)
+{
+	WRITE_ONCE(*until, (jiffies + msecs_to_jiffies(ms)) | 1);
+}
+
+/**
+ * liov_pin_scarce() - is memory to pin so short that one page is better than many?
+ * @inst: open instance
+ *
+ * For those who pin more than they need now.  Return: whether it is.
+ */
+bool liov_pin_scarce(struct liov_instance *inst)
+{
+	return liov_pin_before(&inst->pins.scarce_until);
+}
+
+/**
+ * liov_pin_forget() - what comes now may have more memory to pin
+ * @inst: instance that is reset by VFIO or closed
+ *
+ * The second without a try goes on: VFIO's lines would come with each reset else.
+ */
+void liov_pin_forget(struct liov_instance *inst)
+{
+	WRITE_ONCE(inst->pins.scarce_until, 0);
+}
+
+/**
+ * liov_pin_again_soon() - liov_pin() said -ENOMEM: is it worth to wait?
+ * @inst: open instance
+ *
+ * May sleep.  Return: true if there was none for many pages, and one was not tried since.
+ */
+bool liov_pin_again_soon(struct liov_instance *inst)
+{
+	struct liov_pins *p = &inst->pins;
+	bool soon;
+
+	mutex_lock(&p->lock);
+	soon = p->only_many && liov_pin_before(&p->full_until);
+	mutex_unlock(&p->lock);
+	return soon;
+}
+
+/* vfio_pin_pages(), unless it failed for want of memory only just. */
+static int liov_pin_some(struct liov_instance *inst, u64 gpa, int npages, int prot,
+			 struct page **pages)
+{
+	struct liov_pins *p = &inst->pins;
+	int rc;
+
+	mutex_lock(&p->lock);
+	if (liov_pin_before(&p->full_until)) {
+		rc = -ENOMEM;
+		goto out;
+	}
+	rc = vfio_pin_pages(&inst->vdev, gpa, npages, prot, pages);
+	if (rc != -ENOMEM)
+		goto out;
+	liov_pin_set(&p->full_until, LIOV_FULL_MS);
+	p->only_many = npages > 1;
+	if (p->only_many)
+		liov_pin_set(&p->scarce_until, LIOV_SCARCE_MS);
+	liov_guest_warn(inst, "lightiov: cannot pin guest memory at %#llx (%d); raise the locked-memory limit of the VM's process\n",
+			gpa, rc);
+out:
+	mutex_unlock(&p->lock);
+	return rc;
+}
 
 /*
  * Guest RAM is anonymous memory or belongs to a file, hugetlbfs among them.  A
@@ -57,7 +154,8 @@ void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages)
  * @prot:   what the device may do: IOMMU_READ, or that and IOMMU_WRITE
  * @cancel: stops half-way when it becomes true; may be NULL
  *
- * All or nothing.  May sleep; takes VFIO's locks.
+ * All or nothing.  May sleep; takes VFIO's locks.  After an -ENOMEM, which has a line in
+ * the log, there is nothing but -ENOMEM for a second.
  *
  * Return: 0, -EFAULT (not RAM), -EINTR (cancelled), or what vfio_pin_pages()
  * said: -EINVAL (VFIO has no memory there), -EPERM (not for @prot), -ENOMEM
@@ -74,8 +172,7 @@ int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages, unsigned 
 		u64 at = gpa + ((u64)done << PAGE_SHIFT);
 		int i;
 
-		rc = vfio_pin_pages(&inst->vdev, at, want,
-				    prot, pages + done);
+		rc = liov_pin_some(inst, at, want, prot, pages + done);
 		if (rc > 0 && cancel && READ_ONCE(*cancel)) {
 			vfio_unpin_pages(&inst->vdev, at, rc);
 			rc = -EINTR;

@@ -65,8 +65,8 @@ static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 
 	}
 	if (rc > 0 && (rc & 0x7ff) == NVME_SC_QID_INVALID)
 		return 0;
-	dev_err(liov_dev(inst), "lightiov: deleting hardware queue %u of %s failed (%d); reset the controller (nvme reset)\n",
-		hwqid, pci_name(p->host->pdev), rc);
+	liov_guest_warn(inst, "lightiov: deleting hardware queue %u of %s failed (%d); reset the controller (nvme reset)\n",
+			hwqid, pci_name(p->host->pdev), rc);
 	return rc > 0 ? -EIO : rc;
 }
 
@@ -99,8 +99,8 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 	if (rc)
 		return rc;
 	if (liov_parent_fit(p, inst) < cq->qid) {
-		dev_err_ratelimited(liov_dev(inst), "lightiov: %s grants too few queue pairs since its reset for queue %u\n",
-				    pci_name(p->host->pdev), cq->qid);
+		liov_guest_warn(inst, "lightiov: %s grants too few queue pairs since its reset for queue %u\n",
+				pci_name(p->host->pdev), cq->qid);
 		rc = -ENOSPC;
 		goto out;
 	}
@@ -112,8 +112,8 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 		index = liov_irq_attach(cq);
 		if (index < 0) {
 			rc = index;
-			dev_err(liov_dev(inst), "lightiov: no interrupt vector left on %s (%d); remove an instance\n",
-				pci_name(p->host->pdev), rc);
+			liov_guest_warn(inst, "lightiov: no interrupt vector left on %s (%d); remove an instance\n",
+					pci_name(p->host->pdev), rc);
 			goto out;
 		}
 	}

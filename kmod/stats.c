@@ -167,6 +167,7 @@ LIOV_STAT_INST(admin_refused, admin.refused);
 LIOV_STAT_INST(tracking_adds, track.adds);
 LIOV_STAT_INST(memory_faults, gmem.faults);
 LIOV_STAT_INST(memory_failures, gmem.failures);
+LIOV_STAT_INST(log_lines_left_out, log_held);
 LIOV_STAT_INST(resumes, resume.count);
 LIOV_STAT_INST(replayed, resume.replayed);
 LIOV_STAT_INST(not_replayed, resume.failed);
@@ -215,6 +216,7 @@ static struct attribute *liov_inst_stat_attrs[] = {
 	&liov_stat_memory_failures.attr,
 	&liov_stat_tracking_adds.attr,
 	&liov_stat_interrupts.attr,
+	&liov_stat_log_lines_left_out.attr,
 	&liov_stat_resumes.attr,
 	&liov_stat_replayed.attr,
 	&liov_stat_not_replayed.attr,

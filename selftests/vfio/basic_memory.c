@@ -4,15 +4,12 @@
  * comes back as something else, or cannot be had.  Guarded mode pins it when it
  * is first used, in steps of 2 MiB; none of that may show.
  */
-#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "basic.h"
+#include "memlock.h"
 
 #define STEP		(2 * SZ_1M)
 
@@ -312,41 +309,6 @@ static void unmapped_with_io_in_flight(struct test *t, struct nvme *n)
 
 /* ---- RLIMIT_MEMLOCK ---- */
 
-static bool set_ipc_lock(bool on)
-{
-	struct __user_cap_header_struct hdr = { _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &hdr, data))
-		return false;
-	if (on)
-		data[0].effective |= BIT(CAP_IPC_LOCK);
-	else
-		data[0].effective &= ~BIT(CAP_IPC_LOCK);
-	return !syscall(SYS_capset, &hdr, data);
-}
-
-/* What type1 has on account, in bytes. */
-static unsigned long locked_bytes(void)
-{
-	unsigned long kb = 0;
-	char line[128];
-	FILE *f = fopen("/proc/self/status", "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, "VmLck: %lu", &kb);
-	if (f)
-		fclose(f);
-	return kb * 1024;
-}
-
-static void limit(unsigned long bytes)
-{
-	const struct rlimit lim = { bytes, RLIM_INFINITY };
-
-	setrlimit(RLIMIT_MEMLOCK, &lim);
-}
-
 static void memlock_limit_is_an_error(struct test *t, struct nvme *n)
 {
 	const u64 iova = 0x3c0000000ULL;
@@ -368,13 +330,13 @@ static void memlock_limit_is_an_error(struct test *t, struct nvme *n)
 	set_ipc_lock(true);
 	if (!ok)
 		return;
-	limit(locked_bytes());
+	limit_locked(locked_bytes());
 	for (i = 0; i < 10; i++) {
 		EXPECT_SC(t, io_at(n, &q, IO_READ, 0, iova + i * 0x50000), "read above the limit",
 			  SC_ANY_ERROR);
 		EXPECT_SC(t, nvme_io(n, &q, IO_READ, 0, nlb_4k(n), buf), "read elsewhere", SC_OK);
 	}
-	limit(RLIM_INFINITY);
+	limit_locked(~0UL);
 	/* It is not tried again for a second. */
 	sleep_us(1200 * 1000);
 	page_works(t, n, &q, &p, 0);

@@ -187,7 +187,7 @@ low_memlock_limit_is_explained()
 	guest_with_64_mib_to_lock || return 1
 	l2_exec low --timeout 120 'insmod /payload/lightiov_guest.ko; modprobe nvme
 		sleep 2; dmesg | grep LightIOV; [ ! -b /dev/nvme0n1 ]' || rc=1
-	vm_log_says 'cannot map guest memory .*locked-memory limit' ||
+	vm_log_says 'cannot pin guest memory .*locked-memory limit' ||
 		{ vm_log_since_mark; rc=1; }
 	[ "$(mdev_attr "$UUID" stats/pinned_bytes)" = 0 ] || rc=1
 	l2_kill9 low && mdev_remove "$UUID" || rc=1

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a guest, or whoever opened the VFIO device, may make the host log: one line a
+ * second and instance (Documentation/threat-model.rst).  The kernel's *_ratelimited()
+ * count by call site, for all instances together: a guest that floods would hide what
+ * another one has to say, and could write ten lines at once at each of them.
+ *
+ * Owns liov_instance.log_at and .log_held.  Any context, no lock.
+ */
+#include <linux/jiffies.h>
+
+#include "lightiov.h"
+
+/**
+ * liov_guest_may_log() - has this instance a line of the host's log left?
+ * @inst: instance
+ *
+ * For liov_guest_warn().  Of several that ask at once one is told yes.
+ * Any context.
+ *
+ * Return: true if the caller shall write its line; else it was counted.
+ */
+bool liov_guest_may_log(struct liov_instance *inst)
+{
+	unsigned long last = READ_ONCE(inst->log_at), now = jiffies;
+
+	/* 0 is never, also where jiffies wrap. */
+	if ((!last || !time_before(now, last + HZ)) &&
+	    cmpxchg(&inst->log_at, last, now | 1) == last)
+		return true;
+	atomic64_inc(&inst->log_held);
+	return false;
+}
