@@ -292,7 +292,8 @@ static u16 liov_admin_create_cq(struct liov_instance *inst, const struct nvme_co
 		status = NVME_SC_QUEUE_SIZE | NVME_STATUS_DNR;
 	if (status)
 		return status;
-	status = liov_cq_create(&inst->cq[le16_to_cpu(c->create_cq.cqid)], c);
+	status = liov_cq_create(&inst->cq[liov_qid_index(&inst->queues,
+							 le16_to_cpu(c->create_cq.cqid))], c);
 	if (!status)
 		liov_queues_add_cq(&inst->queues, c);
 	return status;
@@ -306,7 +307,8 @@ static u16 liov_admin_create_sq(struct liov_instance *inst, const struct nvme_co
 		status = NVME_SC_QUEUE_SIZE | NVME_STATUS_DNR;
 	if (status)
 		return status;
-	status = liov_sq_create(&inst->sq[le16_to_cpu(c->create_sq.sqid)], c);
+	status = liov_sq_create(&inst->sq[liov_qid_index(&inst->queues,
+							 le16_to_cpu(c->create_sq.sqid))], c);
 	if (!status) {
 		liov_queues_add_sq(&inst->queues, c);
 		liov_doorbell_decode_changed(inst);
@@ -317,7 +319,7 @@ static u16 liov_admin_create_sq(struct liov_instance *inst, const struct nvme_co
 static u16 liov_admin_delete(struct liov_instance *inst, const struct nvme_command *c)
 {
 	bool sq = c->common.opcode == nvme_admin_delete_sq;
-	u16 qid = le16_to_cpu(c->delete_queue.qid);
+	u16 qid = liov_qid_index(&inst->queues, le16_to_cpu(c->delete_queue.qid));
 	u16 status;
 	int rc;
 
@@ -341,12 +343,12 @@ static void liov_admin_complete(struct liov_instance *inst, u16 cid, u16 status,
 static u16 liov_admin_abort(struct liov_instance *inst, const struct nvme_command *c,
 			    u32 *result)
 {
-	u16 sqid = le16_to_cpu(c->abort.sqid);
+	u16 sqid = liov_qid_index(&inst->queues, le16_to_cpu(c->abort.sqid));
 	struct liov_admin *a = &inst->admin;
 	unsigned int i;
 
 	*result = 1;
-	if (!sqid) {
+	if (!c->abort.sqid) {
 		for (i = 0; i < a->nr_aer; i++) {
 			/* CIDs are opaque: compared as they came. */
 			if (a->aer[i] != c->abort.cid)
@@ -358,7 +360,7 @@ static u16 liov_admin_abort(struct liov_instance *inst, const struct nvme_comman
 		}
 		return 0;
 	}
-	if (sqid > inst->nr_pairs || !inst->queues.sq[sqid].valid)
+	if (!sqid || !inst->queues.sq[sqid].valid)
 		return 0;
 	return inst->mode->abort(inst, sqid, c->abort.cid, result);
 }

@@ -103,9 +103,9 @@ static void liov_track_write(gpa_t gpa, const u8 *new, int bytes,
 {
 	struct liov_track *t = container_of(node, struct liov_track, node);
 	struct liov_instance *inst = container_of(t, struct liov_instance, track);
-	u64 idx = gpa_to_gfn(gpa) - READ_ONCE(t->base_gfn);
+	int idx = liov_doorbell_index(inst, gpa_to_gfn(gpa) - READ_ONCE(t->base_gfn));
 
-	if (idx >= liov_nr_doorbells(inst))
+	if (idx < 0)
 		return;
 	if (unlikely(!liov_doorbell_live(inst, idx)) && !liov_doorbell_late(inst, idx))
 		return;
@@ -349,18 +349,17 @@ bool liov_doorbell_mappable(const struct liov_instance *inst)
 void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val)
 {
 	u64 reg = (off - LIOV_DB_BASE) / LIGHTIOV_DB_STRIDE;
+	int idx = liov_doorbell_index(inst, reg - 2);
 	struct liov_doorbell *db;
-	unsigned int qid = reg / 2;
-	unsigned int idx = reg - 2;
 	bool cq = reg & 1;
 
 	if ((off - LIOV_DB_BASE) % LIGHTIOV_DB_STRIDE)
 		return;
-	if (!qid) {
+	if (reg < 2) {
 		liov_admin_doorbell(inst, cq, val);
 		return;
 	}
-	if (qid > inst->nr_pairs) {
+	if (idx < 0) {
 		liov_admin_event(inst, LIOV_EVENT_DB_REGISTER);
 		return;
 	}
@@ -369,7 +368,7 @@ void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val)
 	if (unlikely(!liov_doorbell_live(inst, idx)) && !liov_doorbell_late(inst, idx))
 		return;
 	if (READ_ONCE(db->own))
-		liov_own_forget(inst, qid, cq);
+		liov_own_forget(inst, idx / 2 + 1, cq);
 	liov_doorbell_count(inst, idx);
 	liov_doorbell_kick(inst, idx);
 }
@@ -382,14 +381,17 @@ static vm_fault_t liov_doorbell_fault(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct liov_instance *inst = vma->vm_private_data;
-	unsigned long idx = (vmf->address - vma->vm_start) >> PAGE_SHIFT;
 	u64 off = ((u64)vma->vm_pgoff << PAGE_SHIFT) & LIOV_REGION_MASK;
 	struct liov_doorbell *db;
 	unsigned int noio;
 	vm_fault_t ret;
 	bool own;
+	int idx;
 
-	idx += (off - LIOV_DB_FIRST) >> PAGE_SHIFT;
+	off += vmf->address - vma->vm_start;
+	idx = liov_doorbell_index(inst, (off - LIOV_DB_FIRST) >> PAGE_SHIFT);
+	if (idx < 0)
+		return VM_FAULT_SIGBUS;
 	db = liov_doorbell(inst, idx);
 	mutex_lock(&inst->track.own_lock);
 	noio = memalloc_noio_save();

@@ -7,6 +7,8 @@
 #ifndef _LIOV_DOORBELL_H
 #define _LIOV_DOORBELL_H
 
+#include <linux/nospec.h>
+
 #include "lightiov.h"
 
 /* BAR0: the first I/O doorbell (SQ 1) and its pages. */
@@ -30,6 +32,20 @@ static inline struct liov_doorbell *liov_doorbell(struct liov_instance *inst, un
 static inline unsigned int liov_nr_doorbells(const struct liov_instance *inst)
 {
 	return 2 * inst->nr_pairs;
+}
+
+/**
+ * liov_doorbell_index() - a doorbell that a guest or user space names, as an index
+ * @inst: instance
+ * @idx:  as it came
+ *
+ * Return: @idx for liov_doorbell(), or -1 if there is none such.
+ */
+static inline int liov_doorbell_index(const struct liov_instance *inst, u64 idx)
+{
+	u64 nr = liov_nr_doorbells(inst);
+
+	return idx < nr ? array_index_nospec(idx, nr) : -1;
 }
 
 /* doorbell.c */

@@ -29,6 +29,7 @@
 
 #define LIOV_TEMP_SEL(cdw11)	((cdw11) >> NVME_TEMP_THRESH_SELECT_SHIFT & 0xf)
 #define LIOV_TEMP_SEL_ALL	0xfU
+#define LIOV_TEMP_SENSORS	ARRAY_SIZE(((struct liov_features *)0)->temp_over)
 #define LIOV_TEMP_TYPE(cdw11)	((cdw11) >> 20 & 0x3)
 #define LIOV_TEMP_TYPE_UNDER	1U
 
@@ -77,7 +78,15 @@ static int liov_temp_index(u32 cdw11, bool all)
 		return -1;
 	if (sel == LIOV_TEMP_SEL_ALL)
 		return all ? sel : -1;
-	return sel < 9 ? sel : -1;
+	return sel < LIOV_TEMP_SENSORS ? array_index_nospec(sel, LIOV_TEMP_SENSORS) : -1;
+}
+
+/* The vector of Interrupt Vector Configuration, or -1. */
+static int liov_irq_config_index(const struct liov_features *f, u32 cdw11)
+{
+	u32 iv = cdw11 & LIOV_IRQ_IV, nr = f->nr_pairs + 1U;
+
+	return iv < nr ? array_index_nospec(iv, nr) : -1;
 }
 
 /**
@@ -248,7 +257,7 @@ u16 liov_set_features(struct liov_features *f, const struct nvme_command *c,
 	u32 cdw10 = le32_to_cpu(c->features.fid);
 	u32 cdw11 = le32_to_cpu(c->features.dword11);
 	u8 fid = cdw10 & LIOV_FEAT_FID_MASK;
-	u32 iv = cdw11 & LIOV_IRQ_IV;
+	int iv = liov_irq_config_index(f, cdw11);
 	u16 status;
 
 	*result = 0;
@@ -288,7 +297,7 @@ u16 liov_set_features(struct liov_features *f, const struct nvme_command *c,
 		f->irq_coalesce = cdw11 & LIOV_COALESCE_MASK;
 		break;
 	case NVME_FEAT_IRQ_CONFIG:
-		if (iv > f->nr_pairs)
+		if (iv < 0)
 			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
 		f->irq_config[iv] = iv | (cdw11 & LIOV_IRQ_CD);
 		break;
@@ -344,7 +353,7 @@ u16 liov_get_features(const struct liov_features *f, const struct nvme_command *
 {
 	u32 cdw11 = le32_to_cpu(c->features.dword11);
 	u8 fid = le32_to_cpu(c->features.fid) & LIOV_FEAT_FID_MASK;
-	u32 iv = cdw11 & LIOV_IRQ_IV;
+	int iv = liov_irq_config_index(f, cdw11);
 	u16 status;
 	int i;
 
@@ -382,7 +391,7 @@ u16 liov_get_features(const struct liov_features *f, const struct nvme_command *
 		*result = f->irq_coalesce;
 		break;
 	case NVME_FEAT_IRQ_CONFIG:
-		if (iv > f->nr_pairs)
+		if (iv < 0)
 			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
 		*result = f->irq_config[iv];
 		break;

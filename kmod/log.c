@@ -94,6 +94,7 @@ enum liov_log_src liov_log_route(const struct nvme_command *c, const struct liov
 		return LIOV_LOG_REFUSE;
 	if (log->rsvd14[2] & LIOV_LOG_OT || req->offset & 3 || req->offset > req->size)
 		return LIOV_LOG_REFUSE;
+	req->offset = array_index_nospec(req->offset, req->size + 1ULL);
 	if (req->nsid && req->nsid != NVME_NSID_ALL)
 		return LIOV_LOG_REFUSE;
 	/* effects of another command set: there is NVM only */

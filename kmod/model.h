@@ -13,6 +13,7 @@
 #include <linux/array_size.h>
 #include <linux/math.h>
 #include <linux/minmax.h>
+#include <linux/nospec.h>
 #include <linux/nvme.h>
 #include <linux/overflow.h>
 #include <linux/stddef.h>
@@ -156,6 +157,35 @@ struct liov_queues {
 	struct liov_cq_state cq[LIOV_MAX_PAIRS + 1];
 	struct liov_sq_state sq[LIOV_MAX_PAIRS + 1];
 };
+
+/**
+ * liov_qid_index() - an I/O queue's ID that a guest names, as an index
+ * @q:   queues of the instance
+ * @qid: as it came
+ *
+ * Return: @qid, or 0, which is no I/O queue's, if there cannot be such a queue; also
+ * where a processor guesses that there can.
+ */
+static inline u16 liov_qid_index(const struct liov_queues *q, u16 qid)
+{
+	u32 nr = min_t(u32, q->nr_pairs, LIOV_MAX_PAIRS) + 1;
+
+	return qid < nr ? array_index_nospec(qid, nr) : 0;
+}
+
+/**
+ * liov_vector_index() - an MSI-X vector that a guest or user space names, as an index
+ * @q:      queues of the instance
+ * @vector: as it came
+ *
+ * Return: @vector, or -1 if there is none such.
+ */
+static inline int liov_vector_index(const struct liov_queues *q, u32 vector)
+{
+	u32 nr = q->nr_vectors;
+
+	return vector < nr ? array_index_nospec(vector, nr) : -1;
+}
 
 /* Each returns 0 or the NVMe status (with NVME_STATUS_DNR where due). */
 u16 liov_check_create_cq(const struct liov_queues *q, const struct nvme_command *c);

@@ -164,7 +164,9 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 		return liov_guest_status(rc);
 	cq->depth = le16_to_cpu(c->create_cq.qsize) + 1;
 	cq->ien = le16_to_cpu(c->create_cq.cq_flags) & NVME_CQ_IRQ_ENABLED;
-	cq->vector = le16_to_cpu(c->create_cq.irq_vector);
+	/* Read by user space's changes of eventfds, while it is on no vector. */
+	WRITE_ONCE(cq->vector, max(0, liov_vector_index(&inst->queues,
+							le16_to_cpu(c->create_cq.irq_vector))));
 	cq->head = 0;
 	WRITE_ONCE(*cq->db.val, 0);
 
@@ -275,7 +277,7 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 	if (rc)
 		return liov_guest_status(rc);
 	sq->depth = le16_to_cpu(c->create_sq.qsize) + 1;
-	sq->cq = &inst->cq[le16_to_cpu(c->create_sq.cqid)];
+	sq->cq = &inst->cq[liov_qid_index(&inst->queues, le16_to_cpu(c->create_sq.cqid))];
 	sq->tail = 0;
 	WRITE_ONCE(*sq->db.val, 0);
 

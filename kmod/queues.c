@@ -10,11 +10,6 @@
  */
 #include "model.h"
 
-static bool liov_qid_in_range(const struct liov_queues *q, u16 qid)
-{
-	return qid && qid <= q->nr_pairs && qid <= LIOV_MAX_PAIRS;
-}
-
 /**
  * liov_queues_in_bar() - queue pairs whose doorbells lie in a controller's BAR0
  * @bar_len: its bytes
@@ -75,10 +70,10 @@ static u16 liov_check_ring(const struct liov_queues *q, u16 qsize, u16 flags, u6
  */
 u16 liov_check_create_cq(const struct liov_queues *q, const struct nvme_command *c)
 {
-	u16 cqid = le16_to_cpu(c->create_cq.cqid);
+	u16 cqid = liov_qid_index(q, le16_to_cpu(c->create_cq.cqid));
 	u16 status;
 
-	if (!liov_qid_in_range(q, cqid) || q->cq[cqid].valid)
+	if (!cqid || q->cq[cqid].valid)
 		return NVME_SC_QID_INVALID | NVME_STATUS_DNR;
 	status = liov_check_ring(q, le16_to_cpu(c->create_cq.qsize),
 				 le16_to_cpu(c->create_cq.cq_flags),
@@ -86,7 +81,7 @@ u16 liov_check_create_cq(const struct liov_queues *q, const struct nvme_command 
 				 sizeof(struct nvme_completion));
 	if (status)
 		return status;
-	if (le16_to_cpu(c->create_cq.irq_vector) >= q->nr_vectors)
+	if (liov_vector_index(q, le16_to_cpu(c->create_cq.irq_vector)) < 0)
 		return NVME_SC_INVALID_VECTOR | NVME_STATUS_DNR;
 	return NVME_SC_SUCCESS;
 }
@@ -106,12 +101,12 @@ u16 liov_check_create_cq(const struct liov_queues *q, const struct nvme_command 
  */
 u16 liov_check_create_sq(const struct liov_queues *q, const struct nvme_command *c)
 {
-	u16 sqid = le16_to_cpu(c->create_sq.sqid);
-	u16 cqid = le16_to_cpu(c->create_sq.cqid);
+	u16 sqid = liov_qid_index(q, le16_to_cpu(c->create_sq.sqid));
+	u16 cqid = liov_qid_index(q, le16_to_cpu(c->create_sq.cqid));
 
-	if (!liov_qid_in_range(q, sqid) || q->sq[sqid].valid)
+	if (!sqid || q->sq[sqid].valid)
 		return NVME_SC_QID_INVALID | NVME_STATUS_DNR;
-	if (!liov_qid_in_range(q, cqid))
+	if (!cqid)
 		return NVME_SC_QID_INVALID | NVME_STATUS_DNR;
 	if (!q->cq[cqid].valid)
 		return NVME_SC_CQ_INVALID | NVME_STATUS_DNR;
@@ -133,9 +128,9 @@ u16 liov_check_create_sq(const struct liov_queues *q, const struct nvme_command 
  */
 u16 liov_check_delete_cq(const struct liov_queues *q, const struct nvme_command *c)
 {
-	u16 cqid = le16_to_cpu(c->delete_queue.qid);
+	u16 cqid = liov_qid_index(q, le16_to_cpu(c->delete_queue.qid));
 
-	if (!liov_qid_in_range(q, cqid) || !q->cq[cqid].valid)
+	if (!cqid || !q->cq[cqid].valid)
 		return NVME_SC_QID_INVALID | NVME_STATUS_DNR;
 	if (q->cq[cqid].nr_sqs)
 		return NVME_SC_INVALID_QUEUE | NVME_STATUS_DNR;
@@ -153,9 +148,9 @@ u16 liov_check_delete_cq(const struct liov_queues *q, const struct nvme_command 
  */
 u16 liov_check_delete_sq(const struct liov_queues *q, const struct nvme_command *c)
 {
-	u16 sqid = le16_to_cpu(c->delete_queue.qid);
+	u16 sqid = liov_qid_index(q, le16_to_cpu(c->delete_queue.qid));
 
-	if (!liov_qid_in_range(q, sqid) || !q->sq[sqid].valid)
+	if (!sqid || !q->sq[sqid].valid)
 		return NVME_SC_QID_INVALID | NVME_STATUS_DNR;
 	return NVME_SC_SUCCESS;
 }
@@ -169,9 +164,9 @@ u16 liov_check_delete_sq(const struct liov_queues *q, const struct nvme_command 
  */
 void liov_queues_add_cq(struct liov_queues *q, const struct nvme_command *c)
 {
-	u16 cqid = le16_to_cpu(c->create_cq.cqid);
+	u16 cqid = liov_qid_index(q, le16_to_cpu(c->create_cq.cqid));
 
-	if (!liov_qid_in_range(q, cqid))
+	if (!cqid)
 		return;
 	q->cq[cqid].valid = true;
 	q->cq[cqid].ien = le16_to_cpu(c->create_cq.cq_flags) & NVME_CQ_IRQ_ENABLED;
@@ -189,10 +184,10 @@ void liov_queues_add_cq(struct liov_queues *q, const struct nvme_command *c)
  */
 void liov_queues_add_sq(struct liov_queues *q, const struct nvme_command *c)
 {
-	u16 sqid = le16_to_cpu(c->create_sq.sqid);
-	u16 cqid = le16_to_cpu(c->create_sq.cqid);
+	u16 sqid = liov_qid_index(q, le16_to_cpu(c->create_sq.sqid));
+	u16 cqid = liov_qid_index(q, le16_to_cpu(c->create_sq.cqid));
 
-	if (!liov_qid_in_range(q, sqid) || !liov_qid_in_range(q, cqid))
+	if (!sqid || !cqid)
 		return;
 	q->sq[sqid].valid = true;
 	q->sq[sqid].cqid = cqid;
@@ -209,7 +204,8 @@ void liov_queues_add_sq(struct liov_queues *q, const struct nvme_command *c)
  */
 void liov_queues_del_cq(struct liov_queues *q, u16 cqid)
 {
-	if (!liov_qid_in_range(q, cqid))
+	cqid = liov_qid_index(q, cqid);
+	if (!cqid)
 		return;
 	memset(&q->cq[cqid], 0, sizeof(q->cq[cqid]));
 	q->cq_depth[cqid] = 0;
@@ -226,7 +222,8 @@ void liov_queues_del_sq(struct liov_queues *q, u16 sqid)
 {
 	u16 cqid;
 
-	if (!liov_qid_in_range(q, sqid) || !q->sq[sqid].valid)
+	sqid = liov_qid_index(q, sqid);
+	if (!sqid || !q->sq[sqid].valid)
 		return;
 	cqid = q->sq[sqid].cqid;
 	if (q->cq[cqid].nr_sqs)

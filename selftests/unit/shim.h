@@ -67,6 +67,9 @@ typedef struct {
 #define lower_32_bits(n) ((u32)(n))
 #define upper_32_bits(n) ((u32)((u64)(n) >> 32))
 
+/* No processor is guessed at here; the callers have checked. */
+#define array_index_nospec(index, size) ((index) < (size) ? (index) : 0)
+
 #define check_add_overflow(a, b, d) __builtin_add_overflow(a, b, d)
 #define check_sub_overflow(a, b, d) __builtin_sub_overflow(a, b, d)
 #define check_mul_overflow(a, b, d) __builtin_mul_overflow(a, b, d)
