@@ -253,9 +253,11 @@ void liov_control_config_write(struct liov_instance *inst, u64 off, const void *
 void liov_control_msix_access(struct liov_instance *inst, u64 off, void *buf, unsigned int n,
 			      bool write)
 {
-	bool entry = off + n <= inst->nr_vectors * PCI_MSIX_ENTRY_SIZE;
+	u64 size = inst->nr_vectors * PCI_MSIX_ENTRY_SIZE;
+	bool entry = off + n <= size;
 
 	static_assert(LIOV_MSIX_TABLE_OFF == 0);
+	off = array_index_nospec(off, size);
 	spin_lock(&inst->reg_lock);
 	if (!write && entry)
 		memcpy(buf, inst->msix_table + off, n);

@@ -247,12 +247,8 @@ void liov_instance_close(struct liov_instance *inst)
 	liov_admin_stop(inst);
 	liov_doorbell_close(inst);
 	liov_irq_clear_triggers(inst);
-	if (inst->req_trigger)
-		eventfd_ctx_put(inst->req_trigger);
-	if (inst->err_trigger)
-		eventfd_ctx_put(inst->err_trigger);
-	inst->req_trigger = NULL;
-	inst->err_trigger = NULL;
+	liov_virq_reset(&inst->req);
+	liov_virq_reset(&inst->err);
 }
 
 /* ---- mdev ---- */

@@ -31,15 +31,13 @@
 #include "lightiov.h"
 
 /**
- * liov_virq_signal() - deliver one interrupt to user space
- * @inst:   instance
- * @vector: the guest's MSI-X vector
+ * liov_virq_event() - deliver one event to user space
+ * @v: what it is an event of
  *
- * Any context.
+ * Kept until there is an eventfd for it.  Any context.
  */
-void liov_virq_signal(struct liov_instance *inst, unsigned int vector)
+void liov_virq_event(struct liov_virq *v)
 {
-	struct liov_virq *v = &inst->virq[vector];
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
@@ -50,6 +48,83 @@ void liov_virq_signal(struct liov_instance *inst, unsigned int vector)
 		v->pending = true;
 	}
 	spin_unlock_irqrestore(&v->lock, flags);
+}
+
+/**
+ * liov_virq_signal() - deliver one interrupt to user space
+ * @inst:   instance
+ * @vector: the guest's MSI-X vector
+ *
+ * Any context.
+ */
+void liov_virq_signal(struct liov_instance *inst, unsigned int vector)
+{
+	liov_virq_event(&inst->virq[vector]);
+}
+
+/**
+ * liov_virq_loopback() - deliver an event that user space asks for
+ * @v: what it is an event of
+ *
+ * Not kept.  Any context.
+ *
+ * Return: false if there is no eventfd.
+ */
+bool liov_virq_loopback(struct liov_virq *v)
+{
+	unsigned long flags;
+	bool has;
+
+	spin_lock_irqsave(&v->lock, flags);
+	has = v->trigger;
+	if (has)
+		eventfd_signal(v->trigger);
+	spin_unlock_irqrestore(&v->lock, flags);
+	return has;
+}
+
+/**
+ * liov_virq_set() - give an eventfd, or take it
+ * @v:   what it is for
+ * @ctx: a reference, which @v has from now on; NULL for none
+ *
+ * An event that came while there was none is delivered now.  Process context.
+ *
+ * Return: the one there was, or NULL; the caller puts it.
+ */
+struct eventfd_ctx *liov_virq_set(struct liov_virq *v, struct eventfd_ctx *ctx)
+{
+	struct eventfd_ctx *old;
+
+	spin_lock_irq(&v->lock);
+	old = v->trigger;
+	v->trigger = ctx;
+	if (ctx && v->pending) {
+		v->pending = false;
+		eventfd_signal(ctx);
+		v->signals++;
+	}
+	spin_unlock_irq(&v->lock);
+	return old;
+}
+
+/**
+ * liov_virq_reset() - no eventfd, and nothing kept for the next one
+ * @v: what it was for
+ *
+ * May sleep.
+ */
+void liov_virq_reset(struct liov_virq *v)
+{
+	struct eventfd_ctx *old;
+
+	spin_lock_irq(&v->lock);
+	old = v->trigger;
+	v->trigger = NULL;
+	v->pending = false;
+	spin_unlock_irq(&v->lock);
+	if (old)
+		eventfd_ctx_put(old);
 }
 
 /**
@@ -346,20 +421,12 @@ int liov_irq_set_trigger(struct liov_instance *inst, unsigned int vector, int fd
 	mutex_lock(&inst->parent->irq_lock);
 	noio = memalloc_noio_save();
 	for (i = 1; i <= inst->nr_pairs; i++) {
-		if (inst->cq[i].vector == vector)
+		if (READ_ONCE(inst->cq[i].vector) == vector)
 			liov_bypass_stop(&inst->cq[i]);
 	}
-	spin_lock_irq(&v->lock);
-	old = v->trigger;
-	v->trigger = ctx;
-	if (ctx && v->pending) {
-		v->pending = false;
-		eventfd_signal(ctx);
-		v->signals++;
-	}
-	spin_unlock_irq(&v->lock);
+	old = liov_virq_set(v, ctx);
 	for (i = 1; ctx && i <= inst->nr_pairs; i++) {
-		if (inst->cq[i].vector == vector)
+		if (READ_ONCE(inst->cq[i].vector) == vector)
 			liov_bypass_start(&inst->cq[i]);
 	}
 	memalloc_noio_restore(noio);
@@ -411,4 +478,6 @@ void liov_irq_init(struct liov_instance *inst)
 
 	for (i = 0; i < inst->nr_vectors; i++)
 		spin_lock_init(&inst->virq[i].lock);
+	spin_lock_init(&inst->err.lock);
+	spin_lock_init(&inst->req.lock);
 }

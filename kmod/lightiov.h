@@ -293,6 +293,9 @@ struct liov_backing {
  *          the guest resets.  Set by the reset hooks without @lock.
  * @wq:     its work items; NULL before the first open, see work.c
  * @opening: it is being opened: what goes wrong is not an operator's doing
+ * @offers_err: user space is told by VFIO's ERR that the controller is lost; fixed at open
+ * @err_raised: it was; both are written under pool_lock
+ * @err: VFIO's ERR and @req its REQ: need none of the locks here
  * @log_at: jiffies of its last line in the host's log, 0 for none; see guest_log.c
  * @log_held: lines left out
  */
@@ -339,8 +342,10 @@ struct liov_instance {
 	struct liov_resume	resume;
 	u8			msix_table[LIOV_MAX_VECTORS * PCI_MSIX_ENTRY_SIZE];
 
-	struct eventfd_ctx	*req_trigger;
-	struct eventfd_ctx	*err_trigger;
+	bool			offers_err;
+	bool			err_raised;
+	struct liov_virq	err;
+	struct liov_virq	req;
 	/* As many as it has, since most have few: nr_vectors, and nr_pairs + 1. */
 	struct liov_virq	*virq;
 	struct liov_cq		*cq;
@@ -523,6 +528,7 @@ int liov_resume_now(struct liov_instance *inst);
 void liov_instance_hw_back(struct liov_instance *inst);
 
 /* vfio.c */
+void liov_vfio_lost(struct liov_instance *inst);
 extern const struct vfio_device_ops liov_vfio_ops;
 
 /* sysfs.c */
@@ -676,6 +682,10 @@ void liov_irq_init(struct liov_instance *inst);
 int liov_irq_attach(struct liov_cq *cq);
 void liov_irq_detach(struct liov_cq *cq);
 void liov_irq_stop(struct liov_parent *p);
+void liov_virq_event(struct liov_virq *v);
+bool liov_virq_loopback(struct liov_virq *v);
+struct eventfd_ctx *liov_virq_set(struct liov_virq *v, struct eventfd_ctx *ctx);
+void liov_virq_reset(struct liov_virq *v);
 void liov_virq_signal(struct liov_instance *inst, unsigned int vector);
 void liov_irq_interrupt(struct liov_instance *inst, unsigned int vector);
 void liov_irq_forget(struct liov_instance *inst);

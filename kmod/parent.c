@@ -527,8 +527,12 @@ static void liov_parent_lost(struct liov_host *h)
 	if (!p)
 		return;
 	mutex_lock(&p->pool_lock);
-	list_for_each_entry(inst, &p->instances, node)
+	list_for_each_entry(inst, &p->instances, node) {
 		liov_instance_hw_back(inst);
+		/* Not at an unbind in order: @gone asks its users to let go. */
+		if (liov_host_is_gone(h))
+			liov_vfio_lost(inst);
+	}
 	mutex_unlock(&p->pool_lock);
 	wake_up_all(&p->wq);
 }

@@ -107,11 +107,12 @@ struct liov_mode_ops {
 };
 
 /**
- * struct liov_virq - one MSI-X vector of an instance
- * @lock:    orders a signal (hard interrupt) against a change of @trigger
+ * struct liov_virq - something user space has an eventfd for: an MSI-X vector of an
+ *                    instance, or one of VFIO's own, ERR and REQ
+ * @lock:    orders a signal (hard interrupt, reset hooks) against a change of @trigger
  * @trigger: what user space wants signalled; NULL when it has none
- * @pending: an interrupt came while there was no @trigger
- * @signals: interrupts delivered
+ * @pending: an event came while there was no @trigger
+ * @signals: events delivered
  */
 struct liov_virq {
 	spinlock_t		lock;	/* @trigger, @pending */

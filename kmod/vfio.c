@@ -2,19 +2,30 @@
 /*
  * The VFIO face of an instance: regions, interrupts, reset, as vfio-pci shows
  * them.  Owns nothing; checks what user space says and calls control.c,
- * doorbell.c and irq.c.  Accesses to regions never take liov_instance.lock: user space
- * may hold a lock of its own over them that stops a whole VM.
+ * doorbell.c and irq.c.  Accesses to regions and VFIO_DEVICE_SET_IRQS never take
+ * liov_instance.lock: user space may hold a lock of its own over them that stops a whole VM.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
 #include <linux/iommufd.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/nospec.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "compat.h"
 #include "lightiov.h"
+
+/*
+ * QEMU stops the whole VM at VFIO's ERR, and a VM that stands still cannot let go of a
+ * device.  Its guest hears of the loss by its virtual controller.
+ */
+static bool liov_stop_vm_on_loss;
+module_param_named(stop_vm_on_loss, liov_stop_vm_on_loss, bool, 0644);
+MODULE_PARM_DESC(stop_vm_on_loss,
+		 "tell QEMU too when a controller is lost, by VFIO's error interrupt, at which it stops the VM; for devices opened from now on (default N)");
 
 static u64 liov_region_size(unsigned int index)
 {
@@ -88,6 +99,7 @@ static ssize_t liov_vfio_rw(struct liov_instance *inst, char __user *ubuf, size_
 
 	if (*ppos < 0 || !size || off >= size)
 		return -EINVAL;
+	off = array_index_nospec(off, size);
 	count = min_t(u64, count, size - off);
 	while (done < count) {
 		unsigned int n = 8;
@@ -227,6 +239,7 @@ static unsigned int liov_irq_count(struct liov_instance *inst, unsigned int inde
 	case VFIO_PCI_MSIX_IRQ_INDEX:
 		return inst->nr_vectors;
 	case VFIO_PCI_ERR_IRQ_INDEX:
+		return inst->offers_err;
 	case VFIO_PCI_REQ_IRQ_INDEX:
 		return 1;
 	default:
@@ -243,41 +256,64 @@ static int liov_get_irq_info(struct liov_instance *inst, unsigned long arg)
 		return -EFAULT;
 	if (info.argsz < minsz || info.index >= VFIO_PCI_NUM_IRQS)
 		return -EINVAL;
-	info.flags = VFIO_IRQ_INFO_EVENTFD;
 	info.count = liov_irq_count(inst, info.index);
+	/* As vfio-pci for a device without; QEMU has a warning for a count of 0. */
+	if (info.index == VFIO_PCI_ERR_IRQ_INDEX && !info.count)
+		return -EINVAL;
+	info.flags = VFIO_IRQ_INFO_EVENTFD;
 	return copy_to_user((void __user *)arg, &info, minsz) ? -EFAULT : 0;
 }
 
-/* ERR and REQ: one eventfd each. */
-static int liov_set_single(struct eventfd_ctx **ctx, const struct vfio_irq_set *hdr,
-			   const void *data)
+/* ERR and REQ: one eventfd each; as vfio_pci_set_ctx_trigger_single(). */
+static int liov_set_single(struct liov_virq *v, const struct vfio_irq_set *hdr, const void *data)
 {
-	struct eventfd_ctx *new = NULL;
+	struct eventfd_ctx *old, *new = NULL;
+	s32 fd;
 
 	switch (hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
 	case VFIO_IRQ_SET_DATA_NONE:
-		if (hdr->count) {
-			if (*ctx)
-				eventfd_signal(*ctx);
-			return 0;
-		}
+		if (hdr->count)
+			return liov_virq_loopback(v) ? 0 : -EINVAL;
 		break;
 	case VFIO_IRQ_SET_DATA_BOOL:
-		if (hdr->count && *(u8 *)data && *ctx)
-			eventfd_signal(*ctx);
+		/* Without a count there are no data. */
+		if (!hdr->count)
+			return -EINVAL;
+		if (*(const u8 *)data)
+			liov_virq_loopback(v);
 		return 0;
 	case VFIO_IRQ_SET_DATA_EVENTFD:
-		if (*(s32 *)data >= 0) {
-			new = eventfd_ctx_fdget(*(s32 *)data);
-			if (IS_ERR(new))
-				return PTR_ERR(new);
-		}
+		if (!hdr->count)
+			return -EINVAL;
+		fd = *(const s32 *)data;
+		if (fd < 0)
+			break;
+		new = eventfd_ctx_fdget(fd);
+		if (IS_ERR(new))
+			return PTR_ERR(new);
 		break;
+	default:
+		return -EINVAL;
 	}
-	if (*ctx)
-		eventfd_ctx_put(*ctx);
-	*ctx = new;
+	old = liov_virq_set(v, new);
+	if (old)
+		eventfd_ctx_put(old);
 	return 0;
+}
+
+static void liov_msix_loopback(struct liov_instance *inst, u32 vector)
+{
+	int i = liov_vector_index(&inst->queues, vector);
+
+	if (i >= 0)
+		liov_virq_signal(inst, i);
+}
+
+static int liov_set_msix_trigger(struct liov_instance *inst, u32 vector, s32 fd)
+{
+	int i = liov_vector_index(&inst->queues, vector);
+
+	return i >= 0 ? liov_irq_set_trigger(inst, i, fd) : -EINVAL;
 }
 
 static int liov_set_msix(struct liov_instance *inst, const struct vfio_irq_set *hdr,
@@ -291,22 +327,22 @@ static int liov_set_msix(struct liov_instance *inst, const struct vfio_irq_set *
 		if (!hdr->count)
 			liov_irq_clear_triggers(inst);
 		for (i = 0; i < hdr->count; i++)
-			liov_virq_signal(inst, hdr->start + i);
+			liov_msix_loopback(inst, hdr->start + i);
 		return 0;
 	case VFIO_IRQ_SET_DATA_BOOL:
 		for (i = 0; i < hdr->count; i++) {
 			if (((u8 *)data)[i])
-				liov_virq_signal(inst, hdr->start + i);
+				liov_msix_loopback(inst, hdr->start + i);
 		}
 		return 0;
 	case VFIO_IRQ_SET_DATA_EVENTFD:
 		for (i = 0; i < hdr->count; i++) {
-			rc = liov_irq_set_trigger(inst, hdr->start + i, ((s32 *)data)[i]);
+			rc = liov_set_msix_trigger(inst, hdr->start + i, ((s32 *)data)[i]);
 			if (!rc)
 				continue;
 			/* All or nothing, as vfio-pci. */
 			while (i--)
-				liov_irq_set_trigger(inst, hdr->start + i, -1);
+				liov_set_msix_trigger(inst, hdr->start + i, -1);
 			return rc;
 		}
 		return 0;
@@ -339,22 +375,21 @@ static int liov_set_irqs(struct liov_instance *inst, unsigned long arg)
 			return PTR_ERR(data);
 	}
 
-	mutex_lock(&inst->lock);
+	/* Under liov_parent.irq_lock and those of the vectors: never waits for the drive. */
 	switch (hdr.index) {
 	case VFIO_PCI_MSIX_IRQ_INDEX:
 		rc = liov_set_msix(inst, &hdr, data);
 		break;
 	case VFIO_PCI_ERR_IRQ_INDEX:
-		rc = liov_set_single(&inst->err_trigger, &hdr, data);
+		rc = liov_set_single(&inst->err, &hdr, data);
 		break;
 	case VFIO_PCI_REQ_IRQ_INDEX:
-		rc = liov_set_single(&inst->req_trigger, &hdr, data);
+		rc = liov_set_single(&inst->req, &hdr, data);
 		break;
 	default:
 		rc = -ENOTTY;
 		break;
 	}
-	mutex_unlock(&inst->lock);
 	kfree(data);
 	return rc;
 }
@@ -386,9 +421,43 @@ static long liov_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned
 
 /* ---- the rest ---- */
 
+/* Whether ERR is there, for as long as it is open; raised at once if all is lost already. */
+static void liov_open_err_irq(struct liov_instance *inst)
+{
+	struct liov_parent *p = inst->parent;
+
+	mutex_lock(&p->pool_lock);
+	liov_virq_reset(&inst->err);
+	inst->offers_err = !inst->vdev.kvm || READ_ONCE(liov_stop_vm_on_loss);
+	inst->err_raised = false;
+	if (liov_host_is_gone(p->host))
+		liov_vfio_lost(inst);
+	mutex_unlock(&p->pool_lock);
+}
+
+/**
+ * liov_vfio_lost() - the controller was given up, or has left
+ * @inst: instance, open or not
+ *
+ * Tells user space by VFIO's ERR, once.  From the reset hooks, with pool_lock held.
+ */
+void liov_vfio_lost(struct liov_instance *inst)
+{
+	lockdep_assert_held(&inst->parent->pool_lock);
+	if (!inst->offers_err || inst->err_raised)
+		return;
+	inst->err_raised = true;
+	liov_virq_event(&inst->err);
+}
+
 static int liov_vfio_open(struct vfio_device *vdev)
 {
-	return liov_instance_open(liov_from_vdev(vdev));
+	struct liov_instance *inst = liov_from_vdev(vdev);
+	int rc = liov_instance_open(inst);
+
+	if (!rc)
+		liov_open_err_irq(inst);
+	return rc;
 }
 
 static void liov_vfio_close(struct vfio_device *vdev)
@@ -405,14 +474,11 @@ static void liov_vfio_dma_unmap(struct vfio_device *vdev, u64 iova, u64 len)
 static void liov_vfio_request(struct vfio_device *vdev, unsigned int count)
 {
 	struct liov_instance *inst = liov_from_vdev(vdev);
+	bool told = liov_virq_loopback(&inst->req);
 
-	mutex_lock(&inst->lock);
-	if (inst->req_trigger)
-		eventfd_signal(inst->req_trigger);
-	mutex_unlock(&inst->lock);
 	if (!(count % 10))
 		dev_notice(liov_dev(inst), "lightiov: waiting for the VM to release this device%s\n",
-			   inst->req_trigger ? "" : "; stop it");
+			   told ? "" : "; stop it");
 }
 
 static void liov_vfio_release(struct vfio_device *vdev)

@@ -12,7 +12,8 @@
  * liov_cycle UUID canary ID: writes stamps of area ID over the whole namespace and
  * reads them back, so that the host can look for them ("canary verify").
  *
- * A controller that was lost (CSTS.CFS, as after a reset by the host) ends it.
+ * A controller that was lost (CSTS.CFS, as after a reset by the host) ends it.  At its
+ * end it says how often VFIO's ERR came.
  *
  * Exit code: 0 all I/Os succeeded, 1 something failed, 4 no instance given.
  */
@@ -56,7 +57,11 @@ struct load {
 	unsigned int bad;
 };
 
+/* How long ERR may come after CFS. */
+#define ERR_MS		20000
+
 static bool stop;
+static int err_fd = -1;
 
 static void on_term(int sig)
 {
@@ -127,6 +132,11 @@ static unsigned int reap(struct nvme *n, struct load *l, unsigned int i)
 	return got;
 }
 
+static void say_err(int ms)
+{
+	diag("ERR was raised %llu times", vfio_event_wait(err_fd, ms));
+}
+
 static int run(struct nvme *n, struct load *l, unsigned long total)
 {
 	u64 last = now_ms();
@@ -157,10 +167,12 @@ static int run(struct nvme *n, struct load *l, unsigned long total)
 		vfio_irq_wait(&n->v, l->q[0].vector, 10);
 		if (nvme_get32(n, REG_CSTS) & CSTS_CFS) {
 			diag("the controller was lost after %lu I/Os", done);
+			say_err(ERR_MS);
 			return KSFT_FAIL;
 		}
 	}
 	diag("%lu I/Os, %u failed", done, l->bad);
+	say_err(0);
 	return l->bad ? KSFT_FAIL : KSFT_PASS;
 }
 
@@ -209,6 +221,9 @@ static int cycle(struct nvme *n, unsigned long total)
 	static struct load l;
 	unsigned int i;
 
+	err_fd = vfio_event_on(&n->v, VFIO_PCI_ERR_IRQ_INDEX);
+	if (err_fd < 0)
+		diag("no ERR: %s", strerror(-err_fd));
 	l.span = n->nsze / per < SPAN ? n->nsze / per : SPAN;
 	for (i = 0; i < n->nr_pairs; i++) {
 		l.buf[i] = nvme_alloc(n, DEPTH * BLOCK);

@@ -310,14 +310,39 @@ int vfio_irqs_off(struct vfio *v)
 	return ioctl(v->device, VFIO_DEVICE_SET_IRQS, &set) ? -errno : 0;
 }
 
-u64 vfio_irq_wait(struct vfio *v, unsigned int vector, int ms)
+int vfio_event_on(struct vfio *v, u32 index)
 {
-	struct pollfd pfd = { .fd = v->efd[vector], .events = POLLIN };
+	__aligned_u64 buf[(sizeof(struct vfio_irq_set) + sizeof(int)) / 8 + 1] = { 0 };
+	struct vfio_irq_set *set = (struct vfio_irq_set *)buf;
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	set->argsz = sizeof(*set) + sizeof(int);
+	set->flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+	set->index = index;
+	set->count = 1;
+	memcpy(set->data, &fd, sizeof(fd));
+	if (!ioctl(v->device, VFIO_DEVICE_SET_IRQS, set))
+		return fd;
+	err = errno;
+	close(fd);
+	return -err;
+}
+
+u64 vfio_event_wait(int fd, int ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	u64 count = 0;
 
 	if (poll(&pfd, 1, ms) <= 0)
 		return 0;
-	if (read(v->efd[vector], &count, sizeof(count)) != sizeof(count))
+	if (read(fd, &count, sizeof(count)) != sizeof(count))
 		return 0;
 	return count;
+}
+
+u64 vfio_irq_wait(struct vfio *v, unsigned int vector, int ms)
+{
+	return vfio_event_wait(v->efd[vector], ms);
 }

@@ -81,9 +81,12 @@ int pci_reset(struct vfio *v);
 ssize_t pci_read(struct vfio *v, unsigned int region, u64 off, void *buf, size_t len);
 ssize_t pci_write(struct vfio *v, unsigned int region, u64 off, const void *buf, size_t len);
 
+/* An eventfd for a single interrupt, ERR or REQ: the file descriptor. */
+int vfio_event_on(struct vfio *v, u32 index);
 int vfio_irqs_on(struct vfio *v);
 int vfio_irqs_off(struct vfio *v);
 /* Events since the last call, waiting up to @ms for the first. */
 u64 vfio_irq_wait(struct vfio *v, unsigned int vector, int ms);
+u64 vfio_event_wait(int fd, int ms);
 
 #endif /* _LIOV_VFIO_H */

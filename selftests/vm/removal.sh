@@ -129,7 +129,8 @@ removal_under_io()
 	notice_in_the_background
 	l1_wait 30 vm_is_gone "$VM_PROGRAM" || { echo "its user hangs"; vm_program_kill; rc=1; }
 	wait "$VM_PROGRAM" && rc=1
-	grep -q 'controller was lost' $VM_PROGRAM_LOG || { cat $VM_PROGRAM_LOG; rc=1; }
+	grep -q 'controller was lost' $VM_PROGRAM_LOG &&
+		grep -q 'ERR was raised 1 times' $VM_PROGRAM_LOG || { cat $VM_PROGRAM_LOG; rc=1; }
 	leave "$uuid" || rc=1
 	[ $((SECONDS - start)) -le 20 ] || { echo "it took $((SECONDS - start)) s"; rc=1; }
 	put_back && vm_host_reads || rc=1
@@ -144,6 +145,48 @@ removals_under_io()
 		removal_under_io || { echo "removal $i of $REMOVALS"; return 1; }
 	done
 	vm_counters_are_back
+}
+
+# An unbind in order with a program at work: its controller goes, and that is no error.
+unbind_in_order_raises_nothing()
+{
+	local uuid rc=0
+
+	uuid=$(vm_instance 2q 2) && vm_program_start "$uuid" || return 1
+	vm_log_mark
+	echo "$BDF" >/sys/bus/pci/drivers/nvme/unbind &
+	NOTICE=$!
+	l1_wait 20 vm_log_says 'waiting for the VM to release' || rc=1
+	vm_program_stop || rc=1
+	grep -q 'ERR was raised 0 times' $VM_PROGRAM_LOG || { echo "ERR was raised"; rc=1; }
+	l1_wait 30 noticed || { echo "the unbind hangs"; rc=1; }
+	[ ! -e "/sys/bus/mdev/devices/$uuid" ] || { echo "the instance is left"; rc=1; }
+	echo "$BDF" >/sys/bus/pci/drivers/nvme/bind && l1_wait 30 l1_drive_ready 0 &&
+		vm_parents_ready && vm_host_reads && vm_counters_are_back || rc=1
+	return $rc
+}
+
+# A program is told when nvme gives the controller up, while that is still on the bus.
+dead_drive_raises_err()
+{
+	local uuid rc=0
+
+	uuid=$(vm_instance 2q 2) && vm_program_start "$uuid" || return 1
+	BUSES=$(peek 0x19 2)
+	COMMAND=$(peek 4 1)
+	vm_log_mark
+	poke 4 $((COMMAND & ~2))
+	timeout 60 dd if="$(l1_ns 0 1)" of=/dev/null bs=4k count=1 iflag=direct status=none
+	l1_wait 60 host_gave_up || { cat /sys/class/nvme/nvme*/state; rc=1; }
+	l1_wait 60 vm_is_gone "$VM_PROGRAM" || { echo "its user hangs"; vm_program_kill; rc=1; }
+	grep 'ERR was raised 1 times' $VM_PROGRAM_LOG || { cat $VM_PROGRAM_LOG; rc=1; }
+	mdev_remove "$uuid" || rc=1
+	pull_out
+	notice_in_the_background
+	leave "$uuid" || rc=1
+	COMMAND=$((COMMAND | 6))
+	put_back && vm_host_reads && vm_counters_are_back || rc=1
+	return $rc
 }
 
 # guest_gets_errors SECONDS: its I/O ends, with errors, and it lives
@@ -168,8 +211,31 @@ removal_under_a_guest()
 	pull_out
 	notice_in_the_background
 	guest_gets_errors 150 || return 1
+	vm_state_is running || { l2_monitor vm0 "info status"; return 1; }
 	noticed && { echo "removed under a guest that does not let go"; return 1; }
 	l2_stop vm0 && leave "$UUID" && put_back && vm_host_reads && vm_counters_are_back
+}
+
+vm_state_is()
+{
+	l2_monitor vm0 "info status" | grep -q "$1"
+}
+
+# Where an operator wants it: a VM stops at once, and stays until it is ended.
+removal_stops_a_vm_if_told_to()
+{
+	local param=/sys/module/lightiov/parameters/stop_vm_on_loss rc=0
+
+	echo Y >$param
+	start_guest || { echo N >$param; return 1; }
+	echo N >$param
+	vm_state_is running || rc=1
+	pull_out
+	notice_in_the_background
+	l1_wait 30 vm_state_is internal-error || { l2_monitor vm0 "info status"; rc=1; }
+	l2_kill9 vm0 && leave "$UUID" && put_back && vm_host_reads && vm_counters_are_back ||
+		rc=1
+	return $rc
 }
 
 # Stock QEMU unplugs a device in a hot-plug slot when VFIO asks for it.
@@ -244,9 +310,12 @@ for MODE in $MODES; do
 	vm_test host_is_ready host_is_ready
 	vm_test idle_instances_go_along idle_instances_go_along
 	vm_test "${REMOVALS}_removals_under_io" removals_under_io
+	vm_test unbind_in_order_raises_nothing unbind_in_order_raises_nothing
 	vm_test removal_under_a_guest removal_under_a_guest
 	vm_test removal_from_a_hot_plug_slot_of_the_guest removal_from_a_slot_of_the_guest
 	if [ -n "$FULL" ]; then
+		vm_test removal_stops_a_vm_if_told_to removal_stops_a_vm_if_told_to
+		vm_test dead_drive_raises_err dead_drive_raises_err
 		vm_test dead_drive_under_a_guest dead_drive_under_a_guest
 	fi
 	vm_test nothing_is_left nothing_is_left
