@@ -22,6 +22,6 @@
 
 extern const struct suite suite_regs, suite_config, suite_mailbox, suite_admin,
 			  suite_queues, suite_doorbells, suite_prps, suite_vfio,
-			  suite_silence, suite_log;
+			  suite_silence, suite_log, suite_ioctl, suite_random;
 
 #endif /* _LIOV_ABUSE_H */

@@ -8,7 +8,7 @@
 static const struct suite *const suites[] = {
 	&suite_regs, &suite_config, &suite_mailbox, &suite_admin,
 	&suite_queues, &suite_doorbells, &suite_prps, &suite_vfio, &suite_silence,
-	&suite_log,
+	&suite_log, &suite_ioctl, &suite_random,
 };
 
 int main(int argc, char **argv)

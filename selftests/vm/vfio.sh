@@ -13,6 +13,9 @@ vm_args "$@"
 # A range in namespace 3, in blocks of 512 bytes; nothing is aligned to anything.
 BEFORE=5003 COUNT=65533 BEHIND=$((5003 + 65533)) AFTER=4099
 CANARY=/out/vfio/canary
+CALLS=${CALLS:-${FULL:+1000000}}
+CALLS=${CALLS:-40000}
+CALLS_SEED=${CALLS_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 
 on_hardware()
 {
@@ -59,6 +62,22 @@ every_block_of_a_range_is_where_it_belongs()
 		return $rc
 }
 
+# Each call there is, then random ones, on one instance; another one on the same drive
+# does verified I/O. CALLS=N, CALLS_SEED=N.
+odd_calls_beside_a_neighbour_at_work()
+{
+	local uuid neighbour rc=0
+
+	uuid=$(vm_instance 2q "$1") && neighbour=$(vm_instance 1q 1) &&
+		vm_program_start "$neighbour" 10 || return 1
+	LIGHTIOV_CALLS=$CALLS LIGHTIOV_SEED=$CALLS_SEED \
+		/out/vfio/liov_abuse "$uuid" ioctl random log || rc=1
+	vm_program_stop || rc=1
+	echo "neighbour: $(vm_stats "$neighbour")"
+	mdev_remove "$uuid" && mdev_remove "$neighbour" || rc=1
+	return $rc
+}
+
 blocks_around_the_range_are_untouched()
 {
 	local dev
@@ -79,6 +98,8 @@ guarded_tests()
 	ktap_run "$MODE.every_block_of_a_range_is_where_it_belongs" \
 		every_block_of_a_range_is_where_it_belongs
 	programs_on "$(l1_ns 0 3):$BEFORE+$COUNT"
+	ktap_run "$MODE.odd_calls_beside_a_neighbour_at_work" \
+		odd_calls_beside_a_neighbour_at_work "$(l1_ns 0 3):$BEFORE+$COUNT"
 	ktap_run "$MODE.blocks_around_the_range_are_untouched" \
 		blocks_around_the_range_are_untouched
 }
@@ -86,12 +107,14 @@ guarded_tests()
 direct_tests()
 {
 	programs_on "$(l1_ns 0 2)"
+	ktap_run "$MODE.odd_calls_beside_a_neighbour_at_work" \
+		odd_calls_beside_a_neighbour_at_work "$(l1_ns 0 2)"
 }
 
-case $MODES in
-*guarded*) ktap_plan 6 ;;
-*) ktap_plan 3 ;;
-esac
+plan=3
+case $MODES in *guarded*) plan=$((plan + 4)) ;; esac
+case $MODES in *direct*) plan=$((plan + 1)) ;; esac
+ktap_plan $plan
 ktap_run host_is_ready host_is_ready
 for MODE in $MODES; do
 	"${MODE}_tests"
