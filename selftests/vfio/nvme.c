@@ -367,7 +367,7 @@ static int open_rest(struct nvme *n, int rc)
 	return rc;
 }
 
-int nvme_open_mem(struct nvme *n, const char *uuid, size_t len)
+int nvme_open_beside(struct nvme *n, const char *uuid, struct nvme *other, u64 iova, size_t len)
 {
 	int rc;
 
@@ -375,10 +375,15 @@ int nvme_open_mem(struct nvme *n, const char *uuid, size_t len)
 	n->uuid = uuid;
 	n->bar[0] = BAR0_ADDR;
 	n->bar[1] = BAR2_ADDR;
-	rc = vfio_open(&n->v, uuid);
+	rc = vfio_open_beside(&n->v, uuid, other ? &other->v : NULL);
 	if (rc)
 		return rc;
-	return open_rest(n, vfio_map_mem(&n->v, len, MEM_IOVA));
+	return open_rest(n, vfio_map_mem(&n->v, len, iova));
+}
+
+int nvme_open_mem(struct nvme *n, const char *uuid, size_t len)
+{
+	return nvme_open_beside(n, uuid, NULL, MEM_IOVA, len);
 }
 
 int nvme_open(struct nvme *n, const char *uuid)

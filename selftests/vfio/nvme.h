@@ -196,6 +196,8 @@ struct nvme {
 int nvme_open(struct nvme *n, const char *uuid);
 /* The same with @len bytes of memory only. */
 int nvme_open_mem(struct nvme *n, const char *uuid, size_t len);
+/* In the container of @other, with @len bytes at @iova; closed before @other. */
+int nvme_open_beside(struct nvme *n, const char *uuid, struct nvme *other, u64 iova, size_t len);
 /* Inside a guest: the function @bdf, without VFIO. */
 int nvme_open_pci(struct nvme *n, const char *bdf);
 void nvme_close(struct nvme *n);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The VFIO side: mdev by UUID, group, type1 container, regions, eventfds.
+ * The VFIO side: mdev by UUID, group, type1 container, regions, eventfds.  With
+ * LIGHTIOV_IOMMUFD in the environment iommufd.c takes the place of the first two.
  * Single-threaded; the caller owns the struct vfio.
  */
 #include <fcntl.h>
@@ -84,12 +85,17 @@ static int get_irqs(struct vfio *v)
 
 int vfio_open_device(struct vfio *v, const char *uuid)
 {
-	int rc;
+	int rc = 0;
 
-	v->device = ioctl(v->group, VFIO_GROUP_GET_DEVICE_FD, uuid);
-	if (v->device < 0)
-		return sys_err("VFIO_GROUP_GET_DEVICE_FD");
-	rc = get_regions(v);
+	if (v->ioas) {
+		rc = iommufd_open_device(v, uuid);
+	} else {
+		v->device = ioctl(v->group, VFIO_GROUP_GET_DEVICE_FD, uuid);
+		if (v->device < 0)
+			return sys_err("VFIO_GROUP_GET_DEVICE_FD");
+	}
+	if (!rc)
+		rc = get_regions(v);
 	return rc ? rc : get_irqs(v);
 }
 
@@ -105,7 +111,8 @@ static int open_group(struct vfio *v)
 	struct vfio_group_status st = { .argsz = sizeof(st) };
 	char path[64];
 
-	v->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	if (!v->shared)
+		v->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	if (v->container < 0)
 		return sys_err("/dev/vfio/vfio");
 	snprintf(path, sizeof(path), "/dev/vfio/%u", v->group_nr);
@@ -120,32 +127,47 @@ static int open_group(struct vfio *v)
 	}
 	if (ioctl(v->group, VFIO_GROUP_SET_CONTAINER, &v->container))
 		return sys_err("VFIO_GROUP_SET_CONTAINER");
-	if (ioctl(v->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
+	if (!v->shared && ioctl(v->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
 		return sys_err("VFIO_SET_IOMMU");
 	return 0;
 }
 
-int vfio_open(struct vfio *v, const char *uuid)
+static int open_container(struct vfio *v, const char *uuid)
+{
+	int rc;
+
+	if (iommufd_wanted())
+		return v->shared ? 0 : iommufd_open(v);
+	rc = find_group(uuid, &v->group_nr);
+	return rc ? rc : open_group(v);
+}
+
+int vfio_open_beside(struct vfio *v, const char *uuid, const struct vfio *other)
 {
 	unsigned int i;
 	int rc;
 
 	memset(v, 0, sizeof(*v));
-	v->container = -1;
+	v->shared = other;
+	v->container = other ? other->container : -1;
+	v->ioas = other ? other->ioas : 0;
 	v->group = -1;
 	v->device = -1;
 	v->cfg = -1;
 	for (i = 0; i < VFIO_MAX_VECTORS; i++)
 		v->efd[i] = -1;
 
-	rc = find_group(uuid, &v->group_nr);
-	if (!rc)
-		rc = open_group(v);
+	rc = open_container(v, uuid);
 	if (!rc)
 		rc = vfio_open_device(v, uuid);
 	if (rc)
 		vfio_close(v);
 	return rc;
+}
+
+int vfio_open(struct vfio *v, const char *uuid)
+{
+	return vfio_open_beside(v, uuid, NULL);
 }
 
 void vfio_close(struct vfio *v)
@@ -155,7 +177,7 @@ void vfio_close(struct vfio *v)
 	vfio_close_device(v);
 	if (v->group >= 0)
 		close(v->group);
-	if (v->container >= 0)
+	if (v->container >= 0 && !v->shared)
 		close(v->container);
 	v->group = -1;
 	v->container = -1;
@@ -185,6 +207,9 @@ int vfio_dma_map_flags(struct vfio *v, void *va, u64 iova, u64 len, u32 flags)
 		.size = len,
 	};
 
+	if (v->ioas)
+		return iommufd_map(v, va, iova, len, flags & VFIO_DMA_MAP_FLAG_READ,
+				   flags & VFIO_DMA_MAP_FLAG_WRITE);
 	return ioctl(v->container, VFIO_IOMMU_MAP_DMA, &map) ? -errno : 0;
 }
 
@@ -196,6 +221,8 @@ int vfio_dma_unmap(struct vfio *v, u64 iova, u64 len)
 		.size = len,
 	};
 
+	if (v->ioas)
+		return iommufd_unmap(v, iova, len);
 	return ioctl(v->container, VFIO_IOMMU_UNMAP_DMA, &unmap) ? -errno : 0;
 }
 

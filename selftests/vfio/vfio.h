@@ -25,6 +25,8 @@
 /**
  * struct vfio - an open device and the one buffer it may reach
  * @container: type1 container, @group, @device: file descriptors, -1 if closed
+ * @shared:    @container is another struct's, see vfio_open_beside()
+ * @ioas:      iommufd.c: address space; 0 with a type1 container
  * @group_nr:  IOMMU group
  * @info:      VFIO_DEVICE_GET_INFO
  * @region:    VFIO_DEVICE_GET_REGION_INFO of each
@@ -36,6 +38,8 @@
  */
 struct vfio {
 	int container, group, device;
+	bool shared;
+	u32 ioas;
 	unsigned int group_nr;
 	struct vfio_device_info info;
 	struct vfio_region_info region[VFIO_PCI_NUM_REGIONS];
@@ -50,6 +54,8 @@ struct vfio {
 };
 
 int vfio_open(struct vfio *v, const char *uuid);
+/* The same in the container of @other, which must stay open meanwhile. */
+int vfio_open_beside(struct vfio *v, const char *uuid, const struct vfio *other);
 void vfio_close(struct vfio *v);
 /* The device alone: to see what closing it does, and to open it again. */
 void vfio_close_device(struct vfio *v);
@@ -72,6 +78,13 @@ int vfio_put(struct vfio *v, unsigned int region, u64 off, unsigned int len, u64
 
 /* First capability @id after position @after (0: from the start), or 0. */
 u8 vfio_find_cap(struct vfio *v, u8 id, u8 after);
+
+/* iommufd.c: what vfio.c calls where LIGHTIOV_IOMMUFD is set. */
+bool iommufd_wanted(void);
+int iommufd_open(struct vfio *v);
+int iommufd_open_device(struct vfio *v, const char *uuid);
+int iommufd_map(struct vfio *v, void *va, u64 iova, u64 len, bool readable, bool writable);
+int iommufd_unmap(struct vfio *v, u64 iova, u64 len);
 
 /* pci.c: the same without VFIO, for root in a guest; no driver may be bound. */
 int pci_open(struct vfio *v, const char *bdf);

@@ -9,7 +9,7 @@
 #
 # Arguments of every scenario: "full" for the long variant, "guarded" or "direct"
 # for one mode only (a scenario that knows both runs in both), NAME=VALUE to set
-# a variable. A scenario that needs options of "lab run" names them in a comment
+# a variable. ONLY=REGEX plans just the tests whose names match. A scenario that needs options of "lab run" names them in a comment
 # "lab-options:" in its first lines.
 #
 # MODE is the mode of the instances that are made. In guarded mode the attribute
@@ -56,6 +56,7 @@ VM_TESTS=()
 VM_AFTER_FAILURE=
 vm_test()
 {
+	[ -z "${ONLY:-}" ] || grep -qE -- "$ONLY" <<<"$1" || return 0
 	VM_TESTS+=("$(printf '%q ' "$MODE" "$@")")
 }
 
