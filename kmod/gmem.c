@@ -16,7 +16,6 @@
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
-#include <linux/delay.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/highmem.h>
@@ -27,13 +26,6 @@
 #include "guarded.h"
 
 #define LIOV_STEP_SIZE	BIT_ULL(LIOV_STEP_SHIFT)
-
-/*
- * User space that lays a guest's memory out anew, for a firmware or at the will of a
- * vIOMMU, takes all of it away and gives it back.  What is not there so long after
- * the last piece went is not there.
- */
-#define LIOV_BACK_MS		300
 
 /**
  * struct liov_step - 2 MiB of guest memory
@@ -292,38 +284,22 @@ static int liov_gmem_pin(struct liov_instance *inst, u64 gpa, struct liov_step *
 	return 0;
 }
 
-/*
- * Takes liov_gmem.lock when pins are allowed again.  Looks once more under the
- * lock, which liov_gmem_unmap() takes after it has begun the pause.
- */
-static void liov_gmem_lock(struct liov_gmem *gm)
-{
-	for (;;) {
-		while (time_before(jiffies, READ_ONCE(gm->quiet_until)))
-			usleep_range(1000, 2000);
-		mutex_lock(&gm->lock);
-		if (!time_before(jiffies, READ_ONCE(gm->quiet_until)))
-			return;
-		mutex_unlock(&gm->lock);
-	}
-}
-
 /**
  * liov_gmem_map_ring() - map a ring that liov_ring_unmap() took from a live queue
  * @inst: open instance
  * @map:  ring; nothing happens if it is mapped
  *
  * The caller holds the liov_sq.submit of a queue that uses it, which keeps it
- * mapped.  May sleep, also for as long as no pins are allowed.
+ * mapped.  May sleep.
  *
- * Return: 0 or what liov_ring_map() said.
+ * Return: 0 or what liov_ring_map() said; -EAGAIN while VFIO takes memory away.
  */
 int liov_gmem_map_ring(struct liov_instance *inst, struct liov_ring_map *map)
 {
 	struct liov_gmem *gm = &inst->gmem;
 	int rc = 0;
 
-	liov_gmem_lock(gm);
+	mutex_lock(&gm->lock);
 	if (!map->va)
 		rc = liov_ring_map(inst, map, map->gpa, map->npages << PAGE_SHIFT);
 	mutex_unlock(&gm->lock);
@@ -335,7 +311,6 @@ static struct liov_step *liov_step_fault(struct liov_instance *inst, u64 gpa, u1
 {
 	struct liov_gmem *gm = &inst->gmem;
 	struct liov_step *s;
-	bool back;
 	int rc;
 
 	/* An address type1 cannot have: its IOVAs end below the top page. */
@@ -343,10 +318,9 @@ static struct liov_step *liov_step_fault(struct liov_instance *inst, u64 gpa, u1
 		*status = NVME_SC_DATA_XFER_ERROR | NVME_STATUS_DNR;
 		return NULL;
 	}
-	liov_gmem_lock(gm);
+	mutex_lock(&gm->lock);
 	rc = liov_gmem_pin(inst, gpa, &s);
-	back = gm->gone && time_before(jiffies, gm->back_until);
-	if (rc)
+	if (rc && rc != -EAGAIN)
 		WRITE_ONCE(gm->failures, gm->failures + 1);
 	mutex_unlock(&gm->lock);
 	if (!rc)
@@ -355,7 +329,8 @@ static struct liov_step *liov_step_fault(struct liov_instance *inst, u64 gpa, u1
 	if (rc == -ENOMEM) {
 		/* The 2 MiB around it were too much; in a second it alone may not be. */
 		*status = liov_pin_again_soon(inst) ? LIOV_NOT_NOW : NVME_SC_INTERNAL;
-	} else if (back && (rc == -EFAULT || rc == -EINVAL)) {
+	} else if (rc == -EAGAIN ||
+		   ((rc == -EFAULT || rc == -EINVAL) && liov_unmap_recent(inst))) {
 		*status = LIOV_NOT_NOW;
 	} else if (rc == -EFAULT || rc == -EINVAL || rc == -EPERM) {
 		*status = NVME_SC_DATA_XFER_ERROR | NVME_STATUS_DNR;
@@ -419,8 +394,8 @@ u16 liov_gmem_read(struct liov_instance *inst, u64 gpa, void *buf, u32 len)
  * @iova: guest-physical start
  * @len:  bytes, not 0
  *
- * Also begins the time in which nothing is pinned, so that the answer does not
- * become stale before liov_gmem_unmap().  May sleep while a step is pinned.
+ * After liov_unmap_begin(): the answer does not become stale before
+ * liov_gmem_unmap().  May sleep while a step is pinned.
  *
  * Return: whether a step that it touches has pins.
  */
@@ -430,10 +405,7 @@ bool liov_gmem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
 	unsigned long first = iova >> LIOV_STEP_SHIFT;
 	bool hit;
 
-	WRITE_ONCE(gm->quiet_until, jiffies + msecs_to_jiffies(LIOV_QUIET_MS));
 	mutex_lock(&gm->lock);
-	gm->gone = true;
-	gm->back_until = jiffies + msecs_to_jiffies(LIOV_BACK_MS);
 	hit = xa_find(&gm->steps, &first, (iova + (len - 1)) >> LIOV_STEP_SHIFT, XA_PRESENT);
 	mutex_unlock(&gm->lock);
 	return hit;
@@ -445,8 +417,7 @@ bool liov_gmem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
  * @iova: guest-physical start
  * @len:  bytes, not 0
  *
- * For VFIO's dma_unmap too, which type1 repeats until no pin is left: hence
- * nothing is pinned for LIOV_QUIET_MS.  May sleep.
+ * May sleep.
  */
 void liov_gmem_unmap(struct liov_instance *inst, u64 iova, u64 len)
 {
@@ -454,7 +425,6 @@ void liov_gmem_unmap(struct liov_instance *inst, u64 iova, u64 len)
 	struct liov_step *s;
 	unsigned long i;
 
-	WRITE_ONCE(gm->quiet_until, jiffies + msecs_to_jiffies(LIOV_QUIET_MS));
 	mutex_lock(&gm->lock);
 	xa_for_each_range(&gm->steps, i, s, iova >> LIOV_STEP_SHIFT,
 			  (iova + (len - 1)) >> LIOV_STEP_SHIFT) {

@@ -512,7 +512,6 @@ static void liov_guarded_open(struct liov_instance *inst)
 
 	for (i = 1; i <= inst->nr_pairs; i++)
 		inst->cq[i].lazy = true;
-	inst->gmem.gone = false;
 	liov_pin_forget(inst);
 }
 

@@ -622,7 +622,8 @@ static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
 		sq->ring_tries = 0;
 		return true;
 	}
-	if (++sq->ring_tries < LIOV_RING_TRIES) {
+	/* While memory is being taken away nobody knows what is gone. */
+	if (rc == -EAGAIN || ++sq->ring_tries < LIOV_RING_TRIES) {
 		liov_queue_delayed_work(sq->inst, &sq->work, msecs_to_jiffies(LIOV_QUIET_MS));
 		return false;
 	}

@@ -144,6 +144,8 @@ void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len)
 {
 	if (!len)
 		return;
+	/* Before any lock. */
+	liov_unmap_begin(inst, iova, len);
 	mutex_lock(&inst->lock);
 	inst->mode->unmap(inst, iova, len);
 	mutex_unlock(&inst->lock);
@@ -223,6 +225,7 @@ int liov_instance_open(struct liov_instance *inst)
 	if (rc)
 		goto out;
 	inst->mode->open(inst);
+	liov_unmap_open(inst);
 	inst->is_open = true;
 out:
 	mutex_unlock(&inst->lock);
@@ -268,6 +271,7 @@ static int liov_instance_alloc(struct liov_instance *inst)
 void liov_instance_free(struct liov_instance *inst)
 {
 	liov_work_free(inst);
+	liov_unmap_free(inst);
 	kfree(inst->virq);
 	kfree(inst->cq);
 	kfree(inst->sq);
@@ -296,6 +300,7 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	liov_pin_init(inst);
 	liov_mem_init(inst);
 	liov_gmem_init(inst);
+	liov_unmap_init(inst);
 	liov_guarded_init(inst);
 	liov_resume_init(inst);
 	liov_control_init(inst);

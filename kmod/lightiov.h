@@ -12,6 +12,7 @@
  *   section of the gate     liov_host_enter() .. liov_host_leave()
  *   liov_parent.pool_lock   qids, list of instances
  *   liov_parent.irq_lock    hardware vectors and eventfds
+ *   liov_unmap.lock         spinlock, a leaf: who is taking guest memory away
  *   spinlocks of the fast path: liov_sq.lock, inside it liov_cq.lock;
  *                           liov_vector.lock, inside it liov_gcq.lock or
  *                           liov_virq.lock
@@ -47,11 +48,7 @@
 /* Instead of an NVMe status: the host resets the controller, try again after that. */
 #define LIOV_SC_LATER		0xfffe
 
-/*
- * No pin this long after VFIO took memory away: type1 looks again for pins
- * that are left, and takes the host down after some tries.  Far longer than it
- * needs from our callback to that look.
- */
+/* Memory that is not to be had at the moment is tried again after so long; arbitrary. */
 #define LIOV_QUIET_MS		20
 
 /* VFIO regions: index in the upper bits of the file offset, as vfio-pci does. */
@@ -115,7 +112,6 @@ struct liov_window {
  *           LIGHTIOV_CMD_UNMAP_ALL
  * @done:    @rc and @bus are the result; release/acquire
  * @cancel:  the worker should end soon
- * @quiet_until: jiffies; no new window before
  */
 struct liov_mem {
 	struct mutex		lock;	/* @windows */
@@ -127,7 +123,6 @@ struct liov_mem {
 	bool			cancel;
 	int			rc;
 	u64			bus;
-	unsigned long		quiet_until;
 	struct {
 		u32 cmd;
 		u64 gpa, size;
@@ -143,9 +138,6 @@ struct liov_mem {
  * @pinned:   bytes pinned, without the rings
  * @faults:   steps and pages pinned so far
  * @failures: pins refused
- * @quiet_until: jiffies; no new pin before (see liov_gmem_unmap())
- * @gone:     memory went since the device was opened; @back_until: jiffies, until
- *            then it may come back
  */
 struct liov_gmem {
 	struct xarray		steps;
@@ -153,9 +145,6 @@ struct liov_gmem {
 	u64			pinned;
 	u64			faults;
 	u64			failures;
-	unsigned long		quiet_until;
-	bool			gone;
-	unsigned long		back_until;
 };
 
 /**
@@ -171,6 +160,35 @@ struct liov_pins {
 	unsigned long		full_until;
 	bool			only_many;
 	unsigned long		scarce_until;
+};
+
+/* type1 lets a handful of tasks of one container be inside an unmap at once. */
+#define LIOV_UNMAPPERS		16
+
+/**
+ * struct liov_unmap - who is taking memory away; see unmap.c
+ * @lock:       all below
+ * @nr:         how many of @by are; read without the lock
+ * @too_many:   there were more: nothing is pinned until the device is opened again
+ * @any:        some went since the device was opened
+ * @back_until: jiffies, if @any: until then what is missing may come back
+ * @calls:      times VFIO called
+ * @repeats:    of these by a task that had not returned since it called for the same
+ * @by:         a task inside the ioctl, referenced, and the range it called for last
+ */
+struct liov_unmap {
+	spinlock_t		lock;	/* all below */
+	unsigned int		nr;
+	bool			too_many;
+	bool			any;
+	unsigned long		back_until;
+	u64			calls;
+	u64			repeats;
+	struct liov_unmapper {
+		struct task_struct	*task;
+		u64			iova;
+		u64			len;
+	} by[LIOV_UNMAPPERS];
 };
 
 /**
@@ -338,6 +356,7 @@ struct liov_instance {
 	struct liov_pins	pins;
 	struct liov_mem		mem;
 	struct liov_gmem	gmem;
+	struct liov_unmap	unmap;
 	struct liov_track	track;
 	struct liov_resume	resume;
 	u8			msix_table[LIOV_MAX_VECTORS * PCI_MSIX_ENTRY_SIZE];
@@ -664,6 +683,14 @@ void liov_mem_release(struct liov_instance *inst);
 void liov_mem_leak(struct liov_instance *inst);
 void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len);
 int liov_mem_check_iommu(struct liov_instance *inst);
+
+/* unmap.c */
+void liov_unmap_init(struct liov_instance *inst);
+void liov_unmap_open(struct liov_instance *inst);
+void liov_unmap_free(struct liov_instance *inst);
+void liov_unmap_begin(struct liov_instance *inst, u64 iova, u64 len);
+bool liov_unmap_running(struct liov_instance *inst);
+bool liov_unmap_recent(struct liov_instance *inst);
 
 /* pin.c */
 void liov_pin_init(struct liov_instance *inst);

@@ -299,6 +299,8 @@ static int liov_mem_map(struct liov_instance *inst, u64 gpa, u64 size, u64 *bus)
 	rc = liov_mem_check_iommu(inst);
 	if (!rc)
 		rc = liov_window_make(inst, gpa, size, &w);
+	if (rc == -EAGAIN)
+		goto out;
 	if (rc) {
 		/* With -ENOMEM liov_pin() says what to do. */
 		if (rc != -ENOMEM)
@@ -327,6 +329,20 @@ static void liov_mem_drop(struct liov_instance *inst, u64 iova, u64 len)
 	mutex_unlock(&inst->mem.lock);
 }
 
+/* Memory other than what is asked for may be taken away meanwhile: begins again then. */
+static int liov_mem_map_patiently(struct liov_instance *inst)
+{
+	struct liov_mem *mem = &inst->mem;
+	int rc;
+
+	for (;;) {
+		rc = liov_mem_map(inst, mem->req.gpa, mem->req.size, &mem->bus);
+		if (rc != -EAGAIN || READ_ONCE(mem->cancel))
+			return rc;
+		msleep(LIOV_QUIET_MS);
+	}
+}
+
 /*
  * Takes liov_mem.lock only, so that the owner of liov_instance.lock may wait for
  * it.  The result is handed over by @done.
@@ -336,15 +352,12 @@ static void liov_mem_work(struct work_struct *work)
 	struct liov_mem *mem = container_of(work, struct liov_mem, work);
 	struct liov_instance *inst = container_of(mem, struct liov_instance, mem);
 
-	/* See liov_mem_unmap(). */
-	while (!READ_ONCE(mem->cancel) && time_before(jiffies, READ_ONCE(mem->quiet_until)))
-		usleep_range(1000, 2000);
 	mem->bus = 0;
 	mem->rc = 0;
-	if (mem->req.cmd == LIGHTIOV_CMD_MAP)
-		mem->rc = liov_mem_map(inst, mem->req.gpa, mem->req.size, &mem->bus);
-	else
+	if (mem->req.cmd != LIGHTIOV_CMD_MAP)
 		liov_mem_drop(inst, 0, U64_MAX);
+	else
+		mem->rc = liov_mem_map_patiently(inst);
 	/* After @rc and @bus; pairs with liov_mem_poll(). */
 	smp_store_release(&mem->done, true);
 }
@@ -499,8 +512,6 @@ static bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
  * If hardware may use any of it, its queues go first; the guest then finds a
  * fatal status.
  *
- * VFIO's dma_unmap is called by type1 again and again until no pin is left,
- * and it takes the host down after some tries: so no new window for a while.
  * May sleep.
  */
 void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len)
@@ -516,7 +527,6 @@ void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len)
 		liov_instance_abandon(inst);
 		return;
 	}
-	WRITE_ONCE(inst->mem.quiet_until, jiffies + msecs_to_jiffies(LIOV_QUIET_MS));
 	liov_mem_drop(inst, iova, len);
 }
 

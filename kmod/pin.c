@@ -5,7 +5,8 @@
  * Owns struct liov_pins, but no pin: whoever pins keeps the record and unpins.  Used
  * by both modes.
  * Pinning and unpinning sleep and take VFIO's own locks; unpinning from VFIO's
- * dma_unmap callback is allowed, as type1 drops its lock around it.
+ * dma_unmap callback is allowed, as type1 drops its lock around it.  While VFIO takes
+ * memory away nothing is pinned.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
@@ -154,12 +155,14 @@ void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages)
  * @prot:   what the device may do: IOMMU_READ, or that and IOMMU_WRITE
  * @cancel: stops half-way when it becomes true; may be NULL
  *
- * All or nothing.  May sleep; takes VFIO's locks.  After an -ENOMEM, which has a line in
+ * All or nothing.  May sleep; takes VFIO's locks.  The caller holds the lock that VFIO's
+ * dma_unmap callback takes before it looks for these pins: liov_instance.lock,
+ * liov_mem.lock or liov_gmem.lock (see unmap.c).  After an -ENOMEM, which has a line in
  * the log, there is nothing but -ENOMEM for a second.
  *
- * Return: 0, -EFAULT (not RAM), -EINTR (cancelled), or what vfio_pin_pages()
- * said: -EINVAL (VFIO has no memory there), -EPERM (not for @prot), -ENOMEM
- * (among others the locked memory limit), ...
+ * Return: 0, -EAGAIN (VFIO is taking memory away), -EFAULT (not RAM), -EINTR
+ * (cancelled), or what vfio_pin_pages() said: -EINVAL (VFIO has no memory there),
+ * -EPERM (not for @prot), -ENOMEM (among others the locked memory limit), ...
  */
 int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages, unsigned long npages,
 	     int prot, const bool *cancel)
@@ -167,11 +170,17 @@ int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages, unsigned 
 	unsigned long done = 0;
 	int rc;
 
+	lockdep_assert(lockdep_is_held(&inst->lock) || lockdep_is_held(&inst->mem.lock) ||
+		       lockdep_is_held(&inst->gmem.lock));
 	while (done < npages) {
 		int want = min_t(unsigned long, npages - done, LIOV_PIN_BATCH);
 		u64 at = gpa + ((u64)done << PAGE_SHIFT);
 		int i;
 
+		if (liov_unmap_running(inst)) {
+			rc = -EAGAIN;
+			goto err;
+		}
 		rc = liov_pin_some(inst, at, want, prot, pages + done);
 		if (rc > 0 && cancel && READ_ONCE(*cancel)) {
 			vfio_unpin_pages(&inst->vdev, at, rc);

@@ -168,6 +168,8 @@ LIOV_STAT_INST(tracking_adds, track.adds);
 LIOV_STAT_INST(memory_faults, gmem.faults);
 LIOV_STAT_INST(memory_failures, gmem.failures);
 LIOV_STAT_INST(log_lines_left_out, log_held);
+LIOV_STAT_INST(unmaps, unmap.calls);
+LIOV_STAT_INST(unmap_repeats, unmap.repeats);
 LIOV_STAT_INST(resumes, resume.count);
 LIOV_STAT_INST(replayed, resume.replayed);
 LIOV_STAT_INST(not_replayed, resume.failed);
@@ -214,6 +216,8 @@ static struct attribute *liov_inst_stat_attrs[] = {
 	&liov_stat_pinned_bytes.attr,
 	&liov_stat_memory_faults.attr,
 	&liov_stat_memory_failures.attr,
+	&liov_stat_unmaps.attr,
+	&liov_stat_unmap_repeats.attr,
 	&liov_stat_tracking_adds.attr,
 	&liov_stat_interrupts.attr,
 	&liov_stat_log_lines_left_out.attr,
