@@ -218,30 +218,43 @@ static void liov_step_free(struct liov_step *s)
 	kfree(s);
 }
 
+/* As it was pinned: at once, or page by page. */
+static void liov_step_unpin(struct liov_instance *inst, struct liov_step *s)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&inst->gmem.lock);
+	if (s->whole) {
+		liov_unpin(inst, s->gpa, LIOV_STEP_PAGES);
+		inst->gmem.pinned -= LIOV_STEP_SIZE;
+		return;
+	}
+	for (i = 0; i < LIOV_STEP_PAGES; i++) {
+		if (s->bus[i] == LIOV_NO_DMA)
+			continue;
+		liov_unpin(inst, s->gpa + ((u64)i << PAGE_SHIFT), 1);
+		inst->gmem.pinned -= PAGE_SIZE;
+	}
+}
+
 /* Unmaps and unpins; @s is not in the array any more. */
 static void liov_gmem_step_drop(struct liov_instance *inst, struct liov_step *s)
 {
 	struct device *dev = liov_dma_dev(inst);
 	unsigned int i;
 
-	lockdep_assert_held(&inst->gmem.lock);
 	if (s->whole) {
 		dma_unmap_sgtable(dev, &s->sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
 		sg_free_table(&s->sgt);
-		liov_unpin(inst, s->gpa, LIOV_STEP_PAGES);
-		inst->gmem.pinned -= LIOV_STEP_SIZE;
-		liov_step_free(s);
-		return;
 	}
-	for (i = 0; i < LIOV_STEP_PAGES; i++) {
+	for (i = 0; i < LIOV_STEP_PAGES && !s->whole; i++) {
 		if (s->bus[i] == LIOV_NO_DMA)
 			continue;
 		dma_unmap_page_attrs(dev, s->bus[i] & ~LIOV_STEP_RO, PAGE_SIZE,
 				     s->bus[i] & LIOV_STEP_RO ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL,
 				     DMA_ATTR_SKIP_CPU_SYNC);
-		liov_unpin(inst, s->gpa + ((u64)i << PAGE_SHIFT), 1);
-		inst->gmem.pinned -= PAGE_SIZE;
 	}
+	liov_step_unpin(inst, s);
 	liov_step_free(s);
 }
 
@@ -455,14 +468,12 @@ void liov_gmem_leak(struct liov_instance *inst)
 		unsigned int n;
 
 		for (n = 0; n < LIOV_STEP_PAGES; n++) {
-			if (s->bus[n] == LIOV_NO_DMA)
-				continue;
-			get_page(s->page[n]);
-			liov_unpin(inst, s->gpa + ((u64)n << PAGE_SHIFT), 1);
+			if (s->bus[n] != LIOV_NO_DMA)
+				get_page(s->page[n]);
 		}
+		liov_step_unpin(inst, s);
 		xa_erase(&gm->steps, i);
 		/* @s stays allocated, its mapping is in use. */
 	}
-	gm->pinned = 0;
 	mutex_unlock(&gm->lock);
 }

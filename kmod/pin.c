@@ -130,8 +130,10 @@ static bool liov_page_is_ram(struct page *page)
  * liov_unpin() - give pins back
  * @inst:   instance
  * @gpa:    guest-physical start, page aligned
- * @npages: pages, all pinned
+ * @npages: pages
  *
+ * Exactly what one call of liov_pin() pinned, not a part of it and no more: iommufd
+ * finds a pin by its first and last page, and both calls go by the same batches.
  * May sleep.
  */
 void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages)
@@ -182,6 +184,9 @@ int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages, unsigned 
 			goto err;
 		}
 		rc = liov_pin_some(inst, at, want, prot, pages + done);
+		/* Of a hole, and of an address it cannot have, iommufd says so. */
+		if (rc == -ENOENT || rc == -EOVERFLOW)
+			rc = -EINVAL;
 		if (rc > 0 && cancel && READ_ONCE(*cancel)) {
 			vfio_unpin_pages(&inst->vdev, at, rc);
 			rc = -EINTR;

@@ -42,7 +42,8 @@ l2_payload()
 #	[--vfio-pci BDF]... [--append ARGS] [--qemu-arg ARG]...
 #	[--firmware seabios|ovmf]
 #
-# Returns when QEMU runs; l2_wait_up waits for the guest.
+# Returns when QEMU runs; l2_wait_up waits for the guest. With IOMMUFD set, QEMU has its
+# VFIO devices through iommufd.
 #
 # With --firmware there is no kernel, no disk and no agent: the firmware loads
 # what it finds on the devices given with --qemu-arg that have a bootindex, and
@@ -50,7 +51,7 @@ l2_payload()
 l2_start()
 {
 	local name=$1 cpus=1 mem=1024 machine=q35,i8042=off,sata=off append=
-	local firmware=
+	local firmware= fd=${IOMMUFD:+,iommufd=iommufd0}
 	local -a devs=() cmd
 
 	shift
@@ -62,8 +63,8 @@ l2_start()
 		--append) append=$2 ;;
 		--firmware) firmware=$2 ;;
 		--mdev)	devs+=(-device
-				"vfio-pci,sysfsdev=/sys/bus/mdev/devices/$2") ;;
-		--vfio-pci) devs+=(-device "vfio-pci,host=$2") ;;
+				"vfio-pci,sysfsdev=/sys/bus/mdev/devices/$2$fd") ;;
+		--vfio-pci) devs+=(-device "vfio-pci,host=$2$fd") ;;
 		--qemu-arg) devs+=("$2") ;;
 		*) l1_err "l2_start: unknown option $1"; return 1 ;;
 		esac
@@ -81,6 +82,7 @@ l2_start()
 		-chardev "socket,id=mon,path=$L2_RUN/$name/monitor.sock,server=on,wait=off"
 		-mon chardev=mon,mode=readline
 		-serial chardev:con)
+	[ -z "$fd" ] || cmd+=(-object iommufd,id=iommufd0)
 	if [ -n "$firmware" ]; then
 		l2_firmware "$name" "$firmware" || return 1
 	else

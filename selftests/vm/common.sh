@@ -9,7 +9,8 @@
 #
 # Arguments of every scenario: "full" for the long variant, "guarded" or "direct"
 # for one mode only (a scenario that knows both runs in both), NAME=VALUE to set
-# a variable. ONLY=REGEX plans just the tests whose names match. A scenario that needs options of "lab run" names them in a comment
+# a variable. ONLY=REGEX plans just the tests whose names match.
+# IOMMUFD=1 has guests and programs use VFIO through iommufd, where the kernel has it. A scenario that needs options of "lab run" names them in a comment
 # "lab-options:" in its first lines.
 #
 # MODE is the mode of the instances that are made. In guarded mode the attribute
@@ -40,6 +41,18 @@ vm_args()
 		esac
 	done
 	MODES=${MODES:-guarded direct}
+	[ -z "${IOMMUFD:-}" ] || vm_use_iommufd
+}
+
+vm_use_iommufd()
+{
+	modprobe -q iommufd
+	if [ ! -c /dev/iommu ]; then
+		echo "TAP version 13"
+		echo "1..0 # SKIP this kernel has no iommufd"
+		exit 4
+	fi
+	export LIGHTIOV_IOMMUFD=1
 }
 
 # All of a scenario's tests in this mode? The short variant of both modes leaves out

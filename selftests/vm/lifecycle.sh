@@ -369,7 +369,7 @@ removal_unplugs_from_a_slot()
 	UUID=$(vm_instance 1q 3) || return 1
 	vm_guest slot --qemu-arg -device --qemu-arg pcie-root-port,id=rp0,chassis=1 \
 		--qemu-arg -device --qemu-arg \
-		"vfio-pci,bus=rp0,sysfsdev=/sys/bus/mdev/devices/$UUID" &&
+		"vfio-pci,bus=rp0,sysfsdev=/sys/bus/mdev/devices/$UUID${IOMMUFD:+,iommufd=iommufd0}" &&
 		vm_guest_nvme slot || return 1
 	background mdev_remove "$UUID"
 	if ! l1_wait 40 background_done; then

@@ -244,7 +244,7 @@ removal_from_a_slot_of_the_guest()
 	UUID=$(vm_instance 1q 3) || return 1
 	vm_guest vm1 --qemu-arg -device --qemu-arg pcie-root-port,id=rp0,chassis=1 \
 		--qemu-arg -device --qemu-arg \
-		"vfio-pci,bus=rp0,sysfsdev=/sys/bus/mdev/devices/$UUID" &&
+		"vfio-pci,bus=rp0,sysfsdev=/sys/bus/mdev/devices/$UUID${IOMMUFD:+,iommufd=iommufd0}" &&
 		vm_guest_nvme vm1 || return 1
 	pull_out
 	notice_in_the_background
