@@ -6,8 +6,9 @@
  * 2 MiB: on first use a step is pinned and mapped as a whole; where that cannot
  * be (memory begins or ends inside it, or the locked-memory limit is near) page
  * by page.  What is pinned stays until VFIO takes the range away, the device is
- * reset through VFIO or closed.  The bus addresses of a step are an array, so
- * nothing is asked of the host's IOMMU: translated, passthrough and none work.
+ * reset through VFIO or closed.  Where the bus addresses of a step are not one run
+ * they are an array, so nothing is asked of the host's IOMMU: translated, passthrough
+ * and none work.
  *
  * Looking up takes no lock: steps are added under liov_gmem.lock and filled
  * before they can be found, and go only when the caller of liov_gmem_unmap()
@@ -29,19 +30,23 @@
 
 /**
  * struct liov_step - 2 MiB of guest memory
- * @bus:   bus address of each page, with LIOV_STEP_RO if the device may only read
- *         it; LIOV_NO_DMA where there is none
- * @page:  the pinned page; valid where @bus is
+ * @map:   for whom looks up.  A whole step at one run of bus addresses, as an IOMMU
+ *         or a huge page makes it, has no array
+ * @bus:   the array of @map, if there is one
+ * @page:  the pinned pages, valid where @bus is; NULL if they are one run from @first
+ * @first: see @page
  * @gpa:   guest-physical start
  * @whole: pinned and mapped at once; @sgt is the mapping
  * @sgt:   kept for unmapping
  */
 struct liov_step {
-	u64		*bus;
-	struct page	**page;
-	u64		gpa;
-	bool		whole;
-	struct sg_table	sgt;
+	struct liov_step_map	map;
+	u64			*bus;
+	struct page		**page;
+	struct page		*first;
+	u64			gpa;
+	bool			whole;
+	struct sg_table		sgt;
 };
 
 static_assert(LIOV_STEP_SIZE == LIOV_STEP_PAGES * PAGE_SIZE);
@@ -67,9 +72,20 @@ static struct liov_step *liov_step_find(struct liov_instance *inst, u64 gpa)
 	struct liov_step *s = xa_load(&inst->gmem.steps, gpa >> LIOV_STEP_SHIFT);
 
 	/* Acquire: @page is read after @bus says that it is there. */
-	if (s && smp_load_acquire(&s->bus[liov_step_index(gpa)]) != LIOV_NO_DMA)
+	if (s && (!s->bus || smp_load_acquire(&s->bus[liov_step_index(gpa)]) != LIOV_NO_DMA))
 		return s;
 	return NULL;
+}
+
+/* Of a page that is there. */
+static struct page *liov_step_page(const struct liov_step *s, unsigned int i)
+{
+	return s->page ? s->page[i] : pfn_to_page(page_to_pfn(s->first) + i);
+}
+
+static struct liov_step_map liov_step_map_of(const struct liov_step *s)
+{
+	return s ? s->map : (struct liov_step_map){ .base = LIOV_NO_DMA };
 }
 
 /**
@@ -80,14 +96,12 @@ static struct liov_step *liov_step_find(struct liov_instance *inst, u64 gpa)
  * The fast path's lookup; does not sleep.  The caller holds a liov_sq.submit,
  * which keeps the result valid.
  *
- * Return: LIOV_STEP_PAGES bus addresses, that of @gpa's page among them; NULL
- * if that page is not pinned yet.
+ * Return: the step, with the bus address of @gpa's page; none if that page is not
+ * pinned yet.
  */
-const u64 *liov_gmem_step(struct liov_instance *inst, u64 gpa)
+struct liov_step_map liov_gmem_step(struct liov_instance *inst, u64 gpa)
 {
-	struct liov_step *s = liov_step_find(inst, gpa);
-
-	return s ? s->bus : NULL;
+	return liov_step_map_of(liov_step_find(inst, gpa));
 }
 
 /*
@@ -118,11 +132,60 @@ static int liov_check_bounce(struct liov_instance *inst, struct page *page, dma_
 	return -EOPNOTSUPP;
 }
 
+/* Is the mapping one run of bus addresses? */
+static bool liov_step_linear(const struct liov_step *s)
+{
+	dma_addr_t next = sg_dma_address(s->sgt.sgl);
+	struct scatterlist *sg;
+	unsigned int i;
+
+	for_each_sgtable_dma_sg(&s->sgt, sg, i) {
+		if (sg_dma_address(sg) != next)
+			return false;
+		next += sg_dma_len(sg);
+	}
+	return true;
+}
+
+/* Room for a bus address of each page, none of them there yet. */
+static int liov_step_make_bus(struct liov_step *s)
+{
+	s->bus = kmalloc_array(LIOV_STEP_PAGES, sizeof(*s->bus), GFP_KERNEL_ACCOUNT);
+	if (!s->bus)
+		return -ENOMEM;
+	memset(s->bus, 0xff, LIOV_STEP_PAGES * sizeof(*s->bus));
+	s->map.bus = s->bus;
+	return 0;
+}
+
+/* Keeps what lookups need of the mapping that was made. */
+static int liov_step_note(struct liov_step *s)
+{
+	struct sg_dma_page_iter it;
+	unsigned int i = 0;
+	int rc;
+
+	if (liov_step_linear(s)) {
+		s->map.base = sg_dma_address(s->sgt.sgl);
+	} else {
+		rc = liov_step_make_bus(s);
+		if (rc)
+			return rc;
+		for_each_sgtable_dma_page(&s->sgt, &it, 0)
+			s->bus[i++] = sg_page_iter_dma_address(&it);
+	}
+	if (s->sgt.orig_nents == 1) {
+		s->first = s->page[0];
+		kfree(s->page);
+		s->page = NULL;
+	}
+	return 0;
+}
+
+/* @s->page has room.  If it fails nothing of @s has changed. */
 static int liov_step_map_whole(struct liov_instance *inst, struct liov_step *s)
 {
 	struct device *dev = liov_dma_dev(inst);
-	struct sg_dma_page_iter it;
-	unsigned int i = 0;
 	int rc;
 
 	rc = liov_pin(inst, s->gpa, s->page, LIOV_STEP_PAGES, IOMMU_READ | IOMMU_WRITE, NULL);
@@ -136,10 +199,10 @@ static int liov_step_map_whole(struct liov_instance *inst, struct liov_step *s)
 	if (rc)
 		goto err_table;
 	rc = liov_check_bounce(inst, s->page[0], sg_dma_address(s->sgt.sgl));
+	if (!rc)
+		rc = liov_step_note(s);
 	if (rc)
 		goto err_map;
-	for_each_sgtable_dma_page(&s->sgt, &it, 0)
-		s->bus[i++] = sg_page_iter_dma_address(&it);
 	s->whole = true;
 	inst->gmem.pinned += LIOV_STEP_SIZE;
 	return 0;
@@ -199,15 +262,12 @@ static struct liov_step *liov_step_alloc(u64 gpa)
 	if (!s)
 		return NULL;
 	s->gpa = gpa & ~(LIOV_STEP_SIZE - 1);
-	s->bus = kmalloc_array(LIOV_STEP_PAGES, sizeof(*s->bus), GFP_KERNEL_ACCOUNT);
+	s->map.base = LIOV_NO_DMA;
 	s->page = kcalloc(LIOV_STEP_PAGES, sizeof(*s->page), GFP_KERNEL_ACCOUNT);
-	if (!s->bus || !s->page) {
-		kfree(s->bus);
-		kfree(s->page);
+	if (!s->page) {
 		kfree(s);
 		return NULL;
 	}
-	memset(s->bus, 0xff, LIOV_STEP_PAGES * sizeof(*s->bus));
 	return s;
 }
 
@@ -216,6 +276,34 @@ static void liov_step_free(struct liov_step *s)
 	kfree(s->bus);
 	kfree(s->page);
 	kfree(s);
+}
+
+/* Host memory that a step costs. */
+static long liov_step_cost(const struct liov_step *s)
+{
+	return sizeof(*s) + (s->bus ? LIOV_STEP_PAGES * sizeof(*s->bus) : 0) +
+	       (s->page ? LIOV_STEP_PAGES * sizeof(*s->page) : 0) +
+	       (s->whole ? s->sgt.orig_nents * sizeof(*s->sgt.sgl) : 0);
+}
+
+/* A step with at least the page at @gpa. */
+static struct liov_step *liov_step_make(struct liov_instance *inst, u64 gpa, int *rc)
+{
+	struct liov_step *s = liov_step_alloc(gpa);
+
+	*rc = -ENOMEM;
+	if (!s)
+		return NULL;
+	/* Whatever prevents the whole step may spare this page. */
+	*rc = liov_pin_scarce(inst) ? -ENOMEM : liov_step_map_whole(inst, s);
+	if (*rc)
+		*rc = liov_step_make_bus(s) ?: liov_step_map_page(inst, s, gpa);
+	if (*rc) {
+		liov_step_free(s);
+		return NULL;
+	}
+	liov_count_host(inst, liov_step_cost(s));
+	return s;
 }
 
 /* As it was pinned: at once, or page by page. */
@@ -243,6 +331,7 @@ static void liov_gmem_step_drop(struct liov_instance *inst, struct liov_step *s)
 	struct device *dev = liov_dma_dev(inst);
 	unsigned int i;
 
+	liov_count_host(inst, -liov_step_cost(s));
 	if (s->whole) {
 		dma_unmap_sgtable(dev, &s->sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
 		sg_free_table(&s->sgt);
@@ -267,23 +356,15 @@ static int liov_gmem_pin(struct liov_instance *inst, u64 gpa, struct liov_step *
 	lockdep_assert_held(&gm->lock);
 	s = xa_load(&gm->steps, gpa >> LIOV_STEP_SHIFT);
 	if (!s) {
-		s = liov_step_alloc(gpa);
+		s = liov_step_make(inst, gpa, &rc);
 		if (!s)
-			return -ENOMEM;
-		/* Whatever prevents the whole step may spare this page. */
-		if (liov_pin_scarce(inst) || liov_step_map_whole(inst, s)) {
-			rc = liov_step_map_page(inst, s, gpa);
-			if (rc) {
-				liov_step_free(s);
-				return rc;
-			}
-		}
+			return rc;
 		rc = xa_err(xa_store(&gm->steps, gpa >> LIOV_STEP_SHIFT, s, GFP_KERNEL_ACCOUNT));
 		if (rc) {
 			liov_gmem_step_drop(inst, s);
 			return rc;
 		}
-	} else if (s->bus[liov_step_index(gpa)] == LIOV_NO_DMA) {
+	} else if (s->bus && s->bus[liov_step_index(gpa)] == LIOV_NO_DMA) {
 		rc = liov_step_map_page(inst, s, gpa);
 		if (rc)
 			return rc;
@@ -363,13 +444,11 @@ static struct liov_step *liov_step_fault(struct liov_instance *inst, u64 gpa, u1
  *
  * The caller holds a liov_sq.submit.  Sleeps: pins 2 MiB at most.
  *
- * Return: as liov_gmem_step(); NULL with @status.
+ * Return: as liov_gmem_step(); none with @status.
  */
-const u64 *liov_gmem_fault(struct liov_instance *inst, u64 gpa, u16 *status)
+struct liov_step_map liov_gmem_fault(struct liov_instance *inst, u64 gpa, u16 *status)
 {
-	struct liov_step *s = liov_step_fault(inst, gpa, status);
-
-	return s ? s->bus : NULL;
+	return liov_step_map_of(liov_step_fault(inst, gpa, status));
 }
 
 /**
@@ -395,7 +474,7 @@ u16 liov_gmem_read(struct liov_instance *inst, u64 gpa, void *buf, u32 len)
 		if (!s)
 			return status;
 	}
-	va = kmap_local_page(s->page[liov_step_index(gpa)]);
+	va = kmap_local_page(liov_step_page(s, liov_step_index(gpa)));
 	memcpy(buf, va + offset_in_page(gpa), len);
 	kunmap_local(va);
 	return 0;
@@ -468,8 +547,8 @@ void liov_gmem_leak(struct liov_instance *inst)
 		unsigned int n;
 
 		for (n = 0; n < LIOV_STEP_PAGES; n++) {
-			if (s->bus[n] != LIOV_NO_DMA)
-				get_page(s->page[n]);
+			if (!s->bus || s->bus[n] != LIOV_NO_DMA)
+				get_page(liov_step_page(s, n));
 		}
 		liov_step_unpin(inst, s);
 		xa_erase(&gm->steps, i);

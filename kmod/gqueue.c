@@ -61,6 +61,7 @@ static int liov_guarded_cq_make_ring(struct liov_cq *cq, const struct nvme_comma
 	rc = liov_ring_map(inst, &cq->ring_map, le64_to_cpu(c->create_cq.prp1), bytes);
 	if (rc)
 		goto err_hw;
+	liov_count_host(inst, sizeof(*g) + bytes);
 	cq->ring = cq->ring_map.va;
 	cq->lazy = true;
 	cq->g = g;
@@ -86,9 +87,12 @@ static void liov_guarded_cq_free_ring(struct liov_cq *cq)
 	cq->g = NULL;
 	cq->ring = NULL;
 	liov_ring_unmap(inst, &cq->ring_map);
-	if (!inst->leaking)
+	liov_count_host(inst, -(long)sizeof(*g));
+	if (!inst->leaking) {
 		dma_free_coherent(liov_dma_dev(inst), cq->depth * sizeof(*g->hw), g->hw,
 				  g->hw_bus);
+		liov_count_host(inst, -(long)(cq->depth * sizeof(*g->hw)));
+	}
 	kfree(g);
 }
 
@@ -100,13 +104,17 @@ static void liov_gsq_free(struct liov_instance *inst, struct liov_gsq *g)
 	liov_ring_unmap(inst, &g->map);
 	if (!inst->leaking) {
 		for (i = 0; i < g->nr_slots; i++) {
-			if (g->slot[i].page)
-				dma_free_coherent(dev, PAGE_SIZE, g->slot[i].page,
-						  g->slot[i].page_bus);
+			if (!g->slot[i].page)
+				continue;
+			dma_free_coherent(dev, PAGE_SIZE, g->slot[i].page, g->slot[i].page_bus);
+			liov_count_host(inst, -(long)PAGE_SIZE);
 		}
-		if (g->hw)
+		if (g->hw) {
 			dma_free_coherent(dev, g->hw_depth * sizeof(*g->hw), g->hw, g->hw_bus);
+			liov_count_host(inst, -(long)(g->hw_depth * sizeof(*g->hw)));
+		}
 	}
+	liov_count_host(inst, -(long)struct_size(g, slot, g->nr_slots));
 	kvfree(g);
 }
 
@@ -121,6 +129,7 @@ static int liov_guarded_sq_make_ring(struct liov_sq *sq, const struct nvme_comma
 	g = kvzalloc(struct_size(g, slot, nr_slots), GFP_KERNEL_ACCOUNT);
 	if (!g)
 		return -ENOMEM;
+	liov_count_host(inst, struct_size(g, slot, nr_slots));
 	g->nr_slots = nr_slots;
 	g->hw_depth = nr_slots + 1;
 	bitmap_fill(g->free, nr_slots);
@@ -130,6 +139,7 @@ static int liov_guarded_sq_make_ring(struct liov_sq *sq, const struct nvme_comma
 		rc = -ENOMEM;
 		goto err_free;
 	}
+	liov_count_host(inst, g->hw_depth * sizeof(*g->hw));
 	rc = liov_ring_map(inst, &g->map, le64_to_cpu(c->create_sq.prp1),
 			   sq->depth * sizeof(struct nvme_command));
 	if (rc)

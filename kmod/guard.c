@@ -69,8 +69,8 @@ struct liov_copy_range {
  * @out:     the hardware's
  * @nlb:     LBAs of the backing, the same for all checks of this command
  * @writes:  the command writes to memory
- * @step:    bus addresses of the 2 MiB step looked up last; NULL: none yet
- * @step_no: its number
+ * @step:    the 2 MiB step looked up last
+ * @step_no: its number; LIOV_NO_STEP: none yet
  */
 struct liov_guard_job {
 	const struct liov_guard *g;
@@ -79,9 +79,12 @@ struct liov_guard_job {
 	struct liov_guarded *out;
 	u64 nlb;
 	bool writes;
-	const u64 *step;
+	struct liov_step_map step;
 	u64 step_no;
 };
+
+/* No address is in it. */
+#define LIOV_NO_STEP		(~0ULL)
 
 static u16 liov_guard_access(const struct liov_guard_job *job, u64 *bus)
 {
@@ -94,25 +97,34 @@ static u16 liov_guard_access(const struct liov_guard_job *job, u64 *bus)
 }
 
 /*
- * The bus address of the page that holds @gpa.  Entries are read once: an unmap on
+ * The bus address of page @i of the step looked up.  Entries are read once: an unmap on
  * another CPU may take one away at any time.
  */
+static u64 liov_guard_entry(const struct liov_guard_job *job, unsigned int i)
+{
+	if (job->step.bus)
+		return READ_ONCE(job->step.bus[i]);
+	return job->step.base + ((u64)i << LIOV_GUARD_PAGE_SHIFT);
+}
+
+/* The bus address of the page that holds @gpa. */
 static u16 liov_guard_page(struct liov_guard_job *job, u64 gpa, u64 *bus)
 {
 	unsigned int i = (gpa >> LIOV_GUARD_PAGE_SHIFT) & (LIOV_STEP_PAGES - 1);
 	u16 status = NVME_SC_SUCCESS;
 
-	if (likely(job->step && job->step_no == gpa >> LIOV_STEP_SHIFT)) {
-		*bus = READ_ONCE(job->step[i]);
+	if (likely(job->step_no == gpa >> LIOV_STEP_SHIFT)) {
+		*bus = liov_guard_entry(job, i);
 		if (likely(*bus != LIOV_NO_DMA))
 			return liov_guard_access(job, bus);
 	}
 
 	/* not looked up yet, or a page that is not mapped yet */
+	job->step_no = LIOV_NO_STEP;
 	job->step = job->env->step(job->env->ctx, gpa, &status);
-	job->step_no = gpa >> LIOV_STEP_SHIFT;
-	if (likely(job->step)) {
-		*bus = READ_ONCE(job->step[i]);
+	if (likely(!liov_step_none(job->step))) {
+		job->step_no = gpa >> LIOV_STEP_SHIFT;
+		*bus = liov_guard_entry(job, i);
 		if (likely(*bus != LIOV_NO_DMA))
 			return liov_guard_access(job, bus);
 	}
@@ -468,7 +480,7 @@ u16 liov_guard_check(const struct liov_guard *g, const struct liov_guard_env *en
 {
 	struct liov_guard_job job = {
 		.g = g, .env = env, .in = in, .out = out, .nlb = READ_ONCE(g->nlb),
-		.writes = in->common.opcode == nvme_cmd_read,
+		.writes = in->common.opcode == nvme_cmd_read, .step_no = LIOV_NO_STEP,
 	};
 	u8 opcode = in->common.opcode;
 	u16 status;

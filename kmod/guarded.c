@@ -379,17 +379,17 @@ static bool liov_submit_defers(const struct liov_submit *sub)
 	       (sub->by == LIOV_BY_STORE && liov_stack_is_short());
 }
 
-static const u64 *liov_env_step(void *ctx, u64 gpa, u16 *status)
+static struct liov_step_map liov_env_step(void *ctx, u64 gpa, u16 *status)
 {
 	struct liov_submit *sub = ctx;
 	struct liov_instance *inst = sub->sq->inst;
-	const u64 *step = liov_gmem_step(inst, gpa);
+	struct liov_step_map step = liov_gmem_step(inst, gpa);
 
-	if (likely(step))
+	if (likely(!liov_step_none(step)))
 		return step;
 	if (liov_submit_defers(sub)) {
 		sub->later = true;
-		return NULL;
+		return step;
 	}
 	/* That takes a while: let the hardware begin with what it has. */
 	liov_gsq_ring(sub->sq);
@@ -400,7 +400,7 @@ static u16 liov_env_read(void *ctx, u64 gpa, void *buf, u32 len)
 {
 	struct liov_submit *sub = ctx;
 
-	if (!liov_gmem_step(sub->sq->inst, gpa) && liov_submit_defers(sub)) {
+	if (liov_step_none(liov_gmem_step(sub->sq->inst, gpa)) && liov_submit_defers(sub)) {
 		sub->later = true;
 		return LIOV_NOT_NOW;
 	}
@@ -412,11 +412,14 @@ static void *liov_env_page(void *ctx, u64 *bus)
 	struct liov_submit *sub = ctx;
 	struct liov_slot *s = &sub->sq->g->slot[sub->slot];
 
-	if (unlikely(!s->page && liov_submit_defers(sub)))
+	if (unlikely(!s->page && liov_submit_defers(sub))) {
 		sub->later = true;
-	else if (unlikely(!s->page))
+	} else if (unlikely(!s->page)) {
 		s->page = dma_alloc_coherent(liov_dma_dev(sub->sq->inst), PAGE_SIZE,
 					     &s->page_bus, GFP_KERNEL_ACCOUNT);
+		if (s->page)
+			liov_count_host(sub->sq->inst, PAGE_SIZE);
+	}
 	*bus = s->page_bus;
 	return s->page;
 }

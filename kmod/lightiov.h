@@ -40,6 +40,7 @@
 #include "host.h"
 #include "model.h"
 #include "qpair.h"
+#include "unmap.h"
 
 #define LIOV_NR_TYPES		5	/* 1, 2, 4, 8, 16 queue pairs */
 #define LIOV_AERL		3	/* 0's based, as in Identify Controller */
@@ -91,14 +92,14 @@ struct liov_track {
  * struct liov_window - guest RAM at a linear bus address
  * @node: liov_mem.windows
  * @gpa:  first guest-physical address, @size bytes, @bus where @gpa is mapped
- * @sgt:  the mapping; its scatterlist is kept for unmapping
+ * @table: the mapping; its scatterlist is kept for unmapping
  */
 struct liov_window {
 	struct list_head	node;
 	u64			gpa;
 	u64			size;
 	dma_addr_t		bus;
-	struct sg_table		sgt;
+	struct sg_append_table	table;
 };
 
 /**
@@ -160,35 +161,6 @@ struct liov_pins {
 	unsigned long		full_until;
 	bool			only_many;
 	unsigned long		scarce_until;
-};
-
-/* type1 lets a handful of tasks of one container be inside an unmap at once. */
-#define LIOV_UNMAPPERS		16
-
-/**
- * struct liov_unmap - who is taking memory away; see unmap.c
- * @lock:       all below
- * @nr:         how many of @by are; read without the lock
- * @too_many:   there were more: nothing is pinned until the device is opened again
- * @any:        some went since the device was opened
- * @back_until: jiffies, if @any: until then what is missing may come back
- * @calls:      times VFIO called
- * @repeats:    of these by a task that had not returned since it called for the same
- * @by:         a task inside the ioctl, referenced, and the range it called for last
- */
-struct liov_unmap {
-	spinlock_t		lock;	/* all below */
-	unsigned int		nr;
-	bool			too_many;
-	bool			any;
-	unsigned long		back_until;
-	u64			calls;
-	u64			repeats;
-	struct liov_unmapper {
-		struct task_struct	*task;
-		u64			iova;
-		u64			len;
-	} by[LIOV_UNMAPPERS];
 };
 
 /**
@@ -303,6 +275,7 @@ struct liov_backing {
  * @guard:  guarded: what its commands may reach
  * @gmem:   guarded: its guest memory
  * @hwqid:  the hardware's IDs of its pairs; liov_parent_fit() changes them
+ * @host_bytes: about how much memory of the host it holds, see liov_count_host()
  * @lacks:  pairs of these that the drive does not grant and for which no other is free
  * @qids_lost: the hardware did not give up some queues in generation @lost_gen: its pairs
  *          are not used again before the next one
@@ -359,6 +332,7 @@ struct liov_instance {
 	struct liov_unmap	unmap;
 	struct liov_track	track;
 	struct liov_resume	resume;
+	atomic64_t		host_bytes;
 	u8			msix_table[LIOV_MAX_VECTORS * PCI_MSIX_ENTRY_SIZE];
 
 	bool			offers_err;
@@ -439,6 +413,19 @@ static inline struct liov_instance *liov_from_vdev(struct vfio_device *vdev)
 static inline struct device *liov_dev(const struct liov_instance *inst)
 {
 	return mdev_dev(inst->mdev);
+}
+
+/**
+ * liov_count_host() - the instance holds more of the host's memory, or less
+ * @inst:  instance
+ * @bytes: difference
+ *
+ * What a guest's doing decides: rings, pages of slots, steps and windows, and what
+ * VFIO keeps of each pinned page.  For stats/host_memory_bytes.  Any context.
+ */
+static inline void liov_count_host(struct liov_instance *inst, long bytes)
+{
+	atomic64_add(bytes, &inst->host_bytes);
 }
 
 /* How long after a reset of the host's another one is not unlikely; arbitrary. */
@@ -662,8 +649,8 @@ void liov_guarded_init(struct liov_instance *inst);
 
 /* gmem.c */
 void liov_gmem_init(struct liov_instance *inst);
-const u64 *liov_gmem_step(struct liov_instance *inst, u64 gpa);
-const u64 *liov_gmem_fault(struct liov_instance *inst, u64 gpa, u16 *status);
+struct liov_step_map liov_gmem_step(struct liov_instance *inst, u64 gpa);
+struct liov_step_map liov_gmem_fault(struct liov_instance *inst, u64 gpa, u16 *status);
 int liov_gmem_map_ring(struct liov_instance *inst, struct liov_ring_map *map);
 u16 liov_gmem_read(struct liov_instance *inst, u64 gpa, void *buf, u32 len);
 bool liov_gmem_overlaps(struct liov_instance *inst, u64 iova, u64 len);
@@ -684,15 +671,8 @@ void liov_mem_leak(struct liov_instance *inst);
 void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len);
 int liov_mem_check_iommu(struct liov_instance *inst);
 
-/* unmap.c */
-void liov_unmap_init(struct liov_instance *inst);
-void liov_unmap_open(struct liov_instance *inst);
-void liov_unmap_free(struct liov_instance *inst);
-void liov_unmap_begin(struct liov_instance *inst, u64 iova, u64 len);
-bool liov_unmap_running(struct liov_instance *inst);
-bool liov_unmap_recent(struct liov_instance *inst);
-
 /* pin.c */
+#define LIOV_PIN_BATCH		512	/* VFIO's VFIO_PIN_PAGES_MAX_ENTRIES: pinned at a time */
 void liov_pin_init(struct liov_instance *inst);
 bool liov_pin_scarce(struct liov_instance *inst);
 bool liov_pin_again_soon(struct liov_instance *inst);

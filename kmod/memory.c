@@ -35,6 +35,8 @@
  */
 #define LIOV_SG_STEP	SZ_2M
 
+static_assert(LIOV_PIN_BATCH * PAGE_SIZE == LIOV_SG_STEP);
+
 static void liov_mem_work(struct work_struct *work);
 
 /**
@@ -172,57 +174,89 @@ int liov_mem_rw(struct liov_instance *inst, u64 addr, void *buf, u32 len, bool w
 	return vfio_dma_rw(&inst->vdev, addr, buf, len, write) ? -EFAULT : 0;
 }
 
-/* Whether page @i of the window continues the scatterlist entry before it. */
-static bool liov_sg_continues(struct page **pages, unsigned long i)
+/*
+ * Appends what was pinned to the window's table.  Its first page begins a new entry, or
+ * one that begins before a multiple of LIOV_SG_STEP could end behind it.
+ */
+static int liov_window_append(struct liov_window *w, struct page **pages, unsigned int n,
+			      unsigned int left)
 {
-	return i && page_to_pfn(pages[i]) == page_to_pfn(pages[i - 1]) + 1 &&
-	       ((i << PAGE_SHIFT) & (LIOV_SG_STEP - 1));
-}
-
-static int liov_window_sgt(struct liov_window *w, struct page **pages,
-			   unsigned long npages)
-{
-	struct scatterlist *sg = NULL;
-	unsigned long i;
-	u32 nents = 0;
 	int rc;
 
-	for (i = 0; i < npages; i++)
-		nents += !liov_sg_continues(pages, i);
-	rc = sg_alloc_table(&w->sgt, nents, GFP_KERNEL_ACCOUNT);
-	if (rc)
+	rc = sg_alloc_append_table_from_pages(&w->table, pages, 1, 0, PAGE_SIZE, PAGE_SIZE,
+					      n - 1 + left, GFP_KERNEL_ACCOUNT);
+	if (rc || n == 1)
 		return rc;
-	for (i = 0; i < npages; i++) {
-		if (liov_sg_continues(pages, i)) {
-			sg->length += PAGE_SIZE;
-			continue;
-		}
-		sg = sg ? sg_next(sg) : w->sgt.sgl;
-		sg_set_page(sg, pages[i], PAGE_SIZE, 0);
+	return sg_alloc_append_table_from_pages(&w->table, pages + 1, n - 1, 0,
+						(n - 1) * PAGE_SIZE, LIOV_SG_STEP, left,
+						GFP_KERNEL_ACCOUNT);
+}
+
+/*
+ * Pins all of it and makes its table, a piece at a time: of a window of any size no
+ * more is allocated than the entries of its table.
+ */
+static int liov_window_pin(struct liov_instance *inst, struct liov_window *w,
+			   const char **remedy)
+{
+	unsigned long npages = w->size >> PAGE_SHIFT, done = 0;
+	struct page **pages;
+	int rc = 0;
+
+	*remedy = "; the host has no memory for the table of its pages";
+	pages = kmalloc_array(LIOV_PIN_BATCH, sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	if (!pages)
+		return -ENOMEM;
+	while (done < npages) {
+		unsigned int n = min_t(unsigned long, npages - done, LIOV_PIN_BATCH);
+		u64 at = w->gpa + ((u64)done << PAGE_SHIFT);
+
+		rc = liov_pin(inst, at, pages, n, IOMMU_READ | IOMMU_WRITE, &inst->mem.cancel);
+		if (rc == -ENOMEM)
+			*remedy = NULL;
+		else if (rc == -EINVAL)
+			*remedy = "; not all of it is memory of the VM's";
+		if (rc)
+			break;
+		done += n;
+		rc = liov_window_append(w, pages, n, npages - done);
+		if (rc)
+			break;
 	}
-	return 0;
+	kfree(pages);
+	if (!rc)
+		return 0;
+	sg_free_append_table(&w->table);
+	liov_unpin(inst, w->gpa, done);
+	return rc;
+}
+
+static long liov_window_cost(const struct liov_window *w)
+{
+	return sizeof(*w) + (long)w->table.sgt.orig_nents * sizeof(struct scatterlist);
 }
 
 static bool liov_window_linear(struct liov_window *w)
 {
 	struct scatterlist *sg;
-	dma_addr_t next = sg_dma_address(w->sgt.sgl);
+	dma_addr_t next = sg_dma_address(w->table.sgt.sgl);
 	unsigned int i;
 
-	for_each_sgtable_dma_sg(&w->sgt, sg, i) {
+	for_each_sgtable_dma_sg(&w->table.sgt, sg, i) {
 		if (sg_dma_address(sg) != next)
 			return false;
 		next += sg_dma_len(sg);
 	}
-	return next - sg_dma_address(w->sgt.sgl) == w->size;
+	return next - sg_dma_address(w->table.sgt.sgl) == w->size;
 }
 
 static void liov_window_free(struct liov_instance *inst, struct liov_window *w)
 {
 	struct device *dma_dev = &inst->parent->host->pdev->dev;
 
-	dma_unmap_sgtable(dma_dev, &w->sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
-	sg_free_table(&w->sgt);
+	dma_unmap_sgtable(dma_dev, &w->table.sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+	liov_count_host(inst, -liov_window_cost(w));
+	sg_free_append_table(&w->table);
 	liov_unpin(inst, w->gpa, w->size >> PAGE_SHIFT);
 	inst->mem.pinned -= w->size;
 	list_del(&w->node);
@@ -230,59 +264,51 @@ static void liov_window_free(struct liov_instance *inst, struct liov_window *w)
 }
 
 static int liov_window_make(struct liov_instance *inst, u64 gpa, u64 size,
-			    struct liov_window **out)
+			    struct liov_window **out, const char **remedy)
 {
 	struct device *dma_dev = &inst->parent->host->pdev->dev;
-	unsigned long npages = size >> PAGE_SHIFT;
 	struct liov_window *w;
-	struct page **pages;
 	int rc;
 
-	w = kzalloc(sizeof(*w), GFP_KERNEL);
-	pages = kvmalloc_array(npages, sizeof(*pages), GFP_KERNEL_ACCOUNT);
-	if (!w || !pages) {
-		rc = -ENOMEM;
-		goto err_free;
-	}
+	w = kzalloc(sizeof(*w), GFP_KERNEL_ACCOUNT);
+	if (!w)
+		return -ENOMEM;
 	w->gpa = gpa;
 	w->size = size;
 
-	rc = liov_pin(inst, gpa, pages, npages, IOMMU_READ | IOMMU_WRITE, &inst->mem.cancel);
+	rc = liov_window_pin(inst, w, remedy);
 	if (rc)
 		goto err_free;
-	rc = liov_window_sgt(w, pages, npages);
+	*remedy = "";
+	rc = dma_map_sgtable(dma_dev, &w->table.sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
 	if (rc)
 		goto err_unpin;
-	rc = dma_map_sgtable(dma_dev, &w->sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
-	if (rc)
-		goto err_sgt;
 	if (!liov_window_linear(w)) {
 		liov_guest_warn(inst, "lightiov: the host's DMA mapping of %#llx bytes is not linear; direct mode cannot work on %s\n",
 				size, pci_name(inst->parent->host->pdev));
 		rc = -EOPNOTSUPP;
 		goto err_map;
 	}
-	w->bus = sg_dma_address(w->sgt.sgl);
+	w->bus = sg_dma_address(w->table.sgt.sgl);
 	list_add_tail(&w->node, &inst->mem.windows);
 	inst->mem.pinned += size;
-	kvfree(pages);
+	liov_count_host(inst, liov_window_cost(w));
 	*out = w;
 	return 0;
 
 err_map:
-	dma_unmap_sgtable(dma_dev, &w->sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
-err_sgt:
-	sg_free_table(&w->sgt);
+	dma_unmap_sgtable(dma_dev, &w->table.sgt, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
 err_unpin:
-	liov_unpin(inst, gpa, npages);
+	sg_free_append_table(&w->table);
+	liov_unpin(inst, gpa, size >> PAGE_SHIFT);
 err_free:
-	kvfree(pages);
 	kfree(w);
 	return rc;
 }
 
 static int liov_mem_map(struct liov_instance *inst, u64 gpa, u64 size, u64 *bus)
 {
+	const char *remedy = "";
 	struct liov_window *w;
 	u64 end = gpa + size;
 	int rc;
@@ -298,14 +324,14 @@ static int liov_mem_map(struct liov_instance *inst, u64 gpa, u64 size, u64 *bus)
 	}
 	rc = liov_mem_check_iommu(inst);
 	if (!rc)
-		rc = liov_window_make(inst, gpa, size, &w);
+		rc = liov_window_make(inst, gpa, size, &w, &remedy);
 	if (rc == -EAGAIN)
 		goto out;
 	if (rc) {
-		/* With -ENOMEM liov_pin() says what to do. */
-		if (rc != -ENOMEM)
-			liov_guest_warn(inst, "lightiov: cannot map guest memory %#llx + %#llx (%d)\n",
-					gpa, size, rc);
+		/* What could not be pinned for want of memory, liov_pin() has told of. */
+		if (remedy)
+			liov_guest_warn(inst, "lightiov: cannot map guest memory %#llx + %#llx (%d)%s\n",
+					gpa, size, rc, remedy);
 		goto out;
 	}
 found:
@@ -557,7 +583,7 @@ void liov_mem_leak(struct liov_instance *inst)
 	list_for_each_entry_safe(w, tmp, &inst->mem.windows, node) {
 		struct sg_page_iter it;
 
-		for_each_sgtable_page(&w->sgt, &it, 0)
+		for_each_sgtable_page(&w->table.sgt, &it, 0)
 			get_page(sg_page_iter_page(&it));
 		dev_crit(liov_dev(inst), "lightiov: %#llx bytes of guest memory leaked: %s may still write to them; reboot the host\n",
 			 w->size, pci_name(inst->parent->host->pdev));

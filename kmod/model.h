@@ -444,10 +444,25 @@ struct liov_guard {
 #define LIOV_STEP_RO	1ULL
 
 /**
+ * struct liov_step_map - where the device finds the pages of a 2 MiB step
+ * @bus:  bus address of each of the LIOV_STEP_PAGES pages, some with LIOV_STEP_RO, or
+ *        LIOV_NO_DMA; NULL if they are one run of addresses that it may also write to
+ * @base: without @bus: the bus address of the first page, or LIOV_NO_DMA: no step
+ */
+struct liov_step_map {
+	const u64 *bus;
+	u64 base;
+};
+
+static inline bool liov_step_none(struct liov_step_map map)
+{
+	return !map.bus && map.base == LIOV_NO_DMA;
+}
+
+/**
  * struct liov_guard_env - guest memory and host memory for one command
- * @step: the bus addresses of the LIOV_STEP_PAGES pages of the 2 MiB step that
- *        holds guest-physical address @gpa, some with LIOV_STEP_RO; entries may be
- *        LIOV_NO_DMA, but not that of @gpa's own page.  NULL if that page is no memory of the
+ * @step: the 2 MiB step that holds guest-physical address @gpa; the entry of @gpa's own
+ *        page is not LIOV_NO_DMA.  No step if that page is no memory of the
  *        guest's or cannot be pinned; *@status then is what the guest is told.
  *        May sleep.  Stays valid until the command is done.
  * @read: copies @len bytes, which do not cross a page, out of guest memory; 0
@@ -457,7 +472,7 @@ struct liov_guard {
  * @ctx:  for all three
  */
 struct liov_guard_env {
-	const u64 *(*step)(void *ctx, u64 gpa, u16 *status);
+	struct liov_step_map (*step)(void *ctx, u64 gpa, u16 *status);
 	u16 (*read)(void *ctx, u64 gpa, void *buf, u32 len);
 	void *(*page)(void *ctx, u64 *bus);
 	void *ctx;

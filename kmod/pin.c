@@ -16,8 +16,11 @@
 
 #include "lightiov.h"
 
-/* vfio_pin_pages() takes at most VFIO_PIN_PAGES_MAX_ENTRIES at a time. */
-#define LIOV_PIN_BATCH	512
+/*
+ * What type1 keeps of a pinned page, struct vfio_pfn: 48 bytes, of a slab of 64.
+ * iommufd has less than that.
+ */
+#define LIOV_PIN_COST	64
 
 /*
  * VFIO has a line in the host's log for each try beyond the locked-memory limit, and a
@@ -132,8 +135,9 @@ static bool liov_page_is_ram(struct page *page)
  * @gpa:    guest-physical start, page aligned
  * @npages: pages
  *
- * Exactly what one call of liov_pin() pinned, not a part of it and no more: iommufd
- * finds a pin by its first and last page, and both calls go by the same batches.
+ * Exactly what one call of liov_pin() pinned, not a part of it, or several calls for
+ * LIOV_PIN_BATCH pages one after the other: iommufd finds a pin by its first and last
+ * page.
  * May sleep.
  */
 void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages)
@@ -142,6 +146,7 @@ void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages)
 		int n = min_t(unsigned long, npages, LIOV_PIN_BATCH);
 
 		vfio_unpin_pages(&inst->vdev, gpa, n);
+		liov_count_host(inst, -n * LIOV_PIN_COST);
 		gpa += (u64)n << PAGE_SHIFT;
 		npages -= n;
 		cond_resched();
@@ -199,6 +204,7 @@ int liov_pin(struct liov_instance *inst, u64 gpa, struct page **pages, unsigned 
 		if (rc < 0)
 			goto err;
 		done += want;
+		liov_count_host(inst, want * LIOV_PIN_COST);
 		for (i = 0; i < want; i++) {
 			if (!liov_page_is_ram(pages[done - want + i])) {
 				rc = -EFAULT;

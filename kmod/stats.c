@@ -175,6 +175,7 @@ LIOV_STAT_INST(replayed, resume.replayed);
 LIOV_STAT_INST(not_replayed, resume.failed);
 LIOV_STAT_INST(longest_pause_us, resume.longest);
 LIOV_STAT(pinned_bytes, liov_show_pinned, 0);
+LIOV_STAT_INST(host_memory_bytes, host_bytes);
 LIOV_STAT(interrupts, liov_show_interrupts, 0);
 
 static struct attribute *liov_queue_stat_attrs[] = {
@@ -214,6 +215,7 @@ static struct attribute *liov_inst_stat_attrs[] = {
 	&liov_stat_admin_commands.attr,
 	&liov_stat_admin_refused.attr,
 	&liov_stat_pinned_bytes.attr,
+	&liov_stat_host_memory_bytes.attr,
 	&liov_stat_memory_faults.attr,
 	&liov_stat_memory_failures.attr,
 	&liov_stat_unmaps.attr,

@@ -42,10 +42,18 @@ static int step_index(u64 gpa)
 	return -1;
 }
 
+/* Nothing is missing in it and it is one run of bus addresses: shown without an array. */
+static bool step_is_linear(int step)
+{
+	return world_steps[step] == WORLD_LINEAR;
+}
+
 static u16 page_state(u64 gpa)
 {
 	unsigned int nr = gpa / PAGE % 512;
 
+	if (step_index(gpa) >= 0 && step_is_linear(step_index(gpa)))
+		return 0;
 	if (step_index(gpa) < 0 || nr % 32 == 7)
 		return WORLD_HOLE;
 	return nr % 32 == 15 ? WORLD_UNPINNED : 0;
@@ -53,7 +61,7 @@ static u16 page_state(u64 gpa)
 
 static bool page_is_ro(u64 gpa)
 {
-	return gpa / PAGE % 32 == 22;
+	return gpa / PAGE % 32 == 22 && gpa / STEP != WORLD_LINEAR;
 }
 
 /* No two pages have the same; some neighbours are neighbours there too. */
@@ -61,6 +69,8 @@ static u64 page_bus(int step, unsigned int nr)
 {
 	u64 i = step * 512 + nr;
 
+	if (step_is_linear(step))
+		return (1ULL << 50) + nr * PAGE;
 	if (nr >= 256 && nr < 320)
 		return (i + (1ULL << 37)) * PAGE;
 	return ((i * 0x9e3779b1ULL) & ((1ULL << 36) - 1)) * PAGE;
@@ -152,7 +162,7 @@ static void peek(u64 gpa, u8 *buf, u32 len)
 		buf[i] = pattern(gpa + i);
 }
 
-static const u64 *env_step(void *ctx, u64 gpa, u16 *status)
+static struct liov_step_map env_step(void *ctx, u64 gpa, u16 *status)
 {
 	int step = step_index(gpa);
 	unsigned int nr = gpa / PAGE % 512;
@@ -162,13 +172,15 @@ static const u64 *env_step(void *ctx, u64 gpa, u16 *status)
 	world.nr_steps++;
 	*status = page_state(gpa);
 	if (*status)
-		return NULL;
+		return (struct liov_step_map){ .base = LIOV_NO_DMA };
+	if (step_is_linear(step))
+		return (struct liov_step_map){ .base = page_bus(step, 0) };
 	if (shown[step][nr] == LIOV_NO_DMA) {
 		if (nr_lazy < MAX_LAZY)
 			lazy[nr_lazy++] = &shown[step][nr];
 		shown[step][nr] = page_entry(step, nr);
 	}
-	return shown[step];
+	return (struct liov_step_map){ .bus = shown[step] };
 }
 
 static u16 env_read(void *ctx, u64 gpa, void *buf, u32 len)

@@ -22,9 +22,10 @@
  * Steps of memory, by number: the lowest four, three around 4 GiB, one far away and
  * the last one there can be.  Of a step's pages nr % 32 == 7 is a hole, 15 cannot be
  * pinned, 22 can be read by the device and not written, and nr % 8 == 3 is mapped only
- * when it is asked for.
+ * when it is asked for.  One step has all of its pages, in a row.
  */
 #define WORLD_STEPS	9
+#define WORLD_LINEAR	2049
 extern const u64 world_steps[WORLD_STEPS];
 
 struct world {

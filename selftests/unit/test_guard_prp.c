@@ -316,6 +316,39 @@ TEST(pages_of_one_step_are_looked_up_together)
 	EXPECT_EQ(world.nr_steps, 1);
 }
 
+/* A step without an array: every page of it, also those that others lack. */
+TEST(pages_of_a_linear_step_follow_its_base)
+{
+	u64 base = WORLD_LINEAR * STEP, bus = world_bus_ok(base);
+	unsigned int i;
+
+	start(nvme_cmd_read, 0, 512 * 8);
+	DPTR.prp1 = cpu_to_le64(base);
+	for (i = 1; i < 512; i++)
+		world_poke64(LISTS + 8 * i, base + i * PAGE);
+	DPTR.prp2 = cpu_to_le64(LISTS + 8);
+	EXPECT_EQ(check(), 0);
+	EXPECT_EQ(world.nr_steps, 1);
+	EXPECT_EQ(le64_to_cpu(OUT.rw.dptr.prp1), bus);
+	for (i = 1; i < 512; i++)
+		EXPECT_EQ(host64(i - 1), bus + i * PAGE);
+	/* From there into one with an array, and back. */
+	start(nvme_cmd_read, 0, 24);
+	DPTR.prp1 = cpu_to_le64(base + 511 * PAGE);
+	world_poke64(LISTS, BUF);
+	world_poke64(LISTS + 8, base);
+	DPTR.prp2 = cpu_to_le64(LISTS);
+	EXPECT_EQ(check(), 0);
+	EXPECT_EQ(world.nr_steps, 3);
+	EXPECT_EQ(host64(0), world_bus_ok(BUF));
+	EXPECT_EQ(host64(1), bus);
+	/* The page behind it is another step's, or nobody's. */
+	start(nvme_cmd_read, 0, 16);
+	DPTR.prp1 = cpu_to_le64(base);
+	DPTR.prp2 = cpu_to_le64(base + STEP);
+	EXPECT_EQ(check(), DNR(NVME_SC_DATA_XFER_ERROR));
+}
+
 TEST(page_not_mapped_yet_is_asked_for)
 {
 	start(nvme_cmd_read, 0, 16);
@@ -344,18 +377,18 @@ TEST(no_host_memory_can_be_tried_again)
 	EXPECT_EQ(check(), NVME_SC_INTERNAL);
 }
 
-static const u64 *silent_step(void *ctx, u64 gpa, u16 *status)
+static struct liov_step_map silent_step(void *ctx, u64 gpa, u16 *status)
 {
-	return NULL;
+	return (struct liov_step_map){ .base = LIOV_NO_DMA };
 }
 
-static const u64 *unmapped_step(void *ctx, u64 gpa, u16 *status)
+static struct liov_step_map unmapped_step(void *ctx, u64 gpa, u16 *status)
 {
 	static u64 step[LIOV_STEP_PAGES];
 
 	memset(step, 0xff, sizeof(step));
 	*status = 0;
-	return step;
+	return (struct liov_step_map){ .bus = step };
 }
 
 TEST(a_look_up_without_result_or_reason_is_no_success)

@@ -94,6 +94,29 @@ static void bad_range_is_refused(struct test *t, struct nvme *n)
 	       "%#llx + %#llx is mapped", gpa, size);
 }
 
+/*
+ * Begins in memory and goes on for 2 TiB: what was pinned of it is given back, and nobody
+ * allocates for all of it.
+ */
+static void map_of_far_more_is_refused(struct test *t, struct nvme *n)
+{
+	const u64 gpa = 0x90000000000ULL;
+	long long pinned = nvme_sysfs(n, "stats/pinned_bytes");
+	long long host = nvme_sysfs(n, "stats/host_memory_bytes");
+	int rc;
+
+	rc = vfio_dma_map(&n->v, n->v.mem, gpa, n->v.mem_len);
+	if (!EXPECT(t, !rc, "VFIO_IOMMU_MAP_DMA (%d)", rc))
+		return;
+	rc = nvme_mailbox(n, LIGHTIOV_CMD_MAP, gpa, 1ULL << 41, NULL);
+	EXPECT(t, rc == EINVAL, "errno %d", rc);
+	EXPECT(t, nvme_sysfs(n, "stats/pinned_bytes") == pinned, "%lld bytes are pinned, were %lld",
+	       nvme_sysfs(n, "stats/pinned_bytes"), pinned);
+	EXPECT(t, nvme_sysfs(n, "stats/host_memory_bytes") == host, "it holds %lld bytes, held %lld",
+	       nvme_sysfs(n, "stats/host_memory_bytes"), host);
+	EXPECT(t, !vfio_dma_unmap(&n->v, gpa, n->v.mem_len), "VFIO_IOMMU_UNMAP_DMA");
+}
+
 static void map_is_idempotent(struct test *t, struct nvme *n)
 {
 	u64 bus = 0;
@@ -219,6 +242,7 @@ static struct test tests[] = {
 	  HALF_MAPPED },
 	{ "map_that_overflows_is_refused", bad_range_is_refused, TEST_DIRECT, OVERFLOW },
 	{ "map_of_everything_is_refused", bad_range_is_refused, TEST_DIRECT, HUGE_SIZE },
+	{ "map_of_2_tib_is_refused_and_costs_nothing", map_of_far_more_is_refused, TEST_DIRECT },
 	{ "map_is_idempotent", map_is_idempotent, TEST_DIRECT },
 	{ "map_that_overlaps_partly_is_refused", partly_overlapping_map_is_refused,
 	  TEST_DIRECT | TEST_RESETS },

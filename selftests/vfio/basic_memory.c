@@ -399,6 +399,56 @@ static void memory_comes_back(struct test *t, struct nvme *n)
 	EXPECT(t, now_ms() - start < 3000, "after %llu ms", now_ms() - start);
 }
 
+/* What Documentation/threat-model.rst says of 2 MiB: on one huge page, and at most. */
+#define STEP_ON_HUGE_PAGE	(512 * 64 + 512)
+#define STEP_AT_MOST		(512 * 64 + 24 * 1024 + 512)
+
+static void memory_costs(struct test *t, struct nvme *n)
+{
+	const u64 iova = 0x700000000ULL;
+	long long before, after, back;
+	struct nvme_queue q;
+	struct part p;
+	bool huge;
+	u8 *va;
+
+	va = mmap(NULL, 4 * STEP, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!EXPECT(t, va != MAP_FAILED, "mmap") || !basic_queue(t, n, &q))
+		return;
+	p.va = (u8 *)(((unsigned long)va + STEP - 1) & ~(STEP - 1));
+	p.iova = iova;
+	p.len = 2 * STEP;
+	/* One on a huge page, if the machine has one, the other not. */
+	madvise(p.va, STEP, MADV_HUGEPAGE);
+	madvise(p.va + STEP, STEP, MADV_NOHUGEPAGE);
+	memset(p.va, 0, p.len);
+	if (!EXPECT(t, !vfio_dma_map(&n->v, p.va, iova, p.len), "VFIO_IOMMU_MAP_DMA"))
+		return;
+	before = nvme_sysfs(n, "stats/host_memory_bytes");
+	page_works(t, n, &q, &p, 0);
+	after = nvme_sysfs(n, "stats/host_memory_bytes");
+	huge = after - before <= STEP_ON_HUGE_PAGE;
+	EXPECT(t, after - before >= 512 * 64 && after - before <= STEP_AT_MOST,
+	       "2 MiB cost %lld bytes", after - before);
+	diag("2 MiB, %s: %lld bytes", huge ? "a huge page" : "no huge page", after - before);
+	before = after;
+	page_works(t, n, &q, &p, STEP);
+	after = nvme_sysfs(n, "stats/host_memory_bytes");
+	EXPECT(t, after - before >= 512 * 64 && after - before <= STEP_AT_MOST,
+	       "2 MiB of small pages cost %lld bytes", after - before);
+	diag("2 MiB of small pages: %lld bytes", after - before);
+	/* Each page of either, and the last one. */
+	page_works(t, n, &q, &p, 300 * SZ_4K);
+	page_works(t, n, &q, &p, STEP - SZ_4K);
+	page_works(t, n, &q, &p, STEP + 300 * SZ_4K);
+	page_works(t, n, &q, &p, 2 * STEP - SZ_4K);
+	EXPECT(t, !vfio_dma_unmap(&n->v, iova, p.len), "VFIO_IOMMU_UNMAP_DMA");
+	back = nvme_sysfs(n, "stats/host_memory_bytes");
+	EXPECT(t, after - back >= 2 * 512 * 64 && after - back <= 2 * STEP_AT_MOST,
+	       "%lld of it came back", after - back);
+	munmap(va, 4 * STEP);
+}
+
 static struct test tests[] = {
 	{ "memory_may_be_mapped_anywhere", odd_mappings, TEST_GUARDED },
 	{ "one_transfer_over_many_mappings", transfer_over_many_mappings, TEST_GUARDED },
@@ -409,6 +459,7 @@ static struct test tests[] = {
 	{ "memory_unmapped_with_io_in_flight", unmapped_with_io_in_flight, TEST_GUARDED, 0 },
 	{ "memory_unmapped_a_little_later", unmapped_with_io_in_flight, TEST_GUARDED, 700 },
 	{ "a_command_waits_for_memory_that_comes_back", memory_comes_back, TEST_GUARDED },
+	{ "memory_costs_what_it_says", memory_costs, TEST_GUARDED },
 	{ "memlock_limit_is_an_error_not_a_hang", memlock_limit_is_an_error, TEST_GUARDED },
 };
 
