@@ -44,6 +44,17 @@ static void liov_direct_cq_kick(struct liov_cq *cq)
 	spin_unlock_irqrestore(&cq->lock, flags);
 }
 
+/* The phase of an entry; a ring that cannot be read shows nothing new: 2. */
+static u8 liov_direct_phase(const struct liov_cq *cq, u32 i)
+{
+	__le16 status;
+
+	if (liov_read_guest(&status, &cq->ring[i].status, sizeof(status)))
+		return le16_to_cpu(status) & 1;
+	liov_memory_broken(cq->inst, "completion", cq->qid);
+	return 2;
+}
+
 /*
  * Where the hardware will post next: entries written in the current lap have one phase,
  * those after them the other.  Exact for any history, because the ring is zero when the
@@ -51,11 +62,11 @@ static void liov_direct_cq_kick(struct liov_cq *cq)
  */
 static struct liov_cq_pos liov_direct_cq_tail(const struct liov_cq *cq)
 {
-	u8 first = le16_to_cpu(READ_ONCE(cq->ring[0].status)) & 1;
+	u8 first = liov_direct_phase(cq, 0) & 1;
 	u32 i;
 
 	for (i = 1; i < cq->depth; i++) {
-		if ((le16_to_cpu(READ_ONCE(cq->ring[i].status)) & 1) != first)
+		if (liov_direct_phase(cq, i) != first)
 			return (struct liov_cq_pos){ .index = i, .phase = first };
 	}
 	return (struct liov_cq_pos){ .index = 0, .phase = !first };
@@ -67,9 +78,7 @@ static u32 liov_direct_cq_advance(const struct liov_cq *cq, struct liov_cq_pos *
 	u32 found;
 
 	for (found = 0; found < max; found++) {
-		u16 status = le16_to_cpu(READ_ONCE(cq->ring[pos->index].status));
-
-		if ((status & 1) != pos->phase)
+		if (liov_direct_phase(cq, pos->index) != pos->phase)
 			break;
 		if (++pos->index == cq->depth) {
 			pos->index = 0;

@@ -458,7 +458,7 @@ struct liov_step_map liov_gmem_fault(struct liov_instance *inst, u64 gpa, u16 *s
  * @buf:  where to
  * @len:  bytes; the range does not cross a page
  *
- * Each byte is read once.  The caller holds a liov_sq.submit.  Sleeps if the
+ * Only the copy is looked at.  The caller holds a liov_sq.submit.  Sleeps if the
  * page is not pinned yet.
  *
  * Return: 0, the NVMe status for the guest, or LIOV_NOT_NOW.
@@ -475,9 +475,10 @@ u16 liov_gmem_read(struct liov_instance *inst, u64 gpa, void *buf, u32 len)
 			return status;
 	}
 	va = kmap_local_page(liov_step_page(s, liov_step_index(gpa)));
-	memcpy(buf, va + offset_in_page(gpa), len);
+	if (!liov_read_guest(buf, va + offset_in_page(gpa), len))
+		status = NVME_SC_DATA_XFER_ERROR | NVME_STATUS_DNR;
 	kunmap_local(va);
-	return 0;
+	return status;
 }
 
 /**

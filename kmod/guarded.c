@@ -424,15 +424,10 @@ static void *liov_env_page(void *ctx, u64 *bus)
 	return s->page;
 }
 
-/* Reads an entry of the guest's ring exactly once. */
-static void liov_gsq_copy(struct liov_gsq *g, struct nvme_command *c)
+/* Copies an entry of the guest's ring; only the copy is looked at. */
+static bool liov_gsq_copy(struct liov_gsq *g, struct nvme_command *c)
 {
-	const u64 *from = (const u64 *)((struct nvme_command *)g->map.va + g->head);
-	u64 *to = (u64 *)c;
-	unsigned int i;
-
-	for (i = 0; i < sizeof(*c) / sizeof(u64); i++)
-		to[i] = READ_ONCE(from[i]);
+	return liov_read_guest(c, (struct nvme_command *)g->map.va + g->head, sizeof(*c));
 }
 
 static void liov_guarded_refuse(struct liov_sq *sq, const struct nvme_command *c, u16 status)
@@ -466,7 +461,10 @@ static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 	struct nvme_command c;
 	u16 status;
 
-	liov_gsq_copy(g, &c);
+	if (unlikely(!liov_gsq_copy(g, &c))) {
+		liov_memory_broken(sq->inst, "submission", sq->qid);
+		return LIOV_NOT_NOW;
+	}
 	status = liov_guard_check(&sq->inst->guard, &env, &c, &out);
 	if (unlikely(sub->later))
 		return LIOV_NOT_NOW;
@@ -644,7 +642,8 @@ static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by)
 	struct liov_gsq *g = sq->g;
 	u32 tail, head, waiting;
 
-	if (!g || !READ_ONCE(sq->live) || !READ_ONCE(sq->inst->awake))
+	if (!g || !READ_ONCE(sq->live) || !READ_ONCE(sq->inst->awake) ||
+	    unlikely(READ_ONCE(sq->inst->fatal)))
 		return;
 	/* After a reset of the host's: what was in flight. */
 	if (unlikely(sq->tail != g->hw_tail))

@@ -31,6 +31,7 @@
 #include <linux/mdev.h>
 #include <linux/mutex.h>
 #include <linux/scatterlist.h>
+#include <linux/uaccess.h>
 #include <linux/vfio.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -428,6 +429,22 @@ static inline void liov_count_host(struct liov_instance *inst, long bytes)
 	atomic64_add(bytes, &inst->host_bytes);
 }
 
+/**
+ * liov_read_guest() - copy out of guest memory mapped into the kernel
+ * @to:   host memory
+ * @from: guest memory
+ * @len:  bytes
+ *
+ * A plain load of memory with an uncorrectable error would be the host's crash; here
+ * it is only the guest's affair, where the CPU can recover at all.  Any context.
+ *
+ * Return: false if it cannot be read.
+ */
+static inline bool liov_read_guest(void *to, const void *from, unsigned int len)
+{
+	return likely(!copy_mc_to_kernel(to, from, len));
+}
+
 /* How long after a reset of the host's another one is not unlikely; arbitrary. */
 #define LIOV_SETTLE_MS		2000
 
@@ -683,6 +700,7 @@ void liov_unpin(struct liov_instance *inst, u64 gpa, unsigned long npages);
 int liov_ring_map(struct liov_instance *inst, struct liov_ring_map *map, u64 gpa, u32 bytes);
 void liov_ring_unmap(struct liov_instance *inst, struct liov_ring_map *map);
 bool liov_ring_overlaps(const struct liov_ring_map *map, u64 iova, u64 len);
+void liov_memory_broken(struct liov_instance *inst, const char *what, u16 qid);
 
 /* irq.c */
 void liov_irq_init(struct liov_instance *inst);

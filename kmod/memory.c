@@ -212,12 +212,10 @@ static int liov_window_pin(struct liov_instance *inst, struct liov_window *w,
 		u64 at = w->gpa + ((u64)done << PAGE_SHIFT);
 
 		rc = liov_pin(inst, at, pages, n, IOMMU_READ | IOMMU_WRITE, &inst->mem.cancel);
-		if (rc == -ENOMEM)
-			*remedy = NULL;
-		else if (rc == -EINVAL)
-			*remedy = "; not all of it is memory of the VM's";
-		if (rc)
+		if (rc) {
+			*remedy = rc == -ENOMEM ? NULL : "; not all of it is memory of the VM's";
 			break;
+		}
 		done += n;
 		rc = liov_window_append(w, pages, n, npages - done);
 		if (rc)

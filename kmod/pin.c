@@ -282,3 +282,21 @@ bool liov_ring_overlaps(const struct liov_ring_map *map, u64 iova, u64 len)
 	return map->va && map->gpa <= iova + (len - 1) &&
 	       iova <= map->gpa + ((u64)map->npages << PAGE_SHIFT) - 1;
 }
+
+/**
+ * liov_memory_broken() - a ring of the guest's has an uncorrectable memory error
+ * @inst: instance
+ * @what: which ring
+ * @qid:  the guest's queue ID
+ *
+ * Its controller reports a fatal status until the guest resets it.  Any context.
+ */
+void liov_memory_broken(struct liov_instance *inst, const char *what, u16 qid)
+{
+	if (READ_ONCE(inst->fatal))
+		return;
+	WRITE_ONCE(inst->fatal, true);
+	liov_guest_warn(inst, "lightiov: memory error in %s queue %u of the guest; its controller stops until it resets it, see the machine check log\n",
+			what, qid);
+	liov_admin_event(inst, LIOV_EVENT_INTERNAL);
+}

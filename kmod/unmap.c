@@ -133,8 +133,8 @@ void liov_unmap_begin(struct liov_instance *inst, u64 iova, u64 len)
 	told |= !u->too_many;
 	spin_unlock(&u->lock);
 	if (!told)
-		dev_warn(liov_dev(inst), "lightiov: more than %u threads unmap memory at once; nothing is pinned until the device was closed\n",
-			 LIOV_UNMAPPERS);
+		liov_guest_warn(inst, "lightiov: more than %u threads unmap memory at once; nothing is pinned until the device was closed\n",
+				LIOV_UNMAPPERS);
 }
 
 /**
