@@ -51,13 +51,12 @@
 #include "lightiov.h"
 #include "trace.h"
 
-/* Stores in a row that come before it is tried; at most so far apart. */
+/* Stores in a row that come before it is tried; at most busy_apart_us apart. */
 #define LIOV_BUSY_NEED		64
 #define LIOV_BUSY_NEED_MIN	16
 #define LIOV_BUSY_NEED_MAX	8192
-#define LIOV_BUSY_APART_NS	(4 * NSEC_PER_MSEC)
-/* After such a pause the guest may do something else than before. */
-#define LIOV_BUSY_PAUSE_NS	(NSEC_PER_SEC / 2)
+/* After a pause of so many times that the guest may do something else than before. */
+#define LIOV_BUSY_PAUSE		125
 
 /* Commands that make a beginning and an end worth it; fewer than the latter do not. */
 #define LIOV_BUSY_WORTH		64
@@ -65,12 +64,12 @@
 
 /*
  * The timer comes when so many commands are to be expected, or if completions look,
- * now and then.  Its time is adapted in small steps: later after a look in vain, sooner
- * after one that found more.
+ * now and then: at the latest after so many times busy_apart_us.  Its time is adapted in
+ * small steps: later after a look in vain, sooner after one that found more.
  */
 #define LIOV_BUSY_BATCH		4
 #define LIOV_BUSY_MIN_NS	(20 * NSEC_PER_USEC)
-#define LIOV_BUSY_MAX_NS	(8 * NSEC_PER_MSEC)
+#define LIOV_BUSY_MAX		2
 
 /* Found by the timer: too few, if the drive does not have more than that either. */
 #define LIOV_BUSY_FEW		2
@@ -98,6 +97,11 @@ module_param_named(busy_doorbells, liov_busy_doorbells, bool, 0644);
 MODULE_PARM_DESC(busy_doorbells,
 		 "look at the doorbells of busy queues now and then, instead of an exit for each (default Y)");
 
+static unsigned int liov_busy_apart_us = 4 * USEC_PER_MSEC;
+module_param_named(busy_apart_us, liov_busy_apart_us, uint, 0644);
+MODULE_PARM_DESC(busy_apart_us,
+		 "commands that come at most so many microseconds apart make a queue busy (default 4000, at most a second)");
+
 static struct liov_sq *liov_busy_sq(struct liov_busy *b)
 {
 	return container_of(b, struct liov_sq, busy);
@@ -110,17 +114,28 @@ static gfn_t liov_busy_gfn(const struct liov_sq *sq)
 	return sq->inst->track.base_gfn + 2 * (sq->qid - 1);
 }
 
+/* Where all other times come from: a slower machine has the same proportions. */
+static u64 liov_busy_apart_ns(void)
+{
+	return min_t(u64, READ_ONCE(liov_busy_apart_us), USEC_PER_SEC) * NSEC_PER_USEC;
+}
+
+static u64 liov_busy_max_ns(void)
+{
+	return max_t(u64, LIOV_BUSY_MAX * liov_busy_apart_ns(), LIOV_BUSY_MIN_NS);
+}
+
 static void liov_busy_arm(struct liov_busy *b, bool soon)
 {
 	b->soon = soon;
 	b->armed = true;
-	hrtimer_start(&b->timer, ns_to_ktime(soon ? b->wait : LIOV_BUSY_MAX_NS),
+	hrtimer_start(&b->timer, ns_to_ktime(soon ? b->wait : liov_busy_max_ns()),
 		      HRTIMER_MODE_REL);
 }
 
 static u64 liov_busy_clamp(u64 ns)
 {
-	return clamp(ns, (u64)LIOV_BUSY_MIN_NS, (u64)LIOV_BUSY_MAX_NS);
+	return clamp(ns, (u64)LIOV_BUSY_MIN_NS, liov_busy_max_ns());
 }
 
 /* Did enough commands come to make up for the beginning? */
@@ -162,14 +177,14 @@ static void liov_busy_forget_pace(struct liov_busy *b)
 /* A store was reported, and brought commands. */
 static void liov_busy_stored(struct liov_busy *b, u32 found)
 {
-	u64 ns = liov_busy_since(b);
+	u64 ns = liov_busy_since(b), apart = liov_busy_apart_ns();
 	u32 paced;
 
-	if (ns >= LIOV_BUSY_PAUSE_NS) {
+	if (ns >= LIOV_BUSY_PAUSE * apart) {
 		WRITE_ONCE(b->need, LIOV_BUSY_NEED);
 		liov_busy_forget_pace(b);
 	}
-	if (ns >= LIOV_BUSY_APART_NS) {
+	if (ns >= apart) {
 		/* A guest may have lost its CPU for a while. */
 		WRITE_ONCE(b->streak, b->streak - DIV_ROUND_UP(b->streak, 8));
 		return;
@@ -200,9 +215,9 @@ static bool liov_busy_found(struct liov_busy *b, enum liov_by by, u32 found)
 	bool slow;
 
 	/* Nothing waited for a look meanwhile; see liov_busy_stored(). */
-	if (by == LIOV_BY_HALT && ns >= LIOV_BUSY_APART_NS)
+	if (by == LIOV_BY_HALT && ns >= liov_busy_apart_ns())
 		return false;
-	b->spent += min_t(u64, ns, LIOV_BUSY_MAX_NS);
+	b->spent += min(ns, liov_busy_max_ns());
 	b->window += found;
 	b->weight += by == LIOV_BY_HALT ? found : LIOV_BUSY_WEIGHT * found;
 	if (b->weight < LIOV_BUSY_WINDOW)
