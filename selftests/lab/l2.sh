@@ -20,15 +20,16 @@ L2_APPEND="console=ttyS0 lab.role=l2 loglevel=5 panic=-1 mitigations=off
 	no_timer_check nokaslr pci=lastbus=0 tsc=reliable rcupdate.rcu_cpu_stall_timeout=300
 	watchdog_thresh=60 random.trust_cpu=on"
 
-# The guest's second disk: what the build made, plus the guest's init and agent.
+# The guest's second disk: what the build made for guests, plus their init and agent.
 # A disk, because reading tens of MiB over a guest's own 9p share hung.
 l2_payload()
 {
 	local img=$L2_RUN/payload.img dir=$L2_RUN/payload kb
 
 	[ -e "$img" ] && return 0
-	mkdir -p "$dir" || return 1
-	cp -r /out/. "$dir/" || return 1
+	mkdir -p "$dir/vfio" || return 1
+	cp /out/lightiov_guest.ko "$dir/" || return 1
+	find /out/vfio -type f -perm -u+x -exec cp -t "$dir/vfio" {} + || return 1
 	# Modules for the guests' kernel, where it is not the host's.
 	[ ! -d /out/l2 ] || cp /out/l2/*.ko "$dir/" || return 1
 	cp "$LAB/l2-init" "$LAB/l2-agent" "$LAB/nvme-ns" "$dir/" || return 1
@@ -211,10 +212,10 @@ l2_wait_console()
 
 l2_console_says()
 {
-	local end=$((SECONDS + $3)) log=/results/l2-$1-console.log
+	local start=$SECONDS log=/results/l2-$1-console.log
 
 	until grep -qE "$2" "$log" 2>/dev/null; do
-		[ $SECONDS -lt $end ] && ! l2_died_of_tcg "$1" || return 1
+		! l1_time_is_up $start "$3" && ! l2_died_of_tcg "$1" || return 1
 		# What it said last is in the log when QEMU is gone.
 		l2_alive "$1" || { grep -qE "$2" "$log"; return; }
 		sleep 0.2
@@ -233,9 +234,9 @@ s.sendall(sys.argv[2].encode() + b"\n")' "$L2_RUN/$1/console.sock" "$2"
 # Poll in short pieces, so that a dead boot is seen before the full time is up.
 l2_ping()
 {
-	local end=$((SECONDS + $2)) rc
+	local start=$SECONDS rc
 
-	while [ $SECONDS -lt $end ] && l2_alive "$1"; do
+	while ! l1_time_is_up $start "$2" && l2_alive "$1"; do
 		"$LAB/l2ctl" "$L2_RUN/$1" ping 10 >/dev/null 2>&1
 		rc=$?
 		[ $rc -ne 0 ] || return 0
@@ -289,9 +290,9 @@ l2_autopsy()
 # l2_exec NAME [--timeout SECONDS] COMMAND
 #
 # COMMAND runs with bash in the guest; its output and exit code come back. 124:
-# it was killed at the timeout; 125: the guest died or rebooted meanwhile, or had
-# not answered before and still does not. One command at a time per guest: put
-# others in the background there.
+# it was killed at the timeout, which is later on a slow machine (see l2-agent); 125: the
+# guest died or rebooted meanwhile, or had not answered before and still does not. One
+# command at a time per guest: put others in the background there.
 l2_exec()
 {
 	local name=$1 timeout=60 rc dir=$L2_RUN/$1
@@ -344,18 +345,26 @@ l2_ns()
 # l2_reboot NAME [SECONDS]: reboot inside the same QEMU, wait for the agent
 l2_reboot()
 {
-	local id left=${2:-120} end
+	local id
 
-	id=$("$LAB/l2ctl" "$L2_RUN/$1" ping 20) || return 1
-	"$LAB/l2ctl" "$L2_RUN/$1" reboot 20 >/dev/null || return 1
-	end=$((SECONDS + left))
-	while [ $SECONDS -lt $end ] && l2_alive "$1"; do
+	id=$("$LAB/l2ctl" "$L2_RUN/$1" ping 20) &&
+		"$LAB/l2ctl" "$L2_RUN/$1" reboot 20 >/dev/null || return 1
+	l2_wait_other_boot "$1" "$id" "${2:-120}" ||
+		l1_err "guest $1 did not come back from its reboot"
+}
+
+# l2_wait_other_boot NAME ID SECONDS: until its agent answers, after another boot than ID
+l2_wait_other_boot()
+{
+	local start=$SECONDS
+
+	while ! l1_time_is_up $start "$3" && l2_alive "$1"; do
 		case $("$LAB/l2ctl" "$L2_RUN/$1" ping 10 2>/dev/null) in
-		''|"$id") sleep 0.5 ;;
+		''|"$2") sleep 0.5 ;;
 		*) return 0 ;;
 		esac
 	done
-	l1_err "guest $1 did not come back from its reboot"
+	return 1
 }
 
 l2_gone()

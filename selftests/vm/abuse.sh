@@ -67,7 +67,7 @@ fio_goes_on()
 {
 	# shellcheck disable=SC2016 # expanded in the guest
 	l2_exec $G 'ios() { read -r r _ _ _ w _ </sys/block/nvme0n1/stat; echo $((r + w)); }
-		a=$(ios); for i in $(seq 100); do
+		a=$(ios); for i in $(seq 250); do
 			pgrep -x fio >/dev/null || break
 			[ $(ios) -lt $((a + 16)) ] || exit 0; sleep 0.2
 		done; tail -n 3 /tmp/fio.log | cut -c1-200; exit 1' &&
@@ -191,7 +191,7 @@ plug_dimm()
 		monitor "device_add pc-dimm,id=dimm1,memdev=ram1" || return 1
 	# Two blocks.
 	# shellcheck disable=SC2016 # expanded in the guest
-	l2_exec $G 'for i in $(seq 100); do
+	l2_exec $G 'for i in $(seq 250); do
 			n=$(cat /sys/devices/system/memory/memory*/valid_zones | grep -c "^Movable")
 			[ $n -lt 2 ] || exit 0; sleep 0.2
 		done; grep . /sys/devices/system/memory/memory*/{state,valid_zones}; exit 1'
@@ -250,17 +250,11 @@ balloon_during_io()
 # other_kernel COMMAND: in a guest that COMMAND makes start anew
 other_kernel()
 {
-	local id new end
+	local id
 
 	id=$("$LAB/l2ctl" "$L2_RUN/$G" ping 20) || return 1
 	l2_exec $G "(sleep 0.5; $1) </dev/null >/dev/null 2>&1 &"
-	end=$((SECONDS + 180))
-	while [ $SECONDS -lt $end ] && l2_alive $G; do
-		new=$("$LAB/l2ctl" "$L2_RUN/$G" ping 10 2>/dev/null)
-		[ -z "$new" ] || [ "$new" = "$id" ] || return 0
-		sleep 0.5
-	done
-	l1_err "no other kernel came up"
+	l2_wait_other_boot $G "$id" 180 || l1_err "no other kernel came up"
 }
 
 kexec_during_io()

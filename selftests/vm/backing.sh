@@ -277,12 +277,12 @@ guest_sectors()
 # guest_has SECTORS [SECONDS]: the guest knows that size
 guest_has()
 {
-	local end=$((SECONDS + ${2:-0})) n
+	local start=$SECONDS n
 
 	while :; do
 		n=$(guest_sectors)
 		[ "$n" != "$1" ] || return 0
-		[ $SECONDS -lt $end ] || break
+		! l1_time_is_up $start "${2:-0}" || break
 		sleep 0.3
 	done
 	echo "the guest sees $n sectors, not $1"

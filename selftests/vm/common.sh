@@ -100,10 +100,12 @@ vm_give_up()
 	exit 1
 }
 
-# How long it took, then the totals.
+# How long it took, and on what a machine; then the totals.
 vm_finish()
 {
-	echo "# ${0##*/}${FULL:+ (full)} took $((SECONDS - VM_STARTED)) s"
+	l1_measure_pace
+	echo "# ${0##*/}${FULL:+ (full)} took $((SECONDS - VM_STARTED)) s; this machine needs up to" \
+		"$L1_SLOW % of the time that limits are made for"
 	ktap_finish
 }
 
@@ -464,14 +466,14 @@ vm_guest()
 	l2_start "$@" && l2_wait_up "$1" 480
 }
 
-# Shell code for a guest: wait until there are $1 nvme disks.
+# Shell code for a guest: wait until there are $1 nvme disks. How long, says l2_exec.
 vm_wait_disks()
 {
 	cat <<-EOT
-	n=0; for i in \$(seq 300); do
+	while :; do
 		n=0; for d in /dev/nvme*n1; do [ ! -b \$d ] || n=\$((n + 1)); done
 		[ \$n -lt $1 ] || break; sleep 0.2
-	done; [ \$n -ge $1 ]
+	done
 	EOT
 }
 
@@ -479,7 +481,7 @@ vm_wait_disks()
 # disks (1)
 vm_guest_nvme()
 {
-	local helper=true seconds=180
+	local helper=true seconds=120
 
 	# The host maps all of the guest's memory for each device.
 	! vm_is_debug_kernel || seconds=600
@@ -532,11 +534,11 @@ vm_guest_ios()
 # vm_guest_ios said; whatever happened in between
 vm_guest_goes_on()
 {
-	local after end=$((SECONDS + ${4:-30}))
+	local after start=$SECONDS
 
 	while after=$(vm_guest_ios "$1"); do
 		[ "$after" -le $(($3 + 16)) ] || return 0
-		[ $SECONDS -lt $end ] || break
+		! l1_time_is_up $start "${4:-30}" || break
 		sleep 0.5
 	done
 	echo "guest $1: I/Os $3, then ${after:-no answer}"
@@ -646,9 +648,8 @@ vm_fio_stop()
 	# shellcheck disable=SC2016 # expanded in the guest
 	out=$(l2_exec "$1" --timeout 120 'pgrep -x fio >/dev/null || echo fio ended early
 		pkill -INT -o -x fio
-		end=$((SECONDS + 60))
-		while pgrep -x fio >/dev/null; do
-			[ $SECONDS -lt $end ] || break; sleep 0.2
+		for i in $(seq 300); do
+			pgrep -x fio >/dev/null || break; sleep 0.2
 		done
 		cat /tmp/fio.log
 		pids=$(pgrep -x fio) || exit 0

@@ -233,7 +233,7 @@ refusals_are_in_the_error_log()
 reset_by_nvme_cli()
 {
 	nvme reset "$CA" || return 1
-	l2_exec $G "for i in \$(seq 100); do
+	l2_exec $G --timeout 120 "for i in \$(seq 600); do
 		[ \$(cat /sys/class/nvme/${CA##*/}/state) = live ] && exit 0; sleep 0.1
 	done; exit 1" && mdev_attr "$A" queues || return 1
 	# Back to the defaults.
@@ -253,16 +253,16 @@ resets_under_io()
 	before=$(mdev_attr "$A" stats/admin_commands)
 	l2_exec $G --timeout 180 "for i in \$(seq $RESETS); do
 		$2 || exit 1
-		for j in \$(seq 100); do
+		for j in \$(seq 600); do
 			[ \$(cat /sys/class/nvme/${CA##*/}/state) = live ] && break
 			sleep 0.1
 		done
 		a=\$(cat /sys/block/${DA##*/}/stat)
-		for j in \$(seq 100); do
+		for j in \$(seq 600); do
 			[ \"\$a\" = \"\$(cat /sys/block/${DA##*/}/stat)\" ] || break
 			sleep 0.1
 		done
-		[ \$j -lt 100 ] || { echo \"no I/O after reset \$i\"; exit 1; }
+		[ \$j -lt 600 ] || { echo \"no I/O after reset \$i\"; exit 1; }
 	done" || rc=1
 	after=$(mdev_attr "$A" stats/admin_commands)
 	echo "$RESETS $1: $((after - before)) admin commands"

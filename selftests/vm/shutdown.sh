@@ -21,12 +21,17 @@ guest_and_program_are_at_work()
 	vm_fio_start vm0 --filename=/dev/nvme0n1 --rw=randrw --bs=4k --size=16m --iodepth=16 $VM_VERIFY
 }
 
+guest_rang_more_than()
+{
+	[ "$(mdev_attr "$GUEST" stats/sq_doorbells)" -gt "$1" ]
+}
+
 they_are_left_at_it()
 {
 	local before
 
-	before=$(mdev_attr "$GUEST" stats/sq_doorbells) && sleep 2 &&
-		[ "$(mdev_attr "$GUEST" stats/sq_doorbells)" -gt "$before" ] &&
+	before=$(mdev_attr "$GUEST" stats/sq_doorbells) &&
+		l1_wait 30 guest_rang_more_than "$before" &&
 		pgrep -x liov_cycle && : >/run/leave-guests
 }
 
