@@ -17,7 +17,7 @@
 #define NOWHERE		0x0000123456789000ULL
 #define NOWHERE_HIGH	0xfffffffffffff000ULL
 
-#define WAIT_MS		20000
+#define WAIT_MS		60000
 #define QUIET_MS	300
 
 extern const struct suite suite_regs, suite_config, suite_mailbox, suite_admin,

@@ -5,7 +5,8 @@
 
 #include "health.h"
 
-#define WAIT_MS		20000
+/* Longer is a hang on any machine: what is waited for takes some ms. */
+#define WAIT_MS		60000
 /* How long nothing must happen, where nothing must happen. */
 #define QUIET_MS	300
 

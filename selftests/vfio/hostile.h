@@ -16,7 +16,7 @@
 #include "prps.h"
 #include "stamp.h"
 
-#define WAIT_MS		30000
+#define WAIT_MS		60000
 
 /* Nothing is mapped there, neither for VFIO nor in a guest of ours. */
 #define NOWHERE		0x0000123456789000ULL

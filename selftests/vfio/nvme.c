@@ -21,7 +21,7 @@
 
 #define ADMIN_DEPTH		32
 /* Under emulation a command may take a while; nothing depends on the figure. */
-#define ADMIN_TIMEOUT_MS	20000
+#define ADMIN_TIMEOUT_MS	60000
 #define MAILBOX_TIMEOUT_MS	60000
 
 u32 nvme_get32(struct nvme *n, u32 reg)
@@ -328,8 +328,8 @@ int nvme_start(struct nvme *n)
 	n->stride = 4U << (n->cap >> 32 & 0xf);
 	n->mqes = n->cap & 0xffff;
 	n->timeout_ms = (n->cap >> 24 & 0xff) * 500;
-	if (n->timeout_ms < 10000)
-		n->timeout_ms = 10000;
+	if (n->timeout_ms < ADMIN_TIMEOUT_MS)
+		n->timeout_ms = ADMIN_TIMEOUT_MS;
 
 	rc = nvme_setup_pci(n);
 	if (!rc)

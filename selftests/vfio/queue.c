@@ -7,7 +7,7 @@
 
 #include "nvme.h"
 
-#define IO_TIMEOUT_MS	20000
+#define IO_TIMEOUT_MS	60000
 
 u64 nvme_sq_db(struct nvme *n, u16 qid)
 {
