@@ -53,6 +53,9 @@ build_script()
 		make -j"$jobs" -C "/lib/modules/$kver/build" M=/lab/src/selftests/lab/$m "$@" modules
 		cp -t /lab/out /lab/src/selftests/lab/$m/lab_$m.ko
 	done
+	# Each load reads all of it through 9p; with what gdb needs it is in src.
+	strip --strip-debug /lab/out/*.ko
+	[ ! -d /lab/out/l2 ] || strip --strip-debug /lab/out/l2/*.ko
 	if [ -e /lab/src/selftests/vfio/Makefile ]; then
 		mkdir -p /lab/out/vfio
 		make -j"$jobs" -C /lab/src/selftests/vfio OUT=/lab/out/vfio

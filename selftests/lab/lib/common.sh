@@ -34,6 +34,12 @@ select_kernel()
 	mkdir -p "$FDIR" "$LOGS"
 }
 
+# name_suffix: of results, so that two kernels can be tested at once
+name_suffix()
+{
+	[ "$FLAVOUR" = stable ] || echo "-$FLAVOUR"
+}
+
 kernel_version()
 {
 	[ -s "$FDIR/kver" ] || die "no lab for KERNEL=$FLAVOUR yet: run 'lab setup'"

@@ -218,10 +218,18 @@ boot_died_of_tcg()
 		grep -q 'int3: 0000' "$RESULTS/l1-console.log" 2>/dev/null
 }
 
+# seconds_without_cpu PID: in which that of its threads that has most to do, which is L1's
+# CPU, waited for one of ours
+seconds_without_cpu()
+{
+	cat "/proc/$1/task"/*/schedstat 2>/dev/null | sort -n | awk 'END { print int($2 / 1e9) }'
+}
+
 # One boot of L1. Returns 0 when it ended by itself, 124 at the timeout.
 boot_l1()
 {
-	local pid tail_pid end rc=0 booted=
+	local pid tail_pid end rc=0 booted= waited=0
+	local -a stat
 
 	rm -f "$RESULTS/started" "$RESULTS/rc" "$RESULTS/scenario.log"
 	if [ -n "$SHELL_MODE" ]; then
@@ -239,11 +247,16 @@ boot_l1()
 
 	end=$((SECONDS + TIMEOUT))
 	while kill -0 $pid 2>/dev/null; do
-		if [ $SECONDS -ge $end ]; then
+		# What other programs of this machine took does not count.
+		[ $SECONDS -lt $end ] || waited=$(seconds_without_cpu $pid)
+		if [ $SECONDS -ge $((end + waited)) ]; then
+			say "run: L1 had no CPU for $waited s of $((SECONDS - BOOT_START)) s"
 			kill -9 $pid
 			rc=124
 			break
 		fi
+		# Its user and system time, in ticks.
+		read -r -a stat 2>/dev/null <"/proc/$pid/stat" && L1_CPU=$(((stat[13] + stat[14]) / 100))
 		if [ -z "$booted" ] && [ -e "$RESULTS/started" ]; then
 			booted=1
 			say "run: scenario started $((SECONDS - BOOT_START)) s after power on"
@@ -307,7 +320,7 @@ cmd_run()
 	"$REPO"/*) ;;
 	*) die "the scenario must be in the repository: L1 sees only that" ;;
 	esac
-	NAME=${NAME:-$(basename "$scenario" .sh)}
+	NAME=${NAME:-$(basename "$scenario" .sh)$(name_suffix)}
 	prepare_run
 	[ ${#REST[@]} -le 1 ] || printf '%s\n' "${REST[@]:1}" >"$RESULTS/args"
 	touch "$RESULTS/args"
@@ -316,6 +329,7 @@ cmd_run()
 
 	say "run: $NAME, kernel $(kernel_version), results in $RESULTS"
 	BOOT_START=$SECONDS
+	L1_CPU=0
 	rc=0
 	boot_l1 || rc=$?
 	if boot_died_of_tcg; then
@@ -353,7 +367,7 @@ cmd_run()
 		[ "$verdict" != 0 ] && [ "$verdict" != 4 ] || verdict=1
 	fi
 	say "run: $NAME: exit $verdict, $retries boot(s) retried," \
-		"$((SECONDS - BOOT_START)) s in L1, logs in $RESULTS"
+		"$((SECONDS - BOOT_START)) s in L1, $L1_CPU s of a CPU, logs in $RESULTS"
 	return "$verdict"
 }
 
