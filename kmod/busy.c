@@ -70,6 +70,8 @@
 #define LIOV_BUSY_BATCH		4
 #define LIOV_BUSY_MIN_NS	(20 * NSEC_PER_USEC)
 #define LIOV_BUSY_MAX		2
+/* It does not come again before so many times of what its look has taken. */
+#define LIOV_BUSY_REST		4
 
 /* Found by the timer: too few, if the drive does not have more than that either. */
 #define LIOV_BUSY_FEW		2
@@ -125,12 +127,20 @@ static u64 liov_busy_max_ns(void)
 	return max_t(u64, LIOV_BUSY_MAX * liov_busy_apart_ns(), LIOV_BUSY_MIN_NS);
 }
 
+/*
+ * A timer's time is nobody's, so a queue gets a fifth of a CPU at most.  It stays on this
+ * CPU: while that idles it would go to one that does not, for another tenant.
+ */
 static void liov_busy_arm(struct liov_busy *b, bool soon)
 {
+	u64 looking = READ_ONCE(b->looking), most = liov_busy_max_ns();
+	u64 wait = soon ? b->wait : most;
+
+	if (looking)
+		wait = max(wait, min(LIOV_BUSY_REST * (ktime_get_ns() - looking), most));
 	b->soon = soon;
 	b->armed = true;
-	hrtimer_start(&b->timer, ns_to_ktime(soon ? b->wait : liov_busy_max_ns()),
-		      HRTIMER_MODE_REL);
+	hrtimer_start(&b->timer, ns_to_ktime(wait), HRTIMER_MODE_REL_PINNED);
 }
 
 static u64 liov_busy_clamp(u64 ns)
@@ -336,16 +346,17 @@ bool liov_busy_forget(struct liov_sq *sq)
 
 /**
  * liov_busy_halted() - the vCPU that uses a busy queue has nothing more to do
- * @b: of the queue; it may have stopped to be busy, or to be live
+ * @b:    of the queue; it may have stopped to be busy, or to be live
+ * @pass: what may still be done
  *
  * In the vCPU's thread, inside rcu_read_lock(), interrupts perhaps off.  Does not sleep.
  */
-void liov_busy_halted(struct liov_busy *b)
+void liov_busy_halted(struct liov_busy *b, struct liov_pass *pass)
 {
 	struct liov_sq *sq = liov_busy_sq(b);
 
 	if (READ_ONCE(b->on))
-		sq->inst->mode->sq_go_on(sq, LIOV_BY_HALT);
+		sq->inst->mode->sq_look(sq, LIOV_BY_HALT, pass);
 }
 
 /*
@@ -387,12 +398,14 @@ static enum hrtimer_restart liov_busy_timer(struct hrtimer *timer)
 {
 	struct liov_busy *b = container_of(timer, struct liov_busy, timer);
 	struct liov_sq *sq = liov_busy_sq(b);
+	struct liov_pass pass = LIOV_PASS_INIT;
 
 	if (!READ_ONCE(b->on))
 		return HRTIMER_NORESTART;
 	WRITE_ONCE(b->armed, false);
 	WRITE_ONCE(b->soon, false);
-	sq->inst->mode->sq_go_on(sq, LIOV_BY_TIMER);
+	WRITE_ONCE(b->looking, ktime_get_ns());
+	sq->inst->mode->sq_look(sq, LIOV_BY_TIMER, &pass);
 	/* Somebody else was at it, or the queue is not live. */
 	if (!READ_ONCE(b->armed)) {
 		b->quiet++;
@@ -401,6 +414,7 @@ static enum hrtimer_restart liov_busy_timer(struct hrtimer *timer)
 		else
 			liov_queue_work(sq->inst, &b->work);
 	}
+	WRITE_ONCE(b->looking, 0);
 	return HRTIMER_NORESTART;
 }
 

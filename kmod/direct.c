@@ -55,6 +55,39 @@ static u8 liov_direct_phase(const struct liov_cq *cq, u32 i)
 	return 2;
 }
 
+static bool liov_direct_has_phase(const struct liov_cq *cq, u32 i, u8 phase)
+{
+	return liov_direct_phase(cq, i) == phase;
+}
+
+/*
+ * How many of @n entries from @first on have this phase; none that has is behind one that
+ * has not, so it takes few looks at a ring of any size, with interrupts off.  Most often it
+ * is none or one.
+ */
+static u32 liov_direct_count(const struct liov_cq *cq, u32 first, u32 n, u8 phase)
+{
+	u32 low = 0, high, step = 1;
+
+	/* All before @low have it; the one at @high has not. */
+	while (low < n && liov_direct_has_phase(cq, first + min(low + step, n) - 1, phase)) {
+		low = min(low + step, n);
+		step *= 2;
+	}
+	if (low == n)
+		return n;
+	high = min(low + step, n) - 1;
+	while (low < high) {
+		u32 middle = low + (high - low) / 2;
+
+		if (liov_direct_has_phase(cq, first + middle, phase))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /*
  * Where the hardware will post next: entries written in the current lap have one phase,
  * those after them the other.  Exact for any history, because the ring is zero when the
@@ -63,29 +96,25 @@ static u8 liov_direct_phase(const struct liov_cq *cq, u32 i)
 static struct liov_cq_pos liov_direct_cq_tail(const struct liov_cq *cq)
 {
 	u8 first = liov_direct_phase(cq, 0) & 1;
-	u32 i;
+	u32 i = liov_direct_count(cq, 0, cq->depth, first);
 
-	for (i = 1; i < cq->depth; i++) {
-		if (liov_direct_phase(cq, i) != first)
-			return (struct liov_cq_pos){ .index = i, .phase = first };
-	}
+	if (i && i < cq->depth)
+		return (struct liov_cq_pos){ .index = i, .phase = first };
 	return (struct liov_cq_pos){ .index = 0, .phase = !first };
 }
 
 /* Goes over entries that are new since, at most so many.  Returns how many were. */
 static u32 liov_direct_cq_advance(const struct liov_cq *cq, struct liov_cq_pos *pos, u32 max)
 {
-	u32 found;
+	u32 found = liov_direct_count(cq, pos->index, min(max, cq->depth - pos->index),
+				      pos->phase);
 
-	for (found = 0; found < max; found++) {
-		if (liov_direct_phase(cq, pos->index) != pos->phase)
-			break;
-		if (++pos->index == cq->depth) {
-			pos->index = 0;
-			pos->phase ^= 1;
-		}
-	}
-	return found;
+	pos->index += found;
+	if (pos->index < cq->depth)
+		return found;
+	pos->index = liov_direct_count(cq, 0, min(max - found, cq->depth), !pos->phase);
+	pos->phase ^= 1;
+	return found + pos->index;
 }
 
 /* A queue that alone posts to the completion queue of its own number, which is lazy. */
@@ -163,6 +192,12 @@ out:
 	spin_unlock_irqrestore(&sq->lock, flags);
 }
 
+/* A ring is not gone over: it takes the same whatever the guest does. */
+static void liov_direct_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass)
+{
+	liov_direct_go_on(sq, by);
+}
+
 /* The head of a lazy completion queue goes with a ring. */
 static bool liov_direct_may_be_busy(struct liov_sq *sq)
 {
@@ -179,13 +214,13 @@ static void liov_direct_cq_shared(struct liov_cq *cq)
  * Alone on its vector, an interrupt is the queue's own; else only a new entry
  * tells.
  */
-static bool liov_direct_cq_irq(struct liov_cq *cq, bool alone)
+static bool liov_direct_cq_irq(struct liov_cq *cq, bool alone, struct liov_pass *pass)
 {
 	if (!alone && !liov_direct_cq_advance(cq, &cq->peek, cq->depth))
 		return false;
 	/* Posted to the vCPU it would not have come here. */
 	if (!alone || !liov_lacks(LIOV_LACK_HOST_INTERRUPTS))
-		liov_busy_look(cq);
+		liov_busy_look(cq, pass);
 	return true;
 }
 
@@ -333,6 +368,7 @@ const struct liov_mode_ops liov_direct_ops = {
 	.sq_make_ring	= liov_direct_sq_make_ring,
 	.sq_free_ring	= liov_direct_sq_free_ring,
 	.sq_go_on	= liov_direct_go_on,
+	.sq_look	= liov_direct_look,
 	.cq_kick	= liov_direct_cq_kick,
 	.cq_irq		= liov_direct_cq_irq,
 	.may_be_busy	= liov_direct_may_be_busy,

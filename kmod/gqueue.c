@@ -84,6 +84,8 @@ static void liov_guarded_cq_free_ring(struct liov_cq *cq)
 
 	if (!g)
 		return;
+	/* It waits for nobody, and what queued it was on the vector. */
+	cancel_work_sync(&cq->work);
 	cq->g = NULL;
 	cq->ring = NULL;
 	liov_ring_unmap(inst, &cq->ring_map);
@@ -186,7 +188,7 @@ static void liov_guarded_sq_free_ring(struct liov_sq *sq)
 		return;
 
 	/* What it completed before it deleted the queue, then what it did not. */
-	told = liov_gcq_reap(cq, false);
+	told = liov_gcq_reap_all(cq);
 	spin_lock_irq(&cq->g->lock);
 	for (i = 0; i < g->nr_slots; i++) {
 		if (!(atomic_read(&g->slot[i].state) & LIOV_SLOT_BUSY))
@@ -232,7 +234,7 @@ static void liov_guarded_cq_again(struct liov_cq *cq, struct liov_ring *ring)
 {
 	struct liov_gcq *g = cq->g;
 
-	if (liov_gcq_reap(cq, false) && cq->ien)
+	if (liov_gcq_reap_all(cq) && cq->ien)
 		liov_irq_interrupt(cq->inst, cq->vector);
 	spin_lock_irq(&g->lock);
 	memset(g->hw, 0, cq->depth * sizeof(*g->hw));
@@ -310,7 +312,7 @@ static void liov_gsq_give_up(struct liov_sq *sq)
 	unsigned int i;
 	bool told;
 
-	told = liov_gcq_reap(cq, false);
+	told = liov_gcq_reap_all(cq);
 	spin_lock_irq(&cq->g->lock);
 	for (i = 0; i < g->nr_slots; i++) {
 		if (atomic_read(&g->slot[i].state) & LIOV_SLOT_BUSY) {
@@ -536,6 +538,7 @@ void liov_guarded_init(struct liov_instance *inst)
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		sema_init(&inst->sq[i].submit, 1);
 		INIT_DELAYED_WORK(&inst->sq[i].work, liov_guarded_work);
+		INIT_WORK(&inst->cq[i].work, liov_guarded_cq_work);
 	}
 }
 
@@ -554,6 +557,7 @@ const struct liov_mode_ops liov_guarded_ops = {
 	.sq_make_ring	= liov_guarded_sq_make_ring,
 	.sq_free_ring	= liov_guarded_sq_free_ring,
 	.sq_go_on	= liov_guarded_go_on,
+	.sq_look	= liov_guarded_look,
 	.cq_kick	= liov_guarded_cq_kick,
 	.cq_irq		= liov_guarded_cq_irq,
 	.may_be_busy	= liov_guarded_may_be_busy,

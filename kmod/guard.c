@@ -167,7 +167,7 @@ static u16 liov_guard_list(struct liov_guard_job *job, u64 prp2, u32 left)
 	if (prp2 & (sizeof(*list) - 1))
 		return NVME_SC_PRP_INVALID_OFFSET | NVME_STATUS_DNR;
 	/* LIOV_GUARD_MAX_BYTES keeps n in the page */
-	list = job->env->page(job->env->ctx, &list_bus);
+	list = job->env->page(job->env->ctx, n, &list_bus);
 	if (!list)
 		return NVME_SC_INTERNAL;
 	status = liov_guard_read_list(job, prp2, list, n);
@@ -218,11 +218,11 @@ static u16 liov_guard_data(struct liov_guard_job *job, u32 len)
 }
 
 /*
- * Copies the ranges or descriptors of a command, at most a page of them, into the
+ * Copies the @nr ranges or descriptors of a command, at most a page of them, into the
  * command's own page, which the hardware will read instead.  NULL and *@status if that
  * fails.
  */
-static void *liov_guard_fetch(struct liov_guard_job *job, u32 len, u16 *status)
+static void *liov_guard_fetch(struct liov_guard_job *job, u32 nr, u32 len, u16 *status)
 {
 	u64 prp1 = le64_to_cpu(job->in->common.dptr.prp1);
 	u64 prp2 = le64_to_cpu(job->in->common.dptr.prp2);
@@ -235,7 +235,7 @@ static void *liov_guard_fetch(struct liov_guard_job *job, u32 len, u16 *status)
 		return NULL;
 	if (len > first && (prp2 & LIOV_PAGE_MASK))
 		return NULL;
-	page = job->env->page(job->env->ctx, &bus);
+	page = job->env->page(job->env->ctx, nr, &bus);
 	*status = NVME_SC_INTERNAL;
 	if (!page)
 		return NULL;
@@ -349,7 +349,7 @@ static u16 liov_guard_dsm(struct liov_guard_job *job)
 	u32 i, n, cattr;
 	u16 status;
 
-	range = liov_guard_fetch(job, nr * sizeof(*range), &status);
+	range = liov_guard_fetch(job, nr, nr * sizeof(*range), &status);
 	if (!range)
 		return status;
 	for (i = 0; i < nr; i++) {
@@ -392,7 +392,7 @@ static u16 liov_guard_copy(struct liov_guard_job *job)
 		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
 	if (nr > min_t(u32, g->max_copy_ranges, LIOV_COPY_MAX_RANGES))
 		return NVME_SC_CMD_SIZE_LIM_EXCEEDED | NVME_STATUS_DNR;
-	range = liov_guard_fetch(job, nr * sizeof(*range), &status);
+	range = liov_guard_fetch(job, nr, nr * sizeof(*range), &status);
 	if (!range)
 		return status;
 	for (i = 0; i < nr; i++) {

@@ -17,7 +17,7 @@
  *              submit: who finds it taken leaves a mark, liov_sq.again, and whoever has
  *              it goes over the ring once more.  Uncontended, and never slept under, in
  *              the common case.
- *   complete   the interrupt handler of the CQ's vector, the reaping of a
+ *   complete   the interrupt handler of the CQ's vector, liov_cq.work, the reaping of a
  *              deleted SQ and submitters that refuse a command: liov_gcq.lock.
  *   slots      taken under liov_sq.submit, given back by completion: the bits
  *              of liov_gsq.free and liov_slot.state change atomically.
@@ -25,7 +25,9 @@
  *              hardware deleted its queue or was disabled.
  *
  * What an interrupt cannot do - wait for a pin, allocate - it leaves in the ring,
- * for liov_sq.work.
+ * for liov_sq.work.  So does everybody who has done as much as he may in one go, struct
+ * liov_pass: a guest rings as often as it likes.  The same holds for completions and
+ * liov_cq.work.
  *
  * A command is accepted only with a place in the guest's CQ reserved for its
  * completion, so the handler always has one.  What finds no slot or no place
@@ -39,6 +41,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
 #include <linux/timekeeping.h>
 
@@ -51,8 +54,15 @@
  */
 #define LIOV_RING_TRIES		100
 
-/* Commands that one interrupt takes from a guest's ring; the rest is the work item's. */
-#define LIOV_IRQ_COMMANDS	32
+/*
+ * What a vCPU that stored, or the work item, does in one stay: somebody else may have rung
+ * in between, again and again.  The first is more than a busy queue has slots, and the
+ * lookups take 5 ms at worst; in the middle of it others may have the CPU.
+ */
+#define LIOV_STAY_TURNS		8
+#define LIOV_STAY_COMMANDS	1024
+#define LIOV_STAY_LOOKUPS	16384
+#define LIOV_STAY_INIT { .commands = LIOV_STAY_COMMANDS, .lookups = LIOV_STAY_LOOKUPS }
 
 /*
  * Times that a halt goes over the ring before it leaves the rest to the work item.  What it
@@ -230,49 +240,77 @@ static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *
 	liov_slot_put(gsq, slot, LIOV_SLOT_BUSY);
 }
 
-/**
- * liov_gcq_reap() - take what the hardware has posted
- * @cq:  queue with a ring
- * @ack: tell the hardware; from its interrupt only
- *
- * Any context.  Return: the number of completions.
+/* Has the hardware posted an entry that nobody has taken? */
+static bool liov_gcq_has_more(const struct liov_gcq *g)
+{
+	return (le16_to_cpu(READ_ONCE(g->hw[g->hw_head].status)) & 1) == g->hw_phase;
+}
+
+/*
+ * Tells the hardware.  Not once the controller is being taken down: the reset hooks clear
+ * @live under its lock, and nobody rings after that.
  */
-unsigned int liov_gcq_reap(struct liov_cq *cq, bool ack)
+static void liov_gcq_ack(struct liov_cq *cq)
 {
 	struct liov_gcq *g = cq->g;
-	unsigned long flags;
-	unsigned int n = 0;
-	u64 now = 0;
 
-	spin_lock_irqsave(&g->lock, flags);
-	/* Bounded by what can be outstanding, even if the hardware goes mad. */
-	while (n < cq->depth) {
-		struct nvme_completion *e = &g->hw[g->hw_head];
-
-		if ((le16_to_cpu(READ_ONCE(e->status)) & 1) != g->hw_phase)
-			break;
-		/* The rest of the entry after its phase. */
-		dma_rmb();
-		if (!n)
-			now = ktime_get_ns();
-		liov_gcq_complete(cq, e, now);
-		if (++g->hw_head == cq->depth) {
-			g->hw_head = 0;
-			g->hw_phase ^= 1;
-		}
-		n++;
-	}
-	/*
-	 * Not once the controller is being taken down.  The reset hooks clear
-	 * @live and then free the vector, which waits for this handler.
-	 */
-	if (ack && g->hw_acked != g->hw_head && READ_ONCE(cq->live)) {
+	lockdep_assert_held(&g->lock);
+	if (g->hw_acked == g->hw_head)
+		return;
+	spin_lock(&cq->lock);
+	if (cq->live) {
 		writel(g->hw_head, cq->hw_db);
 		g->hw_acked = g->hw_head;
 		cq->rings++;
 	}
-	spin_unlock_irqrestore(&g->lock, flags);
+	spin_unlock(&cq->lock);
+}
+
+/*
+ * Takes what the hardware has posted, no more than @max.  Returns how many; fewer than
+ * @max are all.
+ */
+static u32 liov_gcq_reap(struct liov_cq *cq, u32 max)
+{
+	struct liov_gcq *g = cq->g;
+	u64 now = 0;
+	u32 n;
+
+	lockdep_assert_held(&g->lock);
+	for (n = 0; n < max && liov_gcq_has_more(g); n++) {
+		/* The rest of the entry after its phase. */
+		dma_rmb();
+		if (!n)
+			now = ktime_get_ns();
+		liov_gcq_complete(cq, &g->hw[g->hw_head], now);
+		if (++g->hw_head == cq->depth) {
+			g->hw_head = 0;
+			g->hw_phase ^= 1;
+		}
+	}
 	return n;
+}
+
+/**
+ * liov_gcq_reap_all() - take all that the hardware has posted
+ * @cq: queue with a ring; the hardware is not told
+ *
+ * For those who take queues down or make them again.  Process context.
+ *
+ * Return: whether there was something.
+ */
+bool liov_gcq_reap_all(struct liov_cq *cq)
+{
+	u32 n, all = 0;
+
+	/* Bounded by what can be outstanding, even if the hardware goes mad. */
+	do {
+		spin_lock_irq(&cq->g->lock);
+		n = liov_gcq_reap(cq, LIOV_PASS_COMPLETIONS);
+		spin_unlock_irq(&cq->g->lock);
+		all += n;
+	} while (n == LIOV_PASS_COMPLETIONS && all < cq->depth);
+	return all;
 }
 
 /*
@@ -319,16 +357,46 @@ void liov_guarded_wake(struct liov_cq *cq)
  * liov_guarded_cq_irq() - see struct liov_mode_ops
  * @cq:    queue
  * @alone: does not matter
+ * @pass:  what may still be done; the rest of the completions is for liov_cq.work
  *
  * Return: whether the guest gets an interrupt.
  */
-bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone)
+bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone, struct liov_pass *pass)
 {
-	if (!liov_gcq_reap(cq, true))
+	struct liov_gcq *g = cq->g;
+	unsigned long flags;
+	u32 n;
+
+	spin_lock_irqsave(&g->lock, flags);
+	n = liov_gcq_reap(cq, pass->completions);
+	pass->completions -= n;
+	liov_gcq_ack(cq);
+	/* The hardware need not interrupt again for what it has posted already. */
+	if (unlikely(!pass->completions) && liov_gcq_has_more(g)) {
+		cq->budget_cuts++;
+		liov_queue_work(cq->inst, &cq->work);
+	}
+	spin_unlock_irqrestore(&g->lock, flags);
+	if (!n)
 		return false;
-	liov_busy_look(cq);
+	liov_busy_look(cq, pass);
 	liov_guarded_wake(cq);
 	return cq->ien;
+}
+
+/**
+ * liov_guarded_cq_work() - liov_cq.work: what an interrupt has left
+ * @work: of the queue, which has a ring until liov_guarded_cq_free_ring()
+ *
+ * As much as an interrupt would, and once more if that was not enough.
+ */
+void liov_guarded_cq_work(struct work_struct *work)
+{
+	struct liov_cq *cq = container_of(work, struct liov_cq, work);
+	struct liov_pass pass = LIOV_PASS_INIT;
+
+	if (liov_guarded_cq_irq(cq, false, &pass))
+		liov_irq_interrupt(cq->inst, cq->vector);
 }
 
 /* ---- submission ---- */
@@ -338,14 +406,35 @@ bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone)
  * @sq:    queue; its submit is held
  * @slot:  of the command being checked
  * @by:    who runs
+ * @pass:  what he may still do
  * @later: the command needs what only the work item can get
+ * @cut:   it needs more than is left of @pass
  */
 struct liov_submit {
 	struct liov_sq	*sq;
+	struct liov_pass *pass;
 	unsigned int	slot;
 	enum liov_by	by;
 	bool		later;
+	bool		cut;
 };
+
+/* Somebody has done as much as he may; the work item goes on. */
+static void liov_guarded_cut(struct liov_sq *sq)
+{
+	atomic64_inc(&sq->budget_cuts);
+	liov_queue_delayed_work(sq->inst, &sq->work, 0);
+}
+
+/*
+ * Is that enough for now?  A thread that is to die leaves at once, and the work item does
+ * what it does for others, until the device is closed.
+ */
+static bool liov_guarded_enough(const struct liov_pass *pass, enum liov_by by)
+{
+	return !pass->commands || !pass->lookups ||
+		(by == LIOV_BY_STORE && unlikely(fatal_signal_pending(current)));
+}
 
 /* Shows the hardware what has been put into its ring. */
 static void liov_gsq_ring(struct liov_sq *sq)
@@ -383,8 +472,18 @@ static struct liov_step_map liov_env_step(void *ctx, u64 gpa, u16 *status)
 {
 	struct liov_submit *sub = ctx;
 	struct liov_instance *inst = sub->sq->inst;
-	struct liov_step_map step = liov_gmem_step(inst, gpa);
+	struct liov_step_map step = { .base = LIOV_NO_DMA };
 
+	if (unlikely(!sub->pass->lookups && liov_by_interrupt(sub->by))) {
+		sub->later = true;
+		sub->cut = true;
+		return step;
+	}
+	sub->pass->lookups -= !!sub->pass->lookups;
+	/* A list can take longer than anybody should wait for the CPU. */
+	if (!liov_by_interrupt(sub->by))
+		cond_resched();
+	step = liov_gmem_step(inst, gpa);
 	if (likely(!liov_step_none(step)))
 		return step;
 	if (liov_submit_defers(sub)) {
@@ -407,11 +506,19 @@ static u16 liov_env_read(void *ctx, u64 gpa, void *buf, u32 len)
 	return liov_gmem_read(sub->sq->inst, gpa, buf, len);
 }
 
-static void *liov_env_page(void *ctx, u64 *bus)
+static void *liov_env_page(void *ctx, u32 n, u64 *bus)
 {
 	struct liov_submit *sub = ctx;
 	struct liov_slot *s = &sub->sq->g->slot[sub->slot];
 
+	/* Each entry may be in another step; only those that are count in the end. */
+	if (unlikely(n + LIOV_LIST_LOOKUPS(n) > sub->pass->lookups &&
+		     liov_by_interrupt(sub->by))) {
+		sub->later = true;
+		sub->cut = true;
+		return NULL;
+	}
+	sub->pass->lookups -= min(LIOV_LIST_LOOKUPS(n), sub->pass->lookups);
 	if (unlikely(!s->page && liov_submit_defers(sub))) {
 		sub->later = true;
 	} else if (unlikely(!s->page)) {
@@ -534,10 +641,37 @@ static bool liov_guarded_starve(struct liov_sq *sq, enum liov_by by)
 	return false;
 }
 
-static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by)
+/*
+ * The next @n commands, for which there are places in the guest's CQ.  Returns how many
+ * places are left over; *@status is what the last command ended with.
+ */
+static u32 liov_guarded_submit_some(struct liov_submit *sub, u32 n, u64 start, u16 *status,
+				    bool *refused)
 {
-	u32 budget = liov_by_interrupt(by) ? LIOV_IRQ_COMMANDS : U32_MAX;
-	struct liov_submit sub = { .sq = sq, .by = by };
+	struct liov_gsq *g = sub->sq->g;
+
+	while (n && !liov_guarded_enough(sub->pass, sub->by)) {
+		sub->slot = liov_slot_get(g);
+		if (sub->slot == g->nr_slots)
+			break;
+		*status = liov_guarded_submit_one(sub, start);
+		if (unlikely(*status))
+			set_bit(sub->slot, g->free);
+		if (unlikely(*status == LIOV_NOT_NOW))
+			break;
+		*refused |= *status;
+		sub->pass->commands--;
+		n--;
+		if (!liov_by_interrupt(sub->by))
+			cond_resched();
+	}
+	return n;
+}
+
+static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by,
+			     struct liov_pass *pass)
+{
+	struct liov_submit sub = { .sq = sq, .by = by, .pass = pass };
 	u64 start = ktime_get_ns();
 	struct liov_gsq *g = sq->g;
 	bool refused = false;
@@ -545,37 +679,27 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by)
 
 	while (g->head != tail) {
 		u32 new = (tail + sq->depth - g->head) % sq->depth;
-		u32 n = liov_gcq_reserve(sq->cq, min(new, budget));
-		u32 left = n;
+		u32 n, left;
 
-		for (; left; left--) {
-			sub.slot = liov_slot_get(g);
-			if (sub.slot == g->nr_slots)
-				break;
-			status = liov_guarded_submit_one(&sub, start);
-			if (unlikely(status))
-				set_bit(sub.slot, g->free);
-			if (unlikely(status == LIOV_NOT_NOW))
-				break;
-			refused |= status;
+		if (unlikely(liov_guarded_enough(pass, by))) {
+			liov_guarded_cut(sq);
+			break;
 		}
+		n = liov_gcq_reserve(sq->cq, min(new, pass->commands));
+		left = liov_guarded_submit_some(&sub, n, start, &status, &refused);
 		if (left)
 			liov_gcq_unreserve(sq->cq, left);
+		if (unlikely(sub.cut)) {
+			liov_guarded_cut(sq);
+			break;
+		}
 		if (unlikely(status == LIOV_NOT_NOW)) {
 			liov_queue_delayed_work(sq->inst, &sq->work,
 						sub.later ? 0 : msecs_to_jiffies(LIOV_QUIET_MS));
 			break;
 		}
-		if (g->head == tail)
-			break;
-		budget -= n - left;
-		if (unlikely(!budget)) {
-			liov_queue_delayed_work(sq->inst, &sq->work, 0);
-			break;
-		}
-		/* A ring of 64 Ki commands that are all refused takes a while. */
-		if (!liov_by_interrupt(by))
-			cond_resched();
+		if (g->head == tail || liov_guarded_enough(pass, by))
+			continue;
 		if ((!n || left) && !liov_guarded_starve(sq, by))
 			goto out;
 	}
@@ -637,7 +761,7 @@ static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
 }
 
 /* One time over the guest's ring.  Under liov_sq.submit. */
-static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by)
+static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass)
 {
 	struct liov_gsq *g = sq->g;
 	u32 tail, head, waiting;
@@ -659,10 +783,34 @@ static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by)
 		; /* The timer comes. */
 	} else if (tail != head) {
 		if (likely(g->map.va && sq->cq->ring) || liov_guarded_wait_rings(sq, by))
-			liov_guarded_run(sq, tail, by);
+			liov_guarded_run(sq, tail, by, pass);
 	}
 	liov_busy_note(sq, by, (g->head + sq->depth - head) % sq->depth,
 		       g->submitted - READ_ONCE(g->completed), waiting);
+}
+
+static void liov_guarded_turns(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass,
+			       unsigned int max)
+{
+	unsigned int turns = 0;
+
+	do {
+		if (turns++ == max || liov_guarded_enough(pass, by)) {
+			liov_guarded_cut(sq);
+			return;
+		}
+		WRITE_ONCE(sq->again, true);
+		/* Value and mark before the look at the owner, who looks at the mark last. */
+		smp_mb();
+		if (down_trylock(&sq->submit))
+			return;
+		/* Off before the value is read: it may be a newer one's. */
+		xchg(&sq->again, false);
+		liov_guarded_go_over(sq, by, pass);
+		up(&sq->submit);
+		/* Free before the look at the mark. */
+		smp_mb();
+	} while (READ_ONCE(sq->again));
 }
 
 /**
@@ -676,26 +824,22 @@ static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by)
  */
 void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by)
 {
-	unsigned int max = by == LIOV_BY_HALT ? LIOV_HALT_TURNS : 1;
-	unsigned int turns = 0;
+	struct liov_pass stay = LIOV_STAY_INIT;
 
-	do {
-		if (liov_by_interrupt(by) && turns++ == max) {
-			liov_queue_delayed_work(sq->inst, &sq->work, 0);
-			return;
-		}
-		WRITE_ONCE(sq->again, true);
-		/* Value and mark before the look at the owner, who looks at the mark last. */
-		smp_mb();
-		if (down_trylock(&sq->submit))
-			return;
-		/* Off before the value is read: it may be a newer one's. */
-		xchg(&sq->again, false);
-		liov_guarded_go_over(sq, by);
-		up(&sq->submit);
-		/* Free before the look at the mark. */
-		smp_mb();
-	} while (READ_ONCE(sq->again));
+	liov_guarded_turns(sq, by, &stay, LIOV_STAY_TURNS);
+}
+
+/**
+ * liov_guarded_look() - see struct liov_mode_ops, @sq_look
+ * @sq:   queue, live or not
+ * @by:   who
+ * @pass: what he may still do
+ *
+ * Does not sleep.
+ */
+void liov_guarded_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass)
+{
+	liov_guarded_turns(sq, by, pass, by == LIOV_BY_HALT ? LIOV_HALT_TURNS : 1);
 }
 
 /**
@@ -714,10 +858,12 @@ void liov_guarded_work(struct work_struct *work)
  */
 void liov_guarded_cq_kick(struct liov_cq *cq)
 {
+	struct liov_pass stay = LIOV_STAY_INIT;
 	unsigned int turn = READ_ONCE(cq->turn), n = 0;
 	struct liov_sq *sq;
 
 	WRITE_ONCE(cq->turn, turn + 1);
+	/* One stay for all of them; those for which nothing is left get their work item. */
 	while ((sq = liov_next_starved(cq, turn, &n)))
-		liov_guarded_go_on(sq, LIOV_BY_STORE);
+		liov_guarded_turns(sq, LIOV_BY_STORE, &stay, LIOV_STAY_TURNS);
 }

@@ -108,10 +108,12 @@ static inline struct device *liov_dma_dev(struct liov_instance *inst)
 void liov_slot_put(struct liov_gsq *g, unsigned int i, int bit);
 void liov_gcq_post(struct liov_cq *cq, struct liov_sq *sq, struct liov_gsq *gsq,
 		   u16 cid, u16 status, u64 result);
-unsigned int liov_gcq_reap(struct liov_cq *cq, bool ack);
+bool liov_gcq_reap_all(struct liov_cq *cq);
 void liov_guarded_wake(struct liov_cq *cq);
-bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone);
+bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone, struct liov_pass *pass);
+void liov_guarded_cq_work(struct work_struct *work);
 void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by);
+void liov_guarded_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass);
 void liov_guarded_cq_kick(struct liov_cq *cq);
 void liov_guarded_work(struct work_struct *work);
 

@@ -73,13 +73,14 @@ void liov_halt_unwatch(struct liov_sq *sq)
 static void notrace liov_halt_hook(unsigned long ip, unsigned long parent_ip,
 				   struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
+	struct liov_pass pass = LIOV_PASS_INIT;
 	struct task_struct *vcpu = current;
 	struct liov_busy *b;
 
 	rcu_read_lock();
 	hash_for_each_possible_rcu(liov_halt_table, b, halt_node, (unsigned long)vcpu) {
 		if (READ_ONCE(b->vcpu) == vcpu)
-			liov_busy_halted(b);
+			liov_busy_halted(b, &pass);
 	}
 	rcu_read_unlock();
 }

@@ -149,12 +149,13 @@ static bool liov_vector_is_private(const struct liov_vector *vec)
 static irqreturn_t liov_vector_irq(int irq, void *data)
 {
 	struct liov_vector *vec = data;
+	struct liov_pass pass = LIOV_PASS_INIT;
 	bool ours = !vec->borrowed;
 	struct liov_cq *cq;
 
 	spin_lock(&vec->lock);
 	list_for_each_entry(cq, &vec->cqs, vec_node) {
-		if (!cq->inst->mode->cq_irq(cq, liov_vector_is_private(vec)))
+		if (!cq->inst->mode->cq_irq(cq, liov_vector_is_private(vec), &pass))
 			continue;
 		ours = true;
 		liov_irq_interrupt(cq->inst, cq->vector);

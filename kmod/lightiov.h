@@ -607,7 +607,7 @@ void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstand
 		    u32 waiting);
 void liov_busy_begin(struct liov_sq *sq);
 bool liov_busy_forget(struct liov_sq *sq);
-void liov_busy_halted(struct liov_busy *b);
+void liov_busy_halted(struct liov_busy *b, struct liov_pass *pass);
 void liov_busy_stop(struct liov_sq *sq);
 
 /* halt.c */
@@ -618,16 +618,17 @@ void liov_halt_unwatch(struct liov_sq *sq);
 
 /**
  * liov_busy_look() - a completion came: look at the doorbell if the queue is busy
- * @cq: queue
+ * @cq:   queue
+ * @pass: what may still be done
  *
- * Hard interrupt.
+ * Hard interrupt, or a work item in its stead.
  */
-static inline void liov_busy_look(struct liov_cq *cq)
+static inline void liov_busy_look(struct liov_cq *cq, struct liov_pass *pass)
 {
 	struct liov_sq *sq = &cq->inst->sq[cq->qid];
 
 	if (unlikely(READ_ONCE(sq->busy.on)))
-		cq->inst->mode->sq_go_on(sq, LIOV_BY_COMPLETION);
+		cq->inst->mode->sq_look(sq, LIOV_BY_COMPLETION, pass);
 }
 
 /**

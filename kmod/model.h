@@ -391,6 +391,19 @@ unsigned int liov_prp_walk(u64 prp1, u64 prp2, u32 len, u32 page_size,
 /* linux/nvme.h has no name for it. */
 #define LIOV_CMD_COPY		0x19
 
+/*
+ * What one pass in an interrupt, in a timer or at a halt may do, so that together it takes
+ * 50 us at most (make bench-guard); what is more goes to a work item of the instance.
+ *
+ * Looking up a step of guest memory is what takes longest, with three or four misses of
+ * the caches.  A list costs LIOV_LIST_LOOKUPS(entries) more, for reading it; whether a
+ * command goes on is decided before, by all that it may need.
+ */
+#define LIOV_PASS_COMPLETIONS	64
+#define LIOV_PASS_COMMANDS	32
+#define LIOV_PASS_LOOKUPS	72
+#define LIOV_LIST_LOOKUPS(n)	(2 + (n) / 16)
+
 /* Kinds of I/O commands, for statistics. */
 enum liov_io_class {
 	LIOV_IO_READ,		/* Read, Compare, Verify */
@@ -468,13 +481,13 @@ static inline bool liov_step_none(struct liov_step_map map)
  * @read: copies @len bytes, which do not cross a page, out of guest memory; 0
  *        or the NVMe status for the guest.  May sleep.
  * @page: one page of host memory for this command (a copied PRP list, ranges,
- *        descriptors) and its bus address; NULL if there is none
+ *        descriptors: @n entries) and its bus address; NULL if there is none
  * @ctx:  for all three
  */
 struct liov_guard_env {
 	struct liov_step_map (*step)(void *ctx, u64 gpa, u16 *status);
 	u16 (*read)(void *ctx, u64 gpa, void *buf, u32 len);
-	void *(*page)(void *ctx, u64 *bus);
+	void *(*page)(void *ctx, u32 n, u64 *bus);
 	void *ctx;
 };
 

@@ -39,10 +39,31 @@ struct liov_ring {
 enum liov_by {
 	LIOV_BY_STORE,		/* a vCPU, or whoever stored in its stead; may sleep */
 	LIOV_BY_WORK,		/* liov_sq.work; may also wait for memory slots */
-	LIOV_BY_COMPLETION,	/* of a busy queue; hard interrupt */
+	LIOV_BY_COMPLETION,	/* of a busy queue; hard interrupt, or liov_cq.work */
 	LIOV_BY_TIMER,		/* of a busy queue; hard interrupt */
 	LIOV_BY_HALT,		/* of a busy queue: its vCPU halts; not to sleep */
 };
+
+/**
+ * struct liov_pass - what may still be done in one go
+ * @completions: taken from hardware
+ * @commands:    taken from a guest's ring
+ * @lookups:     of steps of guest memory; see LIOV_PASS_LOOKUPS
+ *
+ * One for all that a hard interrupt, a timer or a halt does, and that a thread does in one
+ * stay; of him who made it.
+ */
+struct liov_pass {
+	u32	completions;
+	u32	commands;
+	u32	lookups;
+};
+
+#define LIOV_PASS_INIT {						\
+		.completions	= LIOV_PASS_COMPLETIONS,		\
+		.commands	= LIOV_PASS_COMMANDS,			\
+		.lookups	= LIOV_PASS_LOOKUPS,			\
+	}
 
 /**
  * struct liov_mode_ops - how a ring is made and what a doorbell does
@@ -55,12 +76,14 @@ enum liov_by {
  * @sq_make_ring: likewise for a submission queue
  * @sq_free_ring: likewise
  * @sq_go_on:     the guest may have moved the tail.  Typically in a vCPU thread;
- *                context as enum liov_by says.  Whoever else is in it goes over
- *                the ring once more
+ *                LIOV_BY_STORE or LIOV_BY_WORK.  Whoever else is in it goes over
+ *                the ring once more.  Bounded; goes on in a work item
+ * @sq_look:      the same for the others of enum liov_by, who may not sleep and do no
+ *                more than @pass says
  * @cq_kick:      the guest may have moved the head, of a queue that is not lazy
  * @cq_irq:       the hardware's vector of this queue fired, which it has @alone
  *                or shares; true if the guest gets an interrupt.  Hard
- *                interrupt, under liov_vector.lock
+ *                interrupt, under liov_vector.lock; no more than the pass says
  * @may_be_busy:  can it be known what a submission queue has outstanding?  See
  *                busy.c; under liov_track.lock
  * @cq_shared:    its vector is shared from now on; under liov_vector.lock; may
@@ -78,7 +101,7 @@ enum liov_by {
  * @only_fresh:   @cq_again and @sq_again are for queues of which the hardware has
  *                fetched nothing (liov_sq.fresh); else the guest makes new ones
  *
- * All but @sq_go_on, @cq_kick, @cq_irq and @may_be_busy run under liov_instance.lock.
+ * All but @sq_go_on, @sq_look, @cq_kick, @cq_irq and @may_be_busy run under liov_instance.lock.
  */
 struct liov_mode_ops {
 	const char *name;
@@ -91,8 +114,9 @@ struct liov_mode_ops {
 			    struct liov_ring *ring);
 	void (*sq_free_ring)(struct liov_sq *sq);
 	void (*sq_go_on)(struct liov_sq *sq, enum liov_by by);
+	void (*sq_look)(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass);
 	void (*cq_kick)(struct liov_cq *cq);
-	bool (*cq_irq)(struct liov_cq *cq, bool alone);
+	bool (*cq_irq)(struct liov_cq *cq, bool alone, struct liov_pass *pass);
 	bool (*may_be_busy)(struct liov_sq *sq);
 	void (*cq_shared)(struct liov_cq *cq);
 	void (*cq_again)(struct liov_cq *cq, struct liov_ring *ring);
@@ -207,6 +231,8 @@ struct liov_cq_pos {
  * @g:         guarded mode's part; see guarded.c
  * @starved:   guarded mode: some SQ waits for room
  * @turn:      guarded mode: which of them goes first next time
+ * @work:      guarded mode: takes what an interrupt has left in the hardware's ring
+ * @budget_cuts: guarded mode: times that one did; under liov_gcq.lock
  */
 struct liov_cq {
 	spinlock_t		lock;	/* @live, @lazy, @head, the hardware's doorbell */
@@ -236,6 +262,8 @@ struct liov_cq {
 	struct liov_gcq		*g;
 	bool			starved;
 	unsigned int		turn;
+	struct work_struct	work;
+	u64			budget_cuts;
 } ____cacheline_aligned_in_smp;
 
 /*
@@ -279,6 +307,7 @@ struct liov_sq_stats {
  * @commands: brought by the guest so far
  * @since:    when it brought the last one, ns
  * @wait:     ns that @timer waits, if @soon
+ * @looking:  when @timer began its look, ns; 0 if it is not at it
  * @tracked_pace: ns that a command took before it began, mean of @paced stores
  * @spent:    ns that the last @window commands took
  * @weight:   of these @window commands for the question whether they come more slowly
@@ -306,6 +335,7 @@ struct liov_busy {
 	u64			commands;
 	u64			since;
 	u64			wait;
+	u64			looking;
 	u64			tracked_pace;
 	u32			paced;
 	u64			spent;
@@ -346,6 +376,8 @@ struct liov_busy {
  * @work:   guarded mode: goes on with commands that were held back
  * @ring_tries: guarded mode: how often its rings were not found again in a row;
  *          under @submit
+ * @budget_cuts: guarded mode: times that somebody left the rest of the ring to @work,
+ *          since he had done as much as he may
  * @stats:  guarded mode's counters
  * For the rest see struct liov_cq.
  */
@@ -377,6 +409,7 @@ struct liov_sq {
 	struct liov_gsq		*g;
 	struct delayed_work	work;
 	unsigned int		ring_tries;
+	atomic64_t		budget_cuts;
 	struct liov_sq_stats	stats;
 } ____cacheline_aligned_in_smp;
 

@@ -95,6 +95,17 @@ static ssize_t liov_show_latency(const struct liov_stats_dir *dir, size_t off, c
 	return n;
 }
 
+/* Of both: passes over submission queues, and over completion queues. */
+static ssize_t liov_show_budget_cuts(const struct liov_stats_dir *dir, size_t off, char *buf)
+{
+	u64 sum = liov_sum_sq(dir, off);
+	unsigned int i;
+
+	for (i = dir->first; i <= dir->last; i++)
+		sum += READ_ONCE(dir->inst->cq[i].budget_cuts);
+	return sysfs_emit(buf, "%llu\n", sum);
+}
+
 static ssize_t liov_show_interrupts(const struct liov_stats_dir *dir, size_t off, char *buf)
 {
 	unsigned int i;
@@ -156,6 +167,7 @@ LIOV_STAT_SQ(refused_prp, stats.refused[LIOV_REFUSED_PRP]);
 LIOV_STAT_SQ(refused_memory, stats.refused[LIOV_REFUSED_MEMORY]);
 LIOV_STAT_SQ(refused_other, stats.refused[LIOV_REFUSED_OTHER]);
 LIOV_STAT_SQ(held_back, stats.held_back);
+LIOV_STAT(budget_cuts, liov_show_budget_cuts, LIOV_STAT_U64(struct liov_sq, budget_cuts));
 LIOV_STAT_SQ(completed, stats.completed);
 LIOV_STAT_SQ(errors, stats.errors);
 LIOV_STAT(outstanding, liov_show_outstanding, 0);
@@ -200,6 +212,7 @@ static struct attribute *liov_queue_stat_attrs[] = {
 	&liov_stat_refused_memory.attr,
 	&liov_stat_refused_other.attr,
 	&liov_stat_held_back.attr,
+	&liov_stat_budget_cuts.attr,
 	&liov_stat_outstanding.attr,
 	&liov_stat_completed.attr,
 	&liov_stat_errors.attr,

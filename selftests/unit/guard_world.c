@@ -170,6 +170,8 @@ static struct liov_step_map env_step(void *ctx, u64 gpa, u16 *status)
 	if (ctx != &world)
 		abort();
 	world.nr_steps++;
+	if (world.nr_pages && world.nr_steps - world.page_steps > world.page_entries)
+		world.broken = "more look-ups than entries";
 	*status = page_state(gpa);
 	if (*status)
 		return (struct liov_step_map){ .base = LIOV_NO_DMA };
@@ -195,6 +197,8 @@ static u16 env_read(void *ctx, u64 gpa, void *buf, u32 len)
 	else if (world.nr_reads == ARRAY_SIZE(world.read) ||
 		 world.nr_read_bytes + len > sizeof(world.bytes))
 		world.broken = "guest memory is read far too often";
+	else if (world.nr_pages && world.nr_reads - world.page_reads == 2)
+		world.broken = "a list is read in more than two pieces";
 	if (world.broken)
 		return WORLD_HOLE;
 	if (page_state(gpa) == WORLD_HOLE)
@@ -219,11 +223,14 @@ static u16 env_read(void *ctx, u64 gpa, void *buf, u32 len)
 	return 0;
 }
 
-static void *env_page(void *ctx, u64 *bus)
+static void *env_page(void *ctx, u32 n, u64 *bus)
 {
-	if (ctx != &world)
+	if (ctx != &world || !n || n > LIOV_STEP_PAGES)
 		abort();
 	world.nr_pages++;
+	world.page_entries = n;
+	world.page_steps = world.nr_steps;
+	world.page_reads = world.nr_reads;
 	if (!world.has_page)
 		return NULL;
 	*bus = HOST_BUS;

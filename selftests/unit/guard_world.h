@@ -36,6 +36,8 @@ struct world {
 	void (*after_read)(u64 gpa, u32 len);
 	bool to_memory;			/* the command judged writes there */
 	unsigned int nr_steps, nr_reads, nr_pages;
+	/* what env->page was told, and the counts when it was: no more comes of it */
+	unsigned int page_entries, page_steps, page_reads;
 	u8 *page;			/* host memory, 4096 bytes of its own */
 	struct liov_guarded out;	/* what world_compare() got */
 	/* every byte that env->read gave away, in order */

@@ -206,6 +206,16 @@ TEST(entries_behind_the_data_are_not_read)
 	EXPECT_EQ(world.nr_reads, 1);
 }
 
+/* Who may do little at a time decides by that; the world sees that no more comes. */
+TEST(a_list_is_announced_with_its_entries)
+{
+	start(nvme_cmd_read, 0, 256);
+	put_list(LISTS, 31);
+	EXPECT_EQ(check(), 0);
+	EXPECT_EQ(world.page_entries, 31);
+	EXPECT_EQ(world.page_reads, 0);
+}
+
 TEST(list_that_fills_its_page_goes_on_in_the_next)
 {
 	unsigned int room, i;
