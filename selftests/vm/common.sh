@@ -258,6 +258,12 @@ vm_is_debug_kernel()
 	[ -e /sys/kernel/debug/kmemleak ]
 }
 
+# PREEMPT_RT
+vm_is_rt_kernel()
+{
+	grep -qs 1 /sys/kernel/realtime
+}
+
 # vm_allow_on_debug_kernel LINE...: what such a kernel reports of the host's own drivers
 vm_allow_on_debug_kernel()
 {
