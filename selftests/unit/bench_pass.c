@@ -68,7 +68,7 @@ static u64 rnd(void)
 	return s * 0x9e3779b97f4a7c15ULL;
 }
 
-static const u64 *pass_step(void *ctx, u64 gpa, u16 *status)
+static struct liov_step_map pass_step(void *ctx, u64 gpa, u16 *status)
 {
 	u64 i = gpa >> LIOV_STEP_SHIFT;
 	struct node *n = root;
@@ -78,7 +78,10 @@ static const u64 *pass_step(void *ctx, u64 gpa, u16 *status)
 	n = n->slot[i / RADIX / RADIX % RADIX];
 	n = n->slot[i / RADIX % RADIX];
 	s = n->slot[i % RADIX];
-	return READ_ONCE(s->bus[gpa / PAGE % LIOV_STEP_PAGES]) == LIOV_NO_DMA ? NULL : s->bus;
+	/* As the kernel, it looks whether the page is there. */
+	if (READ_ONCE(s->bus[gpa / PAGE % LIOV_STEP_PAGES]) == LIOV_NO_DMA)
+		return (struct liov_step_map){ .base = LIOV_NO_DMA };
+	return (struct liov_step_map){ .bus = s->bus };
 }
 
 /* Lists are in pages of their own, wherever the guest says they are. */

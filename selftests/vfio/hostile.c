@@ -7,8 +7,13 @@
  * It keeps canaries on its own blocks and in its own memory; those of others are
  * for whoever starts it.  Blocks of others are recognised by their stamps (see
  * "canary") should they ever arrive.  The seed is printed; with the same seed the
- * same commands are made, though not at the same moments.  A further argument
- * "resets" says that the host resets the controller meanwhile.
+ * same commands are made, though not at the same moments.  Further arguments:
+ *
+ *   resets      the host resets the controller meanwhile
+ *   only=KEY    nothing but that, all the time (and what is not asked for is skipped):
+ *               doorbells   dozens of threads that ring for one queue, with commands of
+ *                           long lists in it
+ *               scattered   large writes with each page in another 2 MiB of memory
  *
  * OVERWRITES the instance's namespace.  For guarded mode only.
  */
@@ -106,6 +111,23 @@ static void memory_check(struct hostile *h)
 	}
 }
 
+/* Skips all phases but one; false if there is none of that key. */
+static bool only(const char *key)
+{
+	bool found = false;
+	unsigned int i;
+
+	for (i = 0; i < nr_phases; i++) {
+		if (phases[i].key && !strcmp(phases[i].key, key)) {
+			found = true;
+			continue;
+		}
+		phases[i].test.skipped = "not asked for";
+		phases[i].weight = 0;
+	}
+	return found;
+}
+
 static struct phase *pick(struct hostile *h)
 {
 	unsigned int i, total = 0, at;
@@ -152,6 +174,8 @@ static void run(struct hostile *h, unsigned int seconds)
 	while ((first < nr_phases || now_ms() < end) && all_well()) {
 		struct phase *p = first < nr_phases ? &phases[first++] : pick(h);
 
+		if (!p->weight)
+			continue;
 		if (p->vfio_only && h->n.v.phys) {
 			p->test.skipped = "memory is not VFIO's here";
 			continue;
@@ -173,7 +197,7 @@ static void run(struct hostile *h, unsigned int seconds)
 
 static int no_name(void)
 {
-	return test_skip_all("usage: hostile UUID | --pci BDF [SECONDS [SEED [resets]]]");
+	return test_skip_all("usage: hostile UUID | --pci BDF [SECONDS [SEED [resets | only=KEY]]]");
 }
 
 int main(int argc, char **argv)
@@ -190,6 +214,8 @@ int main(int argc, char **argv)
 	h.seed = argc - pci > 3 ? strtoull(argv[3 + pci], NULL, 0) : (u64)time(NULL);
 	h.rng = h.seed;
 	h.resets = argc - pci > 4 && !strcmp(argv[4 + pci], "resets");
+	if (argc - pci > 4 && !strncmp(argv[4 + pci], "only=", 5) && !only(argv[4 + pci] + 5))
+		return no_name();
 	if (pci ? nvme_open_pci(&h.n, name) : nvme_open(&h.n, name)) {
 		printf("Bail out! cannot bring up %s\n", name);
 		return KSFT_FAIL;

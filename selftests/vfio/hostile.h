@@ -5,7 +5,8 @@
  * It owns a range of LBAs and a piece of memory, and keeps some of each as
  * canaries that no command of its own may change, were every command checked as
  * the specification says.  hostile_model.c says what must become of a command,
- * hostile_gen.c makes them up, hostile_phases.c is what is done with them.
+ * hostile_gen.c makes them up, hostile_phases.c and hostile_floods.c are what is done
+ * with them.
  */
 #ifndef _LIOV_HOSTILE_H
 #define _LIOV_HOSTILE_H
@@ -123,13 +124,22 @@ void gen_scribble(struct hostile *h, u64 *rng);
 void gen_scribble_ranges(struct hostile *h, u64 *rng);
 u64 gen_bad_address(struct hostile *h, u64 *rng);
 
+/* hostile_floods.c */
+void flood_of_doorbells(struct test *t, struct hostile *h);
+void scattered_lists(struct test *t, struct hostile *h);
+
 /* hostile_phases.c */
 struct phase {
 	struct test test;
 	void (*fn)(struct test *t, struct hostile *h);
 	unsigned int weight;
 	bool vfio_only;
+	const char *key;	/* for "only=" */
 };
+
+bool flood_pair(struct test *t, struct hostile *h, u32 depth);
+/* The commands in @h->shot, all of which must pass, for a slice of time. */
+void flood_send(struct test *t, struct hostile *h);
 
 extern struct phase phases[];
 extern const unsigned int nr_phases;

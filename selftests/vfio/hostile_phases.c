@@ -431,6 +431,29 @@ static void admin_rubbish(struct test *t, struct hostile *h)
 	h->outstanding = 0;
 }
 
+/* For hostile_floods.c: a pair, and those commands in h->shot[] again and again. */
+bool flood_pair(struct test *t, struct hostile *h, u32 depth)
+{
+	return fresh_pair(t, h, 1, depth, depth);
+}
+
+static void gen_nothing(struct hostile *h, struct nvme_sqe *sqe, unsigned int slot)
+{
+}
+
+void flood_send(struct test *t, struct hostile *h)
+{
+	u64 end = slice_end(), refused = h->refused;
+
+	do {
+		send(h, gen_nothing, false);
+		if (!reap(t, h, false))
+			relax(h);
+	} while (now_ms() < end && !t->failed);
+	drain(t, h, false);
+	EXPECT(t, h->refused == refused, "%llu were refused", h->refused - refused);
+}
+
 struct phase phases[] = {
 	{ { "commands_get_the_status_of_the_specification" }, storm, 8 },
 	{ { "commands_and_lists_rewritten_while_read_do_no_harm" }, rewritten, 4 },
@@ -442,6 +465,8 @@ struct phase phases[] = {
 	{ { "function_resets_under_load" }, resets, 1 },
 	{ { "memory_goes_under_load" }, memory_goes, 2, true },
 	{ { "admin_rubbish_does_no_harm" }, admin_rubbish, 1 },
+	{ { "a_store_ends_while_others_ring" }, flood_of_doorbells, 1, false, "doorbells" },
+	{ { "lists_all_over_memory" }, scattered_lists, 2, false, "scattered" },
 };
 
 const unsigned int nr_phases = ARRAY_SIZE(phases);
