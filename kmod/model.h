@@ -252,6 +252,51 @@ enum liov_identify_src {
 enum liov_identify_src liov_identify_route(const struct nvme_command *c,
 					   const struct liov_ident *id, u16 *status);
 
+/* ---- nsident.c ---- */
+
+/**
+ * struct liov_ns_ident - what tells a namespace from another, and its format
+ * @nguid, @eui64, @uuid: its identifiers; zero what it does not have
+ * @nsze:      its size in LBAs; 0 if there is no such namespace
+ * @ms:        bytes of metadata per LBA; @ext: they follow the block itself
+ * @lba_shift: log2 of the bytes of an LBA
+ * @pi:        protection information (DPS)
+ * @csi:       command set
+ */
+struct liov_ns_ident {
+	u8 nguid[16];
+	u8 eui64[8];
+	u8 uuid[16];
+	u64 nsze;
+	u16 ms;
+	bool ext;
+	u8 lba_shift;
+	u8 pi;
+	u8 csi;
+};
+
+enum liov_ns_change {
+	LIOV_NS_SAME,
+	LIOV_NS_GONE,		/* no such namespace any more */
+	LIOV_NS_OTHER,		/* another one under its number */
+	LIOV_NS_BLOCKS,		/* blocks of another size */
+	LIOV_NS_METADATA,
+	LIOV_NS_SIZE,		/* has no identifier, and another size */
+};
+
+void liov_ns_ident_read(struct liov_ns_ident *id, const struct nvme_id_ns *ns, const u8 *desc);
+enum liov_ns_change liov_ns_ident_compare(const struct liov_ns_ident *was,
+					  const struct liov_ns_ident *now);
+
+enum liov_ns_effect {
+	LIOV_NS_UNTOUCHED,
+	LIOV_NS_LOOK,		/* afterwards */
+	LIOV_NS_TAKEN,		/* from its users, before */
+};
+
+enum liov_ns_effect liov_ns_command(const struct nvme_command *c, u8 fna, u32 *nsid);
+const char *liov_ns_command_name(const struct nvme_command *c);
+
 /* ---- range.c: the text of a backing ---- */
 
 /**
