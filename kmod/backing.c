@@ -3,8 +3,9 @@
  * What an instance stores on: a namespace, a partition or a range of LBAs.
  *
  * Owns struct liov_backing, the claim on the block device and the list of the
- * controller's backings, none of which overlap.  Called by sysfs.c, instance.c
- * and guarded.c.
+ * controller's backings, none of which overlap.  What the drive says of a namespace:
+ * nscheck.c; what the host does to one: nswatch.c.  Called by sysfs.c, instance.c, the
+ * modes, resume.c and nswatch.c.
  *
  * Two things keep others out.  The block layer's exclusive open keeps the host
  * out: what is mounted or otherwise held cannot be claimed, and what is claimed
@@ -41,48 +42,6 @@ struct liov_extent {
 	u64	first;
 	u64	nlb;
 };
-
-/* ---- the drive's side ---- */
-
-static int liov_backing_identify(struct liov_instance *inst, u32 nsid, struct nvme_id_ns *ns)
-{
-	struct nvme_command c = {};
-	int rc;
-
-	c.identify.opcode = nvme_admin_identify;
-	c.identify.cns = NVME_ID_CNS_NS;
-	c.identify.nsid = cpu_to_le32(nsid);
-	rc = liov_parent_admin(inst->parent, &c, ns, sizeof(*ns), NULL);
-	if (rc) {
-		liov_open_err(inst, "lightiov: Identify of namespace %u on %s failed (%d); see the log of nvme\n",
-			      nsid, pci_name(inst->parent->host->pdev), rc);
-		return rc > 0 ? -EIO : rc;
-	}
-	return 0;
-}
-
-/*
- * Guarded mode has no place for metadata: neither its buffers nor the checks of
- * protection information.  Direct mode leaves them to the guest.
- */
-static int liov_backing_format(struct liov_instance *inst, const struct nvme_id_ns *ns,
-			       u8 *lba_shift)
-{
-	const struct nvme_lbaf *lbaf = &ns->lbaf[nvme_lbaf_index(ns->flbas)];
-	u16 ms = le16_to_cpu(lbaf->ms);
-
-	if (lbaf->ds < SECTOR_SHIFT || lbaf->ds > 16) {
-		liov_open_err(inst, "lightiov: the namespace has logical blocks of 2^%u bytes; only 512 bytes to 64 KiB work\n",
-			      lbaf->ds);
-		return -EOPNOTSUPP;
-	}
-	*lba_shift = lbaf->ds;
-	if (inst->mode != &liov_guarded_ops || (!ms && !(ns->dps & NVME_NS_DPS_PI_MASK)))
-		return 0;
-	liov_open_err(inst, "lightiov: the namespace is formatted with %u bytes of metadata per block%s; guarded mode needs a format without (nvme format --lbaf)\n",
-		      ms, ns->dps & NVME_NS_DPS_PI_MASK ? " and protection information" : "");
-	return -EOPNOTSUPP;
-}
 
 /* ---- the block layer's side; its sectors have 512 bytes ---- */
 
@@ -144,10 +103,10 @@ static dev_t liov_backing_find_part(struct block_device *whole, const struct lio
  */
 static struct file *liov_backing_open(struct liov_parent *p, dev_t dev, dev_t whole)
 {
-	struct file *file = bdev_file_open_by_dev(dev, LIOV_CLAIM_MODE, p, NULL);
+	struct file *file = bdev_file_open_by_dev(dev, LIOV_CLAIM_MODE, p, &liov_watch_holder);
 
 	if (file == ERR_PTR(-EBUSY) && dev != whole)
-		file = bdev_file_open_by_dev(whole, LIOV_CLAIM_MODE, p, NULL);
+		file = bdev_file_open_by_dev(whole, LIOV_CLAIM_MODE, p, &liov_watch_holder);
 	return file;
 }
 
@@ -321,13 +280,16 @@ static int liov_backing_make(struct liov_instance *inst, struct liov_backing *b,
 		liov_backing_say_nsid(inst, path, rc);
 		goto out;
 	}
-	rc = liov_backing_identify(inst, b->nsid, ns);
+	b->seen = READ_ONCE(inst->parent->ns_gen);
+	rc = liov_watch_wait(inst, b->nsid);
+	if (!rc)
+		rc = liov_ns_identify(inst, b->nsid, ns, &b->ident);
+	if (!rc)
+		rc = liov_ns_usable(inst, bdev, &b->ident);
 	if (rc)
 		goto out;
-	rc = liov_backing_format(inst, ns, &b->lba_shift);
-	if (rc)
-		goto out;
-	nsze = le64_to_cpu(ns->nsze);
+	b->lba_shift = b->ident.lba_shift;
+	nsze = b->ident.nsze;
 	rc = liov_backing_extent(inst, bdev, b->lba_shift, nsze, &ext);
 	if (rc)
 		goto out;
@@ -373,7 +335,8 @@ static int liov_backing_resize(struct liov_instance *inst, struct liov_backing *
 	int rc;
 
 	if (b->nsid != inst->backing.nsid || b->first != inst->backing.first ||
-	    b->lba_shift != inst->backing.lba_shift) {
+	    b->lba_shift != inst->backing.lba_shift ||
+	    liov_ns_ident_compare(&inst->backing.ident, &b->ident)) {
 		dev_err(liov_dev(inst), "lightiov: while a VM uses this device its backing may change at the end only, and %s does not begin where %s does\n",
 			b->text, inst->backing.text);
 		return -EBUSY;
@@ -464,7 +427,7 @@ out:
  *
  * Return: 0, -EBUSY (open, held by others or overlapping another instance),
  * -EINVAL (not on a namespace of this controller), -ERANGE (not inside the
- * device), -EOPNOTSUPP (a format with metadata), -EROFS, -EPERM (shrinking was
+ * device), -EOPNOTSUPP (a format with metadata, a zoned namespace), -EROFS, -EPERM (shrinking was
  * not confirmed), -ETIMEDOUT (shrinking: commands did not end), or what opening
  * the device or asking the drive gave.  The reason is in the log; the former
  * backing is still there.
@@ -506,70 +469,27 @@ void liov_backing_put(struct liov_instance *inst)
 	liov_backing_drop(&old);
 }
 
-/* MDTS counts in pages of CAP.MPSMIN; 0 is no limit (NVMe Base 2.0 section 5.17.2.1). */
-static u32 liov_backing_max_bytes(const struct liov_parent *p)
-{
-	unsigned int shift = 12 + NVME_CAP_MPSMIN(p->host->cap) + p->id->mdts;
-
-	if (!p->id->mdts || shift >= ilog2(LIOV_GUARD_MAX_BYTES))
-		return LIOV_GUARD_MAX_BYTES;
-	return 1U << shift;
-}
-
 /**
- * liov_backing_guard() - say what an instance's commands may do
- * @inst: instance that is being opened in guarded mode; the caller holds its lock
+ * liov_backing_inside() - do the LBAs of a backing lie where it was written to lie?
+ * @inst: instance; the caller holds its lock
+ * @nsze: LBAs of the namespace now
  *
- * Fills liov_instance.guard, after another look at the drive: namespace and
- * partition may have changed since the backing was written.  May sleep.
- *
- * Return: 0, -ENODEV (the LBAs are no longer there), -EOPNOTSUPP (a format with
- * metadata), or what asking the drive gave.
+ * Return: 0, or a negative errno: the namespace or the partition is smaller, or elsewhere.
  */
-int liov_backing_guard(struct liov_instance *inst)
+int liov_backing_inside(struct liov_instance *inst, u64 nsze)
 {
 	const struct liov_backing *b = &inst->backing;
-	struct liov_guard *g = &inst->guard;
 	struct liov_extent ext = {};
-	struct nvme_id_ns *ns;
-	u8 lba_shift = 0;
-	u64 nsze;
 	int rc;
 
 	lockdep_assert_held(&inst->lock);
-	ns = kzalloc(sizeof(*ns), GFP_KERNEL);
-	if (!ns)
-		return -ENOMEM;
-	rc = liov_backing_identify(inst, b->nsid, ns);
+	rc = liov_backing_extent(inst, file_bdev(b->file), b->lba_shift, nsze, &ext);
 	if (rc)
-		goto out;
-	nsze = le64_to_cpu(ns->nsze);
-	if (nsze) {
-		rc = liov_backing_format(inst, ns, &lba_shift);
-		if (!rc)
-			rc = liov_backing_extent(inst, file_bdev(b->file), lba_shift, nsze, &ext);
-		if (rc)
-			goto out;
-	}
-	if (lba_shift != b->lba_shift || !liov_extent_has(&ext, b->first, b->nlb) ||
-	    b->first > nsze || b->nlb > nsze - b->first) {
-		liov_open_err(inst, "lightiov: the drive or the partition table changed and %s is no longer there; write the backing again\n",
-			      b->text);
-		rc = -ENODEV;
-		goto out;
-	}
-
-	memset(g, 0, sizeof(*g));
-	g->nsid = 1;
-	g->hw_nsid = b->nsid;
-	g->first = b->first;
-	g->nlb = b->nlb;
-	g->lba_shift = b->lba_shift;
-	g->max_bytes = liov_backing_max_bytes(inst->parent);
-	g->oncs = liov_identify_oncs(inst->parent->id, true);
-	liov_identify_copy(ns, &g->max_copy, &g->max_copy_range, &g->max_copy_ranges);
-	g->max_copy_ranges = min_t(u16, g->max_copy_ranges, LIOV_COPY_MAX_RANGES);
-out:
-	kfree(ns);
-	return rc;
+		return rc;
+	if (liov_extent_has(&ext, b->first, b->nlb) && b->first <= nsze &&
+	    b->nlb <= nsze - b->first)
+		return 0;
+	liov_open_err(inst, "lightiov: the drive or the partition table changed and %s is no longer there; write the backing again\n",
+		      b->text);
+	return -ENODEV;
 }

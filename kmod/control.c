@@ -320,6 +320,11 @@ static int liov_control_enable(struct liov_instance *inst)
 		return rc;
 	if (!rc)
 		liov_host_leave(h);
+	/* For the end of a command of the host's to its namespace, too. */
+	if (!rc)
+		rc = liov_backing_recheck(inst);
+	if (rc == -EAGAIN)
+		return rc;
 	/* Windows that are being dropped must not be found any more. */
 	liov_mem_flush(inst);
 	ok = !rc && liov_admin_enable(inst);

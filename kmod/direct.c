@@ -226,6 +226,8 @@ static bool liov_direct_cq_irq(struct liov_cq *cq, bool alone, struct liov_pass 
 
 static int liov_direct_check(struct liov_instance *inst)
 {
+	int rc;
+
 	if (!liov_allow_direct) {
 		liov_guest_warn(inst, "lightiov: direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
 		return -EPERM;
@@ -235,6 +237,9 @@ static int liov_direct_check(struct liov_instance *inst)
 				inst->backing.text, pci_name(inst->parent->host->pdev));
 		return -EINVAL;
 	}
+	rc = liov_backing_check(inst);
+	if (rc)
+		return rc;
 	return liov_mem_check_iommu(inst);
 }
 

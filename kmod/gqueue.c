@@ -515,7 +515,7 @@ static void liov_guarded_release(struct liov_instance *inst)
 
 static int liov_guarded_check(struct liov_instance *inst)
 {
-	return liov_backing_guard(inst);
+	return liov_backing_check(inst);
 }
 
 static void liov_guarded_open(struct liov_instance *inst)

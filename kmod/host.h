@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The host boundary: all that the rest of the module may know of nvme.ko.
- * Implemented by host.c, host_up.c, host_cmd.c, host_bind.c and host_hooks.c.
+ * Implemented by host.c, host_up.c, host_cmd.c, host_bind.c, host_watch.c and host_hooks.c.
  */
 #ifndef _LIOV_HOST_H
 #define _LIOV_HOST_H
@@ -36,6 +36,13 @@ struct liov_host;
  *            this runs, and may still be reset: before it frees what @stopping,
  *            @stopped and @lost use, it calls liov_host_silence().  May sleep.  Not
  *            called if @live never was.
+ * @command:  Somebody on the host is about to send the controller an admin command that
+ *            may change what a namespace is, or the controller (liov_host_watches()).  It
+ *            is sent when this returns.  In that process, without a lock of nvme-core's;
+ *            may sleep; may come at any time, also after @gone.  Returns NULL if that is
+ *            of no interest.
+ * @command_over: The command is over, however it ended.  Gets what @command returned.  From
+ *            a work item of the boundary; may sleep, not for long.
  */
 struct liov_host_ops {
 	void (*live)(struct liov_host *h);
@@ -43,6 +50,8 @@ struct liov_host_ops {
 	void (*stopped)(struct liov_host *h);
 	void (*lost)(struct liov_host *h);
 	void (*gone)(struct liov_host *h);
+	void *(*command)(struct liov_host *h, const struct nvme_command *cmd);
+	void (*command_over)(void *cookie);
 };
 
 /**

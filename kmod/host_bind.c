@@ -95,6 +95,28 @@ struct liov_hostp *liov_host_of_ctrl(struct nvme_ctrl *ctrl)
 	return NULL;
 }
 
+/**
+ * liov_host_of_queue - the host whose admin queue this is
+ * @q: a request queue; compared only
+ *
+ * Context: may sleep; takes hosts_lock.
+ * Return: the host with a reference (liov_host_put()), or NULL: an I/O queue, or the
+ * admin queue of a controller that was never live.
+ */
+struct liov_hostp *liov_host_of_queue(struct request_queue *q)
+{
+	struct liov_hostp *p;
+
+	guard(mutex)(&hosts_lock);
+	list_for_each_entry(p, &hosts, node) {
+		if (READ_ONCE(p->adminq) == q) {
+			kref_get(&p->kref);
+			return p;
+		}
+	}
+	return NULL;
+}
+
 /* ---- binding and unbinding ---- */
 
 static bool is_nvme_driver(struct device_driver *drv)
@@ -413,7 +435,7 @@ static void host_adopt(struct pci_dev *pdev)
 
 /**
  * liov_host_init - begin to follow all NVMe functions
- * @ops:     what to tell; all four must be there; kept until liov_host_exit()
+ * @ops:     what to tell; all must be there; kept until liov_host_exit()
  * @reserve: queue pairs to ask for beyond those nvme.ko wants
  *
  * @live may come before this returns.  A controller that nvme.ko has set up
@@ -487,6 +509,7 @@ void liov_host_exit(void)
 	host_evict_all();
 	/* With no host bound the hooks have nothing to do any more. */
 	liov_hooks_unregister();
+	liov_host_watch_exit();
 	while ((p = host_first(is_any))) {
 		host_unlist(p);
 		liov_host_put(p);

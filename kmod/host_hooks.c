@@ -301,6 +301,12 @@ static bool notrace filter_dbbuf(unsigned long caller,
 		from_pci_driver(caller);
 }
 
+/* On the way of every command that is not file-system I/O. */
+static bool notrace filter_command(unsigned long caller, struct ftrace_regs *fregs)
+{
+	return liov_host_watches((struct nvme_command *)ftrace_regs_get_argument(fregs, 1));
+}
+
 /* Wrappers that have been entered and not left. */
 static atomic_t inflight = ATOMIC_INIT(0);
 
@@ -412,6 +418,16 @@ static noinline int wrap_submit_dbbuf(struct request_queue *q,
 	return NVME_SC_INVALID_OPCODE;
 }
 
+/* A command of the host's that guests must be protected from first, see host_watch.c. */
+static noinline void wrap_init_request(struct request *req, struct nvme_command *cmd)
+{
+	atomic_inc(&inflight);
+	liov_host_command(req, cmd);
+	nvme_init_request(req, cmd);
+	atomic_dec(&inflight);
+	barrier();
+}
+
 struct liov_hook {
 	const char *name;
 	unsigned long target;
@@ -436,6 +452,7 @@ static struct liov_hook hooks[] = {
 		  filter_quiesce),
 	/* No filter by caller: nvme_reset_work() may reach it by a tail call. */
 	LIOV_HOOK(nvme_start_ctrl, wrap_start_ctrl, NULL),
+	LIOV_HOOK(nvme_init_request, wrap_init_request, filter_command),
 };
 
 static void notrace liov_redirect(unsigned long ip, unsigned long parent_ip,

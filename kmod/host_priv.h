@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Shared by host.c (gate, callbacks), host_up.c (what is learned of a controller),
- * host_cmd.c (commands), host_bind.c (objects, binding) and host_hooks.c (what touches
- * nvme-core); nobody else includes it.
+ * host_cmd.c (commands), host_bind.c (objects, binding), host_watch.c (the host's own
+ * commands) and host_hooks.c (what touches nvme-core); nobody else includes it.
  * Locks: see host.c.
  */
 #ifndef _LIOV_HOST_PRIV_H
@@ -40,6 +40,7 @@ int nvme_reset_ctrl(struct nvme_ctrl *ctrl);
 void nvme_quiesce_io_queues(struct nvme_ctrl *ctrl);
 void nvme_cancel_admin_tagset(struct nvme_ctrl *ctrl);
 void nvme_start_ctrl(struct nvme_ctrl *ctrl);
+void nvme_init_request(struct request *req, struct nvme_command *cmd);
 
 /* NVME_QID_ANY of the private header: any hardware context will do. */
 #define LIOV_QID_ANY		(-1)
@@ -203,7 +204,13 @@ void liov_host_live_work(struct work_struct *work);
 
 /* host_bind.c */
 struct liov_hostp *liov_host_of_ctrl(struct nvme_ctrl *ctrl);
+struct liov_hostp *liov_host_of_queue(struct request_queue *q);
 void liov_host_put(struct liov_hostp *p);
+
+/* host_watch.c */
+bool liov_host_watches(const struct nvme_command *cmd);
+void liov_host_command(struct request *req, const struct nvme_command *cmd);
+void liov_host_watch_exit(void);
 
 /* host_hooks.c */
 int liov_hooks_register(void);

@@ -304,6 +304,7 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	liov_guarded_init(inst);
 	liov_resume_init(inst);
 	liov_control_init(inst);
+	liov_watch_init(inst);
 	liov_admin_init(inst);
 	inst->mode = &liov_guarded_ops;
 	rc = uuid_parse(dev_name(&mdev->dev), &inst->ident.uuid);
@@ -334,6 +335,7 @@ err_vfio:
 err_qids:
 	liov_parent_put_qids(p, inst);
 	liov_resume_stop(inst);
+	liov_watch_cancel(inst);
 err_put:
 	vfio_put_device(&inst->vdev);
 	return rc;
@@ -350,6 +352,7 @@ static void liov_mdev_remove(struct mdev_device *mdev)
 	/* No reset hook finds it from here on. */
 	liov_parent_put_qids(inst->parent, inst);
 	liov_resume_stop(inst);
+	liov_watch_cancel(inst);
 	vfio_put_device(&inst->vdev);
 }
 

@@ -253,6 +253,8 @@ struct liov_admin {
  * @nlb:   LBAs
  * @lba_shift: log2 of the bytes of an LBA
  * @whole: it is the whole namespace
+ * @ident: what the namespace was when the backing was written
+ * @seen:  liov_parent.ns_gen when the drive last said that it still is; 0 never
  */
 struct liov_backing {
 	struct list_head	node;
@@ -263,6 +265,20 @@ struct liov_backing {
 	u64			nlb;
 	u8			lba_shift;
 	bool			whole;
+	struct liov_ns_ident	ident;
+	u64			seen;
+};
+
+/**
+ * struct liov_watch - what the host does to the namespace of an instance
+ * @work:  does what @todo says, under liov_instance.lock
+ * @todo:  bits; LIOV_WATCH_STOP is set under pool_lock
+ * @waits: CC.EN = 1 waits for the end of a command of the host's; under liov_instance.lock
+ */
+struct liov_watch {
+	struct delayed_work	work;
+	unsigned long		todo;
+	bool			waits;
 };
 
 /**
@@ -284,7 +300,8 @@ struct liov_backing {
  * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
  *          the guest resets.  Set by the reset hooks without @lock.
  * @wq:     its work items; NULL before the first open, see work.c
- * @opening: it is being opened: what goes wrong is not an operator's doing
+ * @opening: it is being opened, or enabled by its guest: what goes wrong is not an
+ *          operator's doing
  * @offers_err: user space is told by VFIO's ERR that the controller is lost; fixed at open
  * @err_raised: it was; both are written under pool_lock
  * @err: VFIO's ERR and @req its REQ: need none of the locks here
@@ -317,7 +334,7 @@ struct liov_instance {
 	bool			leaking;
 	const struct liov_mode_ops *mode;
 	struct liov_backing	backing;
-	struct liov_guard	guard;	/* guarded: constant while open, but nlb */
+	struct liov_guard	guard;	/* guarded: constant while ready, but nlb */
 
 	struct liov_pci		pci;
 	struct liov_regs	regs;
@@ -333,6 +350,7 @@ struct liov_instance {
 	struct liov_unmap	unmap;
 	struct liov_track	track;
 	struct liov_resume	resume;
+	struct liov_watch	watch;
 	atomic64_t		host_bytes;
 	u8			msix_table[LIOV_MAX_VECTORS * PCI_MSIX_ENTRY_SIZE];
 
@@ -367,6 +385,10 @@ enum liov_cq_head_mode {
  * @wq:        woken when @gen changes
  * @pool_lock: @qids, @stuck_qids, @instances and @backings
  * @backings:  struct liov_backing of its instances: none overlap
+ * @ns_gen:    moves on when namespaces or limits may have changed; changed under pool_lock
+ * @id_gen:    @ns_gen from before @id was read
+ * @no_ns_desc: the drive has no Namespace Identification Descriptors
+ * @watch_node: parents of nswatch.c
  * @qids:      hardware qids taken, bit per qid
  * @stuck_qids: of these: nobody's, but the hardware may have the queue still, since
  *             @stuck_gen or before
@@ -394,6 +416,10 @@ struct liov_parent {
 	struct list_head	stuck_probes;
 	struct list_head	instances;
 	struct list_head	backings;
+	u64			ns_gen;
+	u64			id_gen;
+	bool			no_ns_desc;
+	struct list_head	watch_node;
 
 	struct mutex		irq_lock;	/* @vectors, eventfds */
 	struct list_head	vectors;
@@ -497,8 +523,11 @@ void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst);
 bool liov_parent_stick_qid(struct liov_parent *p, u16 qid, u64 gen);
 unsigned int liov_parent_free_pairs(struct liov_parent *p);
 int liov_parent_enter(struct liov_parent *p);
+int liov_parent_identify(struct liov_parent *p, bool wait);
 int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
 		      unsigned int len, u32 *result);
+int liov_parent_admin_now(struct liov_parent *p, struct nvme_command *cmd, void *buf,
+			  unsigned int len);
 void __iomem *liov_parent_doorbell(struct liov_parent *p, u16 hwqid, bool cq);
 int liov_parent_parse_cq_head(const char *val, enum liov_cq_head_mode *mode);
 const char *liov_cq_head_name(enum liov_cq_head_mode mode);
@@ -511,7 +540,28 @@ void liov_probe_leak(struct liov_parent *p);
 /* backing.c */
 int liov_backing_set(struct liov_instance *inst, const char *text);
 void liov_backing_put(struct liov_instance *inst);
-int liov_backing_guard(struct liov_instance *inst);
+int liov_backing_inside(struct liov_instance *inst, u64 nsze);
+
+/* nscheck.c */
+int liov_ns_identify(struct liov_instance *inst, u32 nsid, struct nvme_id_ns *ns,
+		     struct liov_ns_ident *id);
+int liov_ns_usable(struct liov_instance *inst, struct block_device *bdev,
+		   const struct liov_ns_ident *id);
+int liov_backing_check(struct liov_instance *inst);
+int liov_backing_verify(struct liov_instance *inst, bool running);
+int liov_backing_recheck(struct liov_instance *inst);
+
+/* nswatch.c */
+extern const struct blk_holder_ops liov_watch_holder;
+void liov_watch_init(struct liov_instance *inst);
+void liov_watch_cancel(struct liov_instance *inst);
+void liov_watch_add(struct liov_parent *p);
+void liov_watch_del(struct liov_parent *p);
+void liov_watch_changed(struct liov_parent *p);
+void *liov_watch_command(struct liov_host *h, const struct nvme_command *c);
+void liov_watch_command_over(void *cookie);
+int liov_watch_wait(struct liov_instance *inst, u32 nsid);
+bool liov_watch_is_free(struct liov_instance *inst);
 
 /* instance.c */
 int liov_instance_set_mode(struct liov_instance *inst, const char *name);

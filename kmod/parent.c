@@ -87,6 +87,29 @@ int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf
 }
 
 /**
+ * liov_parent_admin_now() - the same, without waiting for a reset
+ * @p:      parent
+ * @cmd:    the command, with the hardware's IDs
+ * @buf:    data buffer or NULL
+ * @len:    its length
+ *
+ * May sleep as long as the command takes.
+ *
+ * Return: as liov_parent_admin(); -EAGAIN or -EINTR while the controller is reset.
+ */
+int liov_parent_admin_now(struct liov_parent *p, struct nvme_command *cmd, void *buf,
+			  unsigned int len)
+{
+	int rc = liov_host_enter(p->host);
+
+	if (rc)
+		return rc;
+	rc = liov_host_admin(p->host, cmd, buf, len, NULL);
+	liov_host_leave(p->host);
+	return rc;
+}
+
+/**
  * liov_parent_doorbell() - the hardware's doorbell register of a queue
  * @p:     parent
  * @hwqid: the hardware's queue ID
@@ -386,6 +409,8 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 	liov_lock_in_reclaim(&p->pool_lock);
 	INIT_LIST_HEAD(&p->instances);
 	INIT_LIST_HEAD(&p->backings);
+	INIT_LIST_HEAD(&p->watch_node);
+	p->ns_gen = 1;
 	INIT_LIST_HEAD(&p->vectors);
 	INIT_LIST_HEAD(&p->stuck_probes);
 	init_waitqueue_head(&p->wq);
@@ -398,18 +423,40 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 	return p;
 }
 
-static int liov_parent_identify(struct liov_parent *p)
+/**
+ * liov_parent_identify() - read Identify Controller, unless nothing can have changed
+ * @p:    parent
+ * @wait: while the host resets the controller
+ *
+ * A reset may have brought new firmware, with other limits.  May sleep; takes pool_lock.
+ *
+ * Return: 0 or a negative errno; then what was read before is still there.
+ */
+int liov_parent_identify(struct liov_parent *p, bool wait)
 {
+	u64 gen = READ_ONCE(p->ns_gen);
 	struct nvme_command c = {};
+	struct nvme_id_ctrl *id;
 	int rc;
 
+	if (READ_ONCE(p->id_gen) == gen)
+		return 0;
+	id = kzalloc(sizeof(*id), GFP_KERNEL);
+	if (!id)
+		return -ENOMEM;
 	c.identify.opcode = nvme_admin_identify;
 	c.identify.cns = NVME_ID_CNS_CTRL;
-	rc = liov_parent_admin(p, &c, p->id, sizeof(*p->id), NULL);
-	if (rc > 0)
-		rc = -EIO;
-	p->vwc = p->id->vwc & 1;
-	return rc;
+	rc = wait ? liov_parent_admin(p, &c, id, sizeof(*id), NULL) :
+		    liov_parent_admin_now(p, &c, id, sizeof(*id));
+	if (!rc) {
+		mutex_lock(&p->pool_lock);
+		*p->id = *id;
+		p->vwc = id->vwc & NVME_CTRL_VWC_PRESENT;
+		WRITE_ONCE(p->id_gen, gen);
+		mutex_unlock(&p->pool_lock);
+	}
+	kfree(id);
+	return rc > 0 ? -EIO : rc;
 }
 
 static int liov_parent_register(struct liov_parent *p)
@@ -421,12 +468,15 @@ static int liov_parent_register(struct liov_parent *p)
 		pci_err(pdev, "lightiov: nvme runs this controller without MSI-X; not offered to guests\n");
 		return -EOPNOTSUPP;
 	}
-	rc = liov_parent_identify(p);
+	rc = liov_parent_identify(p, true);
 	if (rc) {
 		pci_err(pdev, "lightiov: Identify Controller failed (%d); not offered to guests\n",
 			rc);
 		return rc;
 	}
+	/* From here on what the host does to its namespaces is heard of. */
+	if (list_empty(&p->watch_node))
+		liov_watch_add(p);
 	p->cq_head = liov_probe_cq_head(p);
 
 	rc = liov_sysfs_add_parent(p);
@@ -466,6 +516,7 @@ static void liov_parent_live(struct liov_host *h)
 	if (!p->registered && liov_parent_register(p))
 		return;
 	mutex_lock(&p->pool_lock);
+	liov_watch_changed(p);
 	liov_parent_judge(p);
 	list_for_each_entry(inst, &p->instances, node)
 		liov_instance_hw_back(inst);
@@ -551,6 +602,7 @@ static void liov_parent_gone(struct liov_host *h)
 		pci_info(h->pdev, "lightiov: no longer offered to guests\n");
 	}
 	liov_host_silence(h);
+	liov_watch_del(p);
 	h->priv = NULL;
 	liov_probe_leak(p);
 	liov_parent_free(p);
@@ -562,4 +614,6 @@ const struct liov_host_ops liov_parent_ops = {
 	.stopped	= liov_parent_stopped,
 	.lost		= liov_parent_lost,
 	.gone		= liov_parent_gone,
+	.command	= liov_watch_command,
+	.command_over	= liov_watch_command_over,
 };

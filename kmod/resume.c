@@ -139,6 +139,10 @@ int liov_resume_now(struct liov_instance *inst)
 		if (rc)
 			return rc;
 		liov_host_leave(h);
+		/* The host may have formatted what they reach, or have new firmware. */
+		rc = liov_backing_verify(inst, true);
+		if (rc)
+			return rc;
 		rc = liov_queues_resume(inst);
 		if (rc)
 			return rc;

@@ -6,12 +6,13 @@
 # and shrinks under its I/O. Partitions are made without a table, by the ioctl that
 # partitioning tools use to tell the kernel.
 #
-# Wants two namespaces beside the usual three: 4 with 8 bytes of metadata per
-# block, 5 with blocks of 4 KiB. Without them two tests are skipped.
+# Wants three namespaces beside the usual three: 4 with 8 bytes of metadata per
+# block, 5 with blocks of 4 KiB, 6 zoned. Without them three tests are skipped.
 #
-# lab-options: --qemu-arg -drive --qemu-arg if=none,id=meta,driver=null-co,size=64M,read-zeroes=on --qemu-arg -device --qemu-arg nvme-ns,drive=meta,bus=nvme0,nsid=4,ms=8 --qemu-arg -drive --qemu-arg if=none,id=big,driver=null-co,size=64M,read-zeroes=on --qemu-arg -device --qemu-arg nvme-ns,drive=big,bus=nvme0,nsid=5,logical_block_size=4096,physical_block_size=4096
+# lab-options: --qemu-arg -drive --qemu-arg if=none,id=meta,driver=null-co,size=64M,read-zeroes=on --qemu-arg -device --qemu-arg nvme-ns,drive=meta,bus=nvme0,nsid=4,ms=8 --qemu-arg -drive --qemu-arg if=none,id=big,driver=null-co,size=64M,read-zeroes=on --qemu-arg -device --qemu-arg nvme-ns,drive=big,bus=nvme0,nsid=5,logical_block_size=4096,physical_block_size=4096 --qemu-arg -drive --qemu-arg if=none,id=zoned,driver=null-co,size=64M,read-zeroes=on --qemu-arg -device --qemu-arg nvme-ns,drive=zoned,bus=nvme0,nsid=6,zoned=true,zoned.zone_size=4M
 #
-# Arguments: full (20 rounds of resizing), ROUNDS=N.
+# Arguments: full (20 rounds of resizing), ROUNDS=N, ONLY=host (only what the host's own
+# commands do, see backing_host.sh).
 
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
@@ -262,9 +263,10 @@ IO_MIB=32
 
 guest_starts()
 {
-	backing "$A" "$P2:0+$SMALL" && mdev_remove "$B" || return 1
-	vm_guest vm0 --mdev "$A" && vm_guest_nvme vm0 || return 1
-	DISK=$(vm_guest_disk vm0 "$A") && guest_has "$SMALL" &&
+	NS3=$(l1_ns 0 3) && backing "$A" "$P2:0+$SMALL" && mdev_remove "$B" &&
+		G=$(vm_instance 1q "$NS3") || return 1
+	vm_guest vm0 --mdev "$A" --mdev "$G" && vm_guest_nvme vm0 2 || return 1
+	DISK=$(vm_guest_disk vm0 "$A") && SECOND=$(vm_guest_disk vm0 "$G") && guest_has "$SMALL" &&
 		vm_fio_start vm0 --filename="$DISK" --rw=randrw --bs=4k --size=${IO_MIB}m \
 			--iodepth=16 "$VM_VERIFY"
 }
@@ -428,12 +430,19 @@ guest_and_instance_go()
 {
 	local rc=0
 
+	# The second one had trouble; its name without n1 is its controller's.
+	# shellcheck disable=SC2034 # for common.sh
+	VM_GUEST_ALLOW="$(basename "${SECOND%n1}")[n: ]"
 	vm_guest_log_is_clean vm0 || rc=1
-	l2_stop vm0 && mdev_remove "$A" && part del "$NS" 2 0 0 && part del "$NS" 1 0 0 || rc=1
+	l2_stop vm0 && mdev_remove "$A" && mdev_remove "$G" && part del "$NS" 2 0 0 && part del "$NS" 1 0 0 || rc=1
 	return $rc
 }
 
+# shellcheck source=selftests/vm/backing_host.sh
+. "$(dirname "$0")/backing_host.sh"
+
 vm_test host_is_ready host_is_ready
+if [ "${ONLY:-}" != host ]; then
 vm_test malformed_text_is_refused malformed_text
 vm_test range_outside_the_device_is_refused range_outside_the_device
 vm_test ranges_reach_to_the_edges ranges_at_the_edges
@@ -453,6 +462,9 @@ vm_test running_guest_shrinks_when_confirmed guest_shrinks
 vm_test resizing_loses_no_io resizing_again_and_again
 vm_test every_command_can_be_traced every_command_can_be_traced
 vm_test counters_add_up counters_add_up
+guest_command_tests
 vm_test guest_and_instance_go guest_and_instance_go
+fi
+host_command_tests
 vm_test nothing_is_left vm_nothing_is_left
 vm_run

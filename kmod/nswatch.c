@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the host does to namespaces that guests use: format, sanitize, delete, detach,
+ * new firmware, a disk that goes.
+ *
+ * The host boundary tells of such a command before it is sent (liov_watch_command()), and
+ * when it is over.  Before a command that changes what a block is or whose it is, every
+ * instance on that namespace is stopped: its queues are deleted on the hardware, which
+ * fences what the drive had, and its controller gets a fatal status.  While the command
+ * runs none comes back (liov_watch_is_free(), liov_watch_wait()).  After it, and after each
+ * reset of the controller, liov_parent.ns_gen has moved on: nscheck.c then asks the drive
+ * whether all is what it was.
+ *
+ * Owns the list of all parents, since controllers of one NVM subsystem share namespaces,
+ * the list of commands on their way, and struct liov_watch of each instance.
+ *
+ * Locks: watch_lock (mutex), the list of parents; inside it liov_parent.pool_lock.
+ * commands_lock (spinlock), a leaf.  Neither is held when somebody waits.  An
+ * instance is stopped by its own work item, under liov_instance.lock, which nobody here
+ * holds outside it: that may be held for long, and the instance may be going.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/blkdev.h>
+#include <linux/file.h>
+#include <linux/slab.h>
+
+#include "lightiov.h"
+
+/*
+ * How long an open waits for the end of a command of the host's.  A drive may take hours for
+ * one, but most need no second; arbitrary.
+ */
+#define LIOV_COMMAND_WAIT_MS	5000
+
+/* From one look whether a controller that is being reset is back to the next. */
+#define LIOV_WATCH_AGAIN_MS	50
+
+/* What a liov_watch has to do; liov_watch.todo. */
+enum { LIOV_WATCH_STOP, LIOV_WATCH_LOOK };
+
+/* What tells one NVM subsystem from another; for all its controllers the same. */
+struct liov_subsystem {
+	__le16	vid;
+	char	sn[sizeof_field(struct nvme_id_ctrl, sn)];
+	char	mn[sizeof_field(struct nvme_id_ctrl, mn)];
+	char	subnqn[sizeof_field(struct nvme_id_ctrl, subnqn)];
+};
+
+/**
+ * struct liov_ns_command - a command of the host's that is on its way
+ * @node:   commands
+ * @of:     the subsystem
+ * @nsid:   the namespace, or NVME_NSID_ALL
+ * @effect: if LIOV_NS_TAKEN its users were stopped and must not come back yet
+ * @name:   in the specification's words
+ */
+struct liov_ns_command {
+	struct list_head node;
+	struct liov_subsystem of;
+	u32 nsid;
+	enum liov_ns_effect effect;
+	const char *name;
+};
+
+static DEFINE_MUTEX(watch_lock);
+static LIST_HEAD(parents);
+
+static DEFINE_SPINLOCK(commands_lock);
+static LIST_HEAD(commands);
+
+/* Instances that have been told to stop and have not yet. */
+static atomic_t stopping = ATOMIC_INIT(0);
+static DECLARE_WAIT_QUEUE_HEAD(watch_wq);
+
+static void liov_subsystem_of(struct liov_subsystem *of, const struct nvme_id_ctrl *id)
+{
+	memset(of, 0, sizeof(*of));
+	of->vid = id->vid;
+	memcpy(of->sn, id->sn, sizeof(of->sn));
+	memcpy(of->mn, id->mn, sizeof(of->mn));
+	memcpy(of->subnqn, id->subnqn, sizeof(of->subnqn));
+}
+
+static bool liov_subsystem_has(const struct liov_subsystem *of, const struct liov_parent *p)
+{
+	const struct nvme_id_ctrl *id = p->id;
+
+	return of->vid == id->vid && !memcmp(of->sn, id->sn, sizeof(of->sn)) &&
+	       !memcmp(of->mn, id->mn, sizeof(of->mn)) &&
+	       !memcmp(of->subnqn, id->subnqn, sizeof(of->subnqn));
+}
+
+/* ---- instances ---- */
+
+/*
+ * The guest's controller, if it runs, does so no more until its driver resets it.  One
+ * that is not ready has nothing to stop: before it is, it finds the command in the list.
+ * Returns -EAGAIN if the hardware's queues go with a reset of the host's that is under way.
+ */
+static int liov_watch_stop(struct liov_instance *inst)
+{
+	bool ready = READ_ONCE(inst->regs.csts) & NVME_CSTS_RDY;
+	int rc;
+
+	lockdep_assert_held(&inst->lock);
+	if (!inst->is_open || (!liov_queues_made(inst) && (!ready || READ_ONCE(inst->fatal))))
+		return 0;
+	rc = liov_instance_quiesce(inst, false);
+	if (rc == -EAGAIN)
+		return rc;
+	WRITE_ONCE(inst->fatal, true);
+	/* A driver that listens resets its controller at once. */
+	liov_admin_event(inst, LIOV_EVENT_INTERNAL);
+	return 0;
+}
+
+/* Returns as above. */
+static int liov_watch_look(struct liov_instance *inst)
+{
+	int rc;
+
+	lockdep_assert_held(&inst->lock);
+	if (!inst->is_open || !(READ_ONCE(inst->regs.csts) & NVME_CSTS_RDY) ||
+	    READ_ONCE(inst->fatal))
+		return 0;
+	rc = liov_backing_verify(inst, true);
+	if (!rc || rc == -EAGAIN || rc == -EINTR)
+		return rc ? -EAGAIN : 0;
+	dev_warn(liov_dev(inst), "lightiov: the guest's controller stops until its driver resets it\n");
+	return liov_watch_stop(inst);
+}
+
+static void liov_watch_stopped(struct liov_watch *w)
+{
+	if (test_and_clear_bit(LIOV_WATCH_STOP, &w->todo) && atomic_dec_and_test(&stopping))
+		wake_up_all(&watch_wq);
+}
+
+static void liov_watch_work(struct work_struct *work)
+{
+	struct liov_watch *w = container_of(to_delayed_work(work), struct liov_watch, work);
+	struct liov_instance *inst = container_of(w, struct liov_instance, watch);
+	bool again = false;
+
+	mutex_lock(&inst->lock);
+	if (test_bit(LIOV_WATCH_STOP, &w->todo)) {
+		again = liov_watch_stop(inst);
+		if (!again)
+			liov_watch_stopped(w);
+	}
+	if (!again && test_and_clear_bit(LIOV_WATCH_LOOK, &w->todo) && liov_watch_look(inst)) {
+		set_bit(LIOV_WATCH_LOOK, &w->todo);
+		again = true;
+	}
+	mutex_unlock(&inst->lock);
+	if (again)
+		liov_queue_delayed_work(inst, &w->work, msecs_to_jiffies(LIOV_WATCH_AGAIN_MS));
+}
+
+/* One that is not open has nothing to do: it looks at all of this when it is opened. */
+static void liov_watch_want(struct liov_instance *inst, int what)
+{
+	struct liov_watch *w = &inst->watch;
+
+	lockdep_assert_held(&inst->parent->pool_lock);
+	if (!READ_ONCE(inst->is_open))
+		return;
+	if (!test_and_set_bit(what, &w->todo) && what == LIOV_WATCH_STOP)
+		atomic_inc(&stopping);
+	liov_mod_delayed_work(inst, &w->work, 0);
+}
+
+/**
+ * liov_watch_init() - once, at creation
+ * @inst: instance
+ */
+void liov_watch_init(struct liov_instance *inst)
+{
+	INIT_DELAYED_WORK(&inst->watch.work, liov_watch_work);
+}
+
+/**
+ * liov_watch_cancel() - no more work of it
+ * @inst: instance that is in no list of its parent's any more
+ *
+ * May sleep.
+ */
+void liov_watch_cancel(struct liov_instance *inst)
+{
+	cancel_delayed_work_sync(&inst->watch.work);
+	liov_watch_stopped(&inst->watch);
+}
+
+/* ---- controllers ---- */
+
+/**
+ * liov_watch_add() - a controller's parent is there
+ * @p: parent, whose controller has been identified
+ */
+void liov_watch_add(struct liov_parent *p)
+{
+	mutex_lock(&watch_lock);
+	list_add_tail(&p->watch_node, &parents);
+	mutex_unlock(&watch_lock);
+}
+
+/**
+ * liov_watch_del() - before a parent is freed
+ * @p: parent, perhaps never added
+ */
+void liov_watch_del(struct liov_parent *p)
+{
+	mutex_lock(&watch_lock);
+	list_del_init(&p->watch_node);
+	mutex_unlock(&watch_lock);
+}
+
+/**
+ * liov_watch_changed() - its namespaces or its limits may have changed
+ * @p: parent; the caller holds its pool_lock
+ */
+void liov_watch_changed(struct liov_parent *p)
+{
+	lockdep_assert_held(&p->pool_lock);
+	WRITE_ONCE(p->ns_gen, p->ns_gen + 1);
+}
+
+/* ---- commands of the host's ---- */
+
+static bool liov_command_is_about(const struct liov_ns_command *nc, u32 nsid)
+{
+	return nc->nsid == NVME_NSID_ALL || nc->nsid == nsid;
+}
+
+/* Tells the instances on what the command is about. */
+static void liov_command_tell(const struct liov_ns_command *nc, struct liov_parent *p, int what)
+{
+	struct liov_backing *b;
+
+	lockdep_assert_held(&watch_lock);
+	mutex_lock(&p->pool_lock);
+	liov_watch_changed(p);
+	list_for_each_entry(b, &p->backings, node) {
+		struct liov_instance *inst = container_of(b, struct liov_instance, backing);
+
+		if (!liov_command_is_about(nc, b->nsid))
+			continue;
+		if (what == LIOV_WATCH_STOP && READ_ONCE(inst->is_open))
+			dev_warn(liov_dev(inst), "lightiov: the host sends %s to %s, which is about namespace %u, too; the guest's controller stops until its driver resets it\n",
+				 nc->name, pci_name(p->host->pdev), b->nsid);
+		liov_watch_want(inst, what);
+	}
+	mutex_unlock(&p->pool_lock);
+}
+
+static void liov_command_tell_all(const struct liov_ns_command *nc, int what)
+{
+	struct liov_parent *p;
+
+	lockdep_assert_held(&watch_lock);
+	list_for_each_entry(p, &parents, watch_node) {
+		if (liov_subsystem_has(&nc->of, p))
+			liov_command_tell(nc, p, what);
+	}
+}
+
+static struct liov_parent *liov_watch_find(const struct liov_host *h)
+{
+	struct liov_parent *p;
+
+	lockdep_assert_held(&watch_lock);
+	list_for_each_entry(p, &parents, watch_node) {
+		if (p->host == h)
+			return p;
+	}
+	return NULL;
+}
+
+/**
+ * liov_watch_command() - see struct liov_host_ops, @command
+ * @h: the controller it goes to
+ * @c: the command
+ *
+ * Returns when nobody uses the namespace any more, or with a line in the log if that
+ * takes too long: the hardware still fetches nothing, since the queues get no doorbells.
+ * May sleep for long.
+ *
+ * Return: what liov_watch_command_over() gets, or NULL if it does not matter.
+ */
+void *liov_watch_command(struct liov_host *h, const struct nvme_command *c)
+{
+	struct liov_ns_command *nc = kzalloc(sizeof(*nc), GFP_KERNEL | __GFP_NOFAIL);
+	struct liov_parent *from;
+
+	mutex_lock(&watch_lock);
+	from = liov_watch_find(h);
+	nc->effect = from ? liov_ns_command(c, from->id->fna, &nc->nsid) : LIOV_NS_UNTOUCHED;
+	if (nc->effect == LIOV_NS_UNTOUCHED) {
+		mutex_unlock(&watch_lock);
+		kfree(nc);
+		return NULL;
+	}
+	nc->name = liov_ns_command_name(c);
+	liov_subsystem_of(&nc->of, from->id);
+	/* In the list first: who enables now waits, who did before is stopped. */
+	spin_lock(&commands_lock);
+	list_add_tail(&nc->node, &commands);
+	spin_unlock(&commands_lock);
+	if (nc->effect == LIOV_NS_TAKEN)
+		liov_command_tell_all(nc, LIOV_WATCH_STOP);
+	mutex_unlock(&watch_lock);
+
+	if (nc->effect == LIOV_NS_TAKEN &&
+	    !wait_event_timeout(watch_wq, !atomic_read(&stopping),
+				msecs_to_jiffies(LIOV_ADMIN_WAIT_MS)))
+		pci_err(h->pdev, "lightiov: %s goes on though the queues of a guest could not be deleted in time\n",
+			nc->name);
+	return nc;
+}
+
+/**
+ * liov_watch_command_over() - see struct liov_host_ops, @command_over
+ * @cookie: from liov_watch_command()
+ *
+ * May sleep.
+ */
+void liov_watch_command_over(void *cookie)
+{
+	struct liov_ns_command *nc = cookie;
+
+	mutex_lock(&watch_lock);
+	spin_lock(&commands_lock);
+	list_del(&nc->node);
+	spin_unlock(&commands_lock);
+	/* Also those that came back and were let in: none was while it was in the list. */
+	liov_command_tell_all(nc, LIOV_WATCH_LOOK);
+	mutex_unlock(&watch_lock);
+	wake_up_all(&watch_wq);
+	kfree(nc);
+}
+
+/* The command that keeps a namespace from being used, NULL if there is none. */
+static const char *liov_watch_busy(const struct liov_parent *p, u32 nsid)
+{
+	struct liov_ns_command *nc;
+	const char *name = NULL;
+
+	spin_lock(&commands_lock);
+	list_for_each_entry(nc, &commands, node) {
+		if (nc->effect == LIOV_NS_TAKEN && liov_command_is_about(nc, nsid) &&
+		    liov_subsystem_has(&nc->of, p))
+			name = nc->name;
+	}
+	spin_unlock(&commands_lock);
+	return name;
+}
+
+/**
+ * liov_watch_is_free() - may the instance use its namespace, as far as the host is concerned?
+ * @inst: open instance whose controller is not ready; the caller holds its lock
+ *
+ * Asked again and again until it may; says so once.
+ *
+ * Return: false while a command of the host's is under way.
+ */
+bool liov_watch_is_free(struct liov_instance *inst)
+{
+	const char *name = liov_watch_busy(inst->parent, inst->backing.nsid);
+
+	lockdep_assert_held(&inst->lock);
+	if (name && !inst->watch.waits)
+		liov_guest_warn(inst, "lightiov: the guest's controller waits for the end of the host's %s\n",
+				name);
+	inst->watch.waits = name;
+	return !name;
+}
+
+/**
+ * liov_watch_wait() - the same for an open, or for a new backing: a little while
+ * @inst: for whom; the caller holds its lock
+ * @nsid: the hardware's
+ *
+ * May sleep, for LIOV_COMMAND_WAIT_MS at most.
+ *
+ * Return: 0, or -EBUSY after a line in the log.
+ */
+int liov_watch_wait(struct liov_instance *inst, u32 nsid)
+{
+	struct liov_parent *p = inst->parent;
+	const char *name;
+
+	if (wait_event_timeout(watch_wq, !liov_watch_busy(p, nsid),
+			       msecs_to_jiffies(LIOV_COMMAND_WAIT_MS)))
+		return 0;
+	name = liov_watch_busy(p, nsid);
+	if (!name)
+		return 0;
+	liov_open_err(inst, "lightiov: the host's %s on %s is not done with namespace %u; try again later\n",
+		      name, pci_name(p->host->pdev), nsid);
+	return -EBUSY;
+}
+
+/* ---- a disk goes ---- */
+
+/*
+ * The namespace was deleted or detached, or became another one, by whatever host: nvme
+ * removes its disk, or does so in a removal that our eviction did not come before.
+ * The block layer's convention: bd_holder_lock is held and to be released here; it keeps
+ * the claim, and so the parent, from going meanwhile.
+ */
+static void liov_watch_mark_dead(struct block_device *bdev, bool surprise)
+{
+	struct liov_parent *p = bdev->bd_holder;
+	struct liov_backing *b;
+
+	lockdep_assert_held(&bdev->bd_holder_lock);
+	mutex_lock(&p->pool_lock);
+	liov_watch_changed(p);
+	list_for_each_entry(b, &p->backings, node) {
+		struct liov_instance *inst = container_of(b, struct liov_instance, backing);
+
+		if (file_bdev(b->file) != bdev)
+			continue;
+		if (READ_ONCE(inst->is_open) && !READ_ONCE(inst->fatal))
+			dev_warn(liov_dev(inst), "lightiov: the disk of %s is gone; the guest's controller stops, write the backing again when there is one\n",
+				 b->text);
+		liov_watch_want(inst, LIOV_WATCH_STOP);
+	}
+	mutex_unlock(&p->pool_lock);
+	mutex_unlock(&bdev->bd_holder_lock);
+	/* As for a device without holder operations. */
+	sync_blockdev(bdev);
+}
+
+/* All claims of a controller have one holder, the parent, and must have the same operations. */
+const struct blk_holder_ops liov_watch_holder = { .mark_dead = liov_watch_mark_dead };
