@@ -295,8 +295,8 @@ static bool liov_control_flush(struct liov_instance *inst)
 	bdev_fput(file);
 	mutex_lock(&inst->lock);
 	if (rc)
-		dev_err(liov_dev(inst), "lightiov: %s did not flush its cache at the guest's shutdown (%d); what was written last may be lost at a power cut\n",
-			pci_name(inst->parent->host->pdev), rc);
+		liov_guest_warn(inst, "lightiov: %s did not flush its cache at the guest's shutdown (%d); what was written last may be lost at a power cut\n",
+				pci_name(inst->parent->host->pdev), rc);
 	return inst->is_open;
 }
 

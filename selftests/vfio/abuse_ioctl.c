@@ -391,7 +391,8 @@ static void map_edges(struct test *t, struct nvme *n, u64 from, u64 to)
 	const u64 offs[] = { 0, SZ_4K, from - SZ_4K, from, from + SZ_4K, to - SZ_4K, to,
 			     to + SZ_4K, size - SZ_4K, size, (1ULL << 40) - SZ_4K,
 			     (1ULL << 40) + from, 7ULL << 40, 9ULL << 40, 1ULL << 62 };
-	const size_t lens[] = { 1, SZ_4K, 2 * SZ_4K, to - from, to - from + SZ_4K, size, 1UL << 40 };
+	const size_t lens[] = { 1, SZ_4K, 2 * SZ_4K, to - from, to - from + SZ_4K, size,
+				1UL << 40 };
 	static const int prots[] = { PROT_NONE, PROT_READ, PROT_WRITE, PROT_READ | PROT_WRITE,
 				     PROT_READ | PROT_EXEC };
 	unsigned int o, l, p, private;
