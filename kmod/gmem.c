@@ -294,9 +294,9 @@ static struct liov_step *liov_step_make(struct liov_instance *inst, u64 gpa, int
 	*rc = -ENOMEM;
 	if (!s)
 		return NULL;
-	/* Whatever prevents the whole step may spare this page. */
+	/* Whatever prevents the whole step may spare this page, unless it ends soon. */
 	*rc = liov_pin_scarce(inst) ? -ENOMEM : liov_step_map_whole(inst, s);
-	if (*rc)
+	if (*rc && *rc != -EAGAIN)
 		*rc = liov_step_make_bus(s) ?: liov_step_map_page(inst, s, gpa);
 	if (*rc) {
 		liov_step_free(s);
