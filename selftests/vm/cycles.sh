@@ -8,7 +8,7 @@
 vm_args "$@"
 
 # In each mode.
-CYCLES=${CYCLES:-$([ -n "$FULL" ] && echo 200 || echo 60)}
+CYCLES=${CYCLES:-$([ -n "$FULL" ] && echo 200 || echo 40)}
 WARM_UP=10
 
 host_is_ready()

@@ -11,14 +11,14 @@
 #
 # Arguments: full (100 resets under a guest, then under its ext4, then under a hostile
 # user; all of liov_basic on the slow drive),
-# guarded, direct, RESETS=N (25), GUEST_RESETS=N. The short variant has in direct mode
+# guarded, direct, RESETS=N (15), GUEST_RESETS=N (8). The short variant has in direct mode
 # 10 resets, and a guest only for those that come while it starts over.
 
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
 
 GUEST_RESETS=${GUEST_RESETS:-${FULL:+100}}
-GUEST_RESETS=${GUEST_RESETS:-10}
+GUEST_RESETS=${GUEST_RESETS:-8}
 
 host_and_instances()
 {
@@ -303,8 +303,9 @@ hostile_user_over_resets()
 }
 
 for MODE in $MODES; do
-	resets=25
+	resets=15
 	vm_all || resets=10
+	[ -z "$FULL" ] || resets=25
 	resets=${RESETS:-$resets}
 	vm_test host_and_instances host_and_instances
 	vm_test "${resets}_resets_under_host_io_and_a_busy_instance" \
