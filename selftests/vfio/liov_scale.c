@@ -6,10 +6,10 @@
  *
  * Makes them, opens them through VFIO one after the other, does the first I/O of each
  * at once; then DEPTH commands (4) of 4 KiB are kept outstanding on each for SECONDS
- * (5) or a little longer, a quarter of them writes, and every block read must be what was last written to
- * it; then all blocks are read once more.  Prints one line of JSON: medians of the
- * times for one instance, the host's memory for one, the I/Os of all, of the one that
- * got most and of the one that got least.
+ * (5) or a little longer, a quarter of them writes, and every block read must be what
+ * was last written to it; then all blocks are read once more.  Prints one line of JSON:
+ * medians of the times for one instance, the host's memory for one, the I/Os of all, of
+ * the one that got most and of the one that got least.
  *
  * With "sleepers" the I/O is followed by sleepers.c: all of them but one sleep in the
  * host, and whether that one still works is an error if not.

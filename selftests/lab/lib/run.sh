@@ -228,7 +228,7 @@ seconds_without_cpu()
 # One boot of L1. Returns 0 when it ended by itself, 124 at the timeout.
 boot_l1()
 {
-	local pid tail_pid end rc=0 booted= waited=0
+	local pid tail_pid end rc=0 waited=0 booted=
 	local -a stat
 
 	rm -f "$RESULTS/started" "$RESULTS/rc" "$RESULTS/scenario.log"
