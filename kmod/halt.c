@@ -98,9 +98,13 @@ void liov_halt_unwatch(struct liov_sq *sq)
 }
 
 #if LIOV_HAVE_HOOKS
-/* What is hooked: the outer of the two, which may call the inner. */
-static char liov_halt_outer[] = "handle_fastpath_hlt";
-static char liov_halt_inner[] = "kvm_emulate_halt";
+/* What is hooked: the outer function, which may call the inner one. */
+enum { LIOV_HALT_OUTER, LIOV_HALT_INNER };
+
+static char liov_halt_names[][24] = {
+	[LIOV_HALT_OUTER] = "handle_fastpath_hlt",
+	[LIOV_HALT_INNER] = "kvm_emulate_halt",
+};
 
 /* The text of the outer one; of no bytes, if the kernel does not have it. */
 static unsigned long liov_halt_outer_start, liov_halt_outer_size;
@@ -145,7 +149,7 @@ static struct ftrace_ops liov_halt_ops = {
  */
 static void liov_halt_find_outer(void)
 {
-	static struct kprobe kp = { .symbol_name = liov_halt_outer };
+	static struct kprobe kp = { .symbol_name = liov_halt_names[LIOV_HALT_OUTER] };
 	/* Once; too large for the stack. */
 	static char text[KSYM_SYMBOL_LEN];
 	unsigned long addr, offset, size;
@@ -163,6 +167,13 @@ static void liov_halt_find_outer(void)
 	liov_halt_outer_size = size;
 }
 
+static bool liov_halt_filter(unsigned int which, bool first)
+{
+	char *name = liov_halt_names[which];
+
+	return !ftrace_set_filter(&liov_halt_ops, name, strlen(name), first);
+}
+
 static int liov_halt_hook_kvm(void)
 {
 	bool outer, inner;
@@ -170,9 +181,8 @@ static int liov_halt_hook_kvm(void)
 	if (liov_lacks(LIOV_LACK_HALTS))
 		return -ENOENT;
 	liov_halt_find_outer();
-	outer = !ftrace_set_filter(&liov_halt_ops, liov_halt_outer, strlen(liov_halt_outer), true);
-	inner = !ftrace_set_filter(&liov_halt_ops, liov_halt_inner, strlen(liov_halt_inner),
-				   !outer);
+	outer = liov_halt_filter(LIOV_HALT_OUTER, true);
+	inner = liov_halt_filter(LIOV_HALT_INNER, !outer);
 	/* Without its hook, nobody has looked when it calls. */
 	if (!outer)
 		liov_halt_outer_size = 0;

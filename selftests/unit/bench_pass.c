@@ -18,7 +18,7 @@
 #define PAGE		4096ULL
 #define STEPS		65536ULL	/* 128 GiB of guest memory */
 #define RINGS		16384		/* pages of rings, of lists, of lists for the hardware */
-#define SLOTS		(1U << 20)
+#define SLOTS		1048576U
 #define PASSES		2000
 #define RADIX		64
 
@@ -250,9 +250,9 @@ static bool measure(const struct shape *shape, double limit)
 		ns[p] = now() - start;
 	}
 	qsort(ns, PASSES, sizeof(ns[0]), compare);
-	printf("# pass: %-30s median %7.0f ns  p5 %7.0f  p95 %7.0f  at most %.0f (%u completions, %u commands, %u lookups)\n",
-	       shape->name, ns[PASSES / 2], ns[PASSES / 20], ns[PASSES * 19 / 20], limit,
-	       LIOV_PASS_COMPLETIONS, n, lookups);
+	printf("# pass: %-26s median %7.0f ns  p5 %7.0f  p95 %7.0f  at most %.0f", shape->name,
+	       ns[PASSES / 2], ns[PASSES / 20], ns[PASSES * 19 / 20], limit);
+	printf(" (%u completions, %u commands, %u lookups)\n", LIOV_PASS_COMPLETIONS, n, lookups);
 	return ns[PASSES / 2] <= limit;
 }
 
@@ -302,7 +302,7 @@ bool bench_pass(double limit)
 	madvise(mem, sizeof(*mem), MADV_HUGEPAGE);
 	memset(mem, 0, sizeof(*mem));
 	make_tree();
-	for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(shapes); i++)
 		ok &= measure(&shapes[i], limit);
 	free(mem);
 	return ok;

@@ -197,7 +197,7 @@ static void run(struct hostile *h, unsigned int seconds)
 
 static int no_name(void)
 {
-	return test_skip_all("usage: hostile UUID | --pci BDF [SECONDS [SEED [resets | only=KEY]]]");
+	return test_skip_all("usage: hostile UUID | --pci BDF [SECONDS [SEED [resets|only=KEY]]]");
 }
 
 int main(int argc, char **argv)
