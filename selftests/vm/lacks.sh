@@ -215,8 +215,8 @@ one_command_exits()
 	vm_guest vm0 --mdev "$uuid" && vm_guest_nvme vm0 || return 1
 	exits=$(mdev_attr "$uuid" stats/doorbell_exits)
 	rings=$(mdev_attr "$uuid" stats/sq_doorbells)
-	vm_fio vm0 "guest" "--filename=/dev/nvme0n1 --rw=randread --bs=4k --size=2m \
-		--iodepth=1 --time_based --runtime=5" || { vm_guest_trouble vm0 "$uuid"; rc=1; }
+	vm_fio vm0 "guest" "--filename=/dev/nvme0n1 --rw=randread --bs=4k --size=4m \
+		--iodepth=1" || { vm_guest_trouble vm0 "$uuid"; rc=1; }
 	exits=$(($(mdev_attr "$uuid" stats/doorbell_exits) - exits))
 	rings=$(($(mdev_attr "$uuid" stats/sq_doorbells) - rings))
 	echo "$rings rings, $exits exits for doorbells, at halts $(mdev_attr "$uuid" stats/halt_doorbells)"
