@@ -10,6 +10,7 @@
  *
  * Nothing waits here while the host resets the controller: a command that needs
  * the hardware then (LIOV_SC_LATER) stays in the ASQ, and those behind it too.
+ * What a command asks of the drive: admin_hw.c.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
@@ -24,9 +25,6 @@
  */
 #define LIOV_ADMIN_MAX_DATA	SZ_64K
 #define LIOV_ADMIN_MAX_SEGS	(LIOV_ADMIN_MAX_DATA / PAGE_SIZE + 1)
-
-/* Retain Asynchronous Event: bit 7 of the byte that holds LSP. */
-#define LIOV_LOG_RAE		0x80
 
 /* A command that is not completed now. */
 #define LIOV_ADMIN_HELD		0xffff
@@ -98,25 +96,11 @@ u16 liov_abort_status(int rc)
 	return rc > 0 ? liov_hw_status(rc) : 0;
 }
 
-/* One command for the hardware; see liov_hw_status(). */
-static u16 liov_admin_ask(struct liov_instance *inst, struct nvme_command *hw, void *buf, u32 len)
-{
-	struct liov_host *h = inst->parent->host;
-	int rc = liov_host_enter(h);
-
-	if (!rc) {
-		rc = liov_host_admin(h, hw, buf, len, NULL);
-		liov_host_leave(h);
-	}
-	return liov_hw_status(rc);
-}
-
 /* ---- commands ---- */
 
 static u16 liov_admin_identify(struct liov_instance *inst, const struct nvme_command *c)
 {
 	enum liov_identify_src src;
-	struct nvme_command hw = {};
 	u16 status = 0;
 	void *buf;
 
@@ -127,31 +111,7 @@ static u16 liov_admin_identify(struct liov_instance *inst, const struct nvme_com
 	if (!buf)
 		return NVME_SC_INTERNAL;
 
-	hw.identify.opcode = nvme_admin_identify;
-	switch (src) {
-	case LIOV_IDENTIFY_CTRL:
-		hw.identify.cns = NVME_ID_CNS_CTRL;
-		break;
-	case LIOV_IDENTIFY_NS:
-	case LIOV_IDENTIFY_NS_INDEP:
-		hw.identify.cns = NVME_ID_CNS_NS;
-		hw.identify.nsid = cpu_to_le32(inst->backing.nsid);
-		break;
-	case LIOV_IDENTIFY_PASS:
-		hw.identify.cns = c->identify.cns;
-		hw.identify.csi = c->identify.csi;
-		hw.identify.nsid = c->identify.nsid ? cpu_to_le32(inst->backing.nsid) : 0;
-		break;
-	default:
-		break;
-	}
-	if (src == LIOV_IDENTIFY_CTRL || src == LIOV_IDENTIFY_NS ||
-	    src == LIOV_IDENTIFY_NS_INDEP || src == LIOV_IDENTIFY_PASS) {
-		status = liov_admin_ask(inst, &hw, buf, NVME_IDENTIFY_DATA_SIZE);
-		if (status)
-			goto out;
-	}
-
+	liov_hw_identify(inst, src, buf);
 	switch (src) {
 	case LIOV_IDENTIFY_CTRL:
 		liov_identify_ctrl(buf, &inst->ident);
@@ -161,6 +121,12 @@ static u16 liov_admin_identify(struct liov_instance *inst, const struct nvme_com
 		break;
 	case LIOV_IDENTIFY_NS_INDEP:
 		liov_identify_ns_indep(buf);
+		break;
+	case LIOV_IDENTIFY_CS_CTRL:
+		liov_identify_cs_ctrl(buf, &inst->ident);
+		break;
+	case LIOV_IDENTIFY_CS_NS:
+		liov_identify_cs_ns(buf);
 		break;
 	case LIOV_IDENTIFY_NS_LIST:
 		liov_identify_ns_list(buf, &inst->ident, le32_to_cpu(c->identify.nsid));
@@ -173,14 +139,12 @@ static u16 liov_admin_identify(struct liov_instance *inst, const struct nvme_com
 		break;
 	}
 	status = liov_admin_data(inst, c, buf, NVME_IDENTIFY_DATA_SIZE, true);
-out:
 	kfree(buf);
 	return status;
 }
 
 static u16 liov_admin_get_log(struct liov_instance *inst, const struct nvme_command *c)
 {
-	struct nvme_command hw = {};
 	struct liov_log_req req = {};
 	enum liov_log_src src;
 	u16 status = 0;
@@ -197,16 +161,7 @@ static u16 liov_admin_get_log(struct liov_instance *inst, const struct nvme_comm
 		return NVME_SC_INTERNAL;
 
 	if (src == LIOV_LOG_PASS) {
-		u32 numd = req.size / sizeof(u32) - 1;
-
-		hw.get_log_page.opcode = nvme_admin_get_log_page;
-		hw.get_log_page.nsid = cpu_to_le32(NVME_NSID_ALL);
-		hw.get_log_page.lid = req.lid;
-		/* The event this page clears, if any, is the host's. */
-		hw.get_log_page.lsp = LIOV_LOG_RAE;
-		hw.get_log_page.numdl = cpu_to_le16(numd & 0xffff);
-		hw.get_log_page.numdu = cpu_to_le16(numd >> 16);
-		status = liov_admin_ask(inst, &hw, buf, req.size);
+		status = liov_hw_log(inst, req.lid, buf);
 		if (status)
 			goto out;
 		liov_log_filter(&req, buf);
@@ -500,6 +455,7 @@ static bool liov_admin_one(struct liov_instance *inst)
 {
 	struct liov_admin *a = &inst->admin;
 	struct nvme_command c;
+	unsigned long delay;
 	u32 result = 0, tail;
 	u16 status;
 
@@ -519,9 +475,15 @@ static bool liov_admin_one(struct liov_instance *inst)
 		liov_admin_fatal(inst, "submission queue");
 		return false;
 	}
+	/* Too many for the drive just now: as LIOV_SC_LATER below. */
+	if (!liov_hw_may(inst, &c, &delay)) {
+		liov_queue_delayed_work(inst, &a->work, delay);
+		return false;
+	}
 
 	status = liov_admin_execute(inst, &c, &result);
 	if (status == LIOV_SC_LATER) {
+		liov_hw_did_not(inst, &c);
 		/* Live again, the controller's instances are told; whatever else delays it is not. */
 		liov_queue_delayed_work(inst, &a->work, msecs_to_jiffies(LIOV_ADMIN_AGAIN_MS));
 		return false;

@@ -350,18 +350,7 @@ static void liov_direct_sq_again(struct liov_sq *sq, struct liov_ring *ring)
 
 static u16 liov_direct_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result)
 {
-	struct nvme_command hw = {};
-	int rc;
-
-	hw.abort.opcode = nvme_admin_abort_cmd;
-	hw.abort.sqid = cpu_to_le16(inst->sq[sqid].hwqid);
-	hw.abort.cid = cid;
-	rc = liov_host_enter(inst->parent->host);
-	if (!rc) {
-		rc = liov_host_admin(inst->parent->host, &hw, NULL, 0, result);
-		liov_host_leave(inst->parent->host);
-	}
-	return liov_abort_status(rc);
+	return liov_hw_abort(inst, &inst->sq[sqid], cid, result);
 }
 
 const struct liov_mode_ops liov_direct_ops = {

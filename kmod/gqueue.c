@@ -340,9 +340,8 @@ static u16 liov_guarded_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32
 {
 	struct liov_sq *sq = &inst->sq[sqid];
 	struct liov_gsq *g = sq->g;
-	struct nvme_command hw = {};
 	unsigned int i;
-	int rc;
+	u16 status;
 
 	lockdep_assert_held(&inst->lock);
 	*result = 1;
@@ -363,19 +362,10 @@ static u16 liov_guarded_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32
 	if (i == g->nr_slots)
 		return 0;
 
-	hw.abort.opcode = nvme_admin_abort_cmd;
-	hw.abort.sqid = cpu_to_le16(sq->hwqid);
-	hw.abort.cid = i;
-	rc = liov_host_enter(inst->parent->host);
-	if (!rc) {
-		/* After a reset it is not there yet: not aborted. */
-		if (!liov_gsq_lost(sq))
-			rc = liov_host_admin(inst->parent->host, &hw, NULL, 0, result);
-		liov_host_leave(inst->parent->host);
-	}
+	status = liov_hw_abort(inst, sq, i, result);
 	liov_slot_put(g, i, LIOV_SLOT_HELD);
 	liov_guarded_wake(sq->cq);
-	return liov_abort_status(rc);
+	return status;
 }
 
 static bool liov_gsq_idle(struct liov_sq *sq)

@@ -267,13 +267,17 @@ static u16 liov_guard_lbas(const struct liov_guard_job *job, u64 slba, u64 n, u6
  * @dtype:   it has a Directive Type
  * @dsm:     it has Dataset Management hints
  * @data:    it transfers its LBAs
+ * @limit:   else: which limit of struct liov_guard is its own
  */
+enum liov_rw_limit { LIOV_LIMIT_MDTS, LIOV_LIMIT_VSL, LIOV_LIMIT_WUSL, LIOV_LIMIT_WZSL };
+
 struct liov_rw_rules {
 	enum liov_io_class io;
 	u16 control;
 	bool dtype;
 	bool dsm;
 	bool data;
+	enum liov_rw_limit limit;
 };
 
 static const struct liov_rw_rules liov_rules_read = {
@@ -290,21 +294,36 @@ static const struct liov_rw_rules liov_rules_compare = {
 };
 
 static const struct liov_rw_rules liov_rules_verify = {
-	.io = LIOV_IO_READ, .control = NVME_RW_LR | NVME_RW_FUA,
+	.io = LIOV_IO_READ, .control = NVME_RW_LR | NVME_RW_FUA, .limit = LIOV_LIMIT_VSL,
 };
 
 static const struct liov_rw_rules liov_rules_write_uncor = {
-	.io = LIOV_IO_WRITE, .dtype = true,
+	.io = LIOV_IO_WRITE, .dtype = true, .limit = LIOV_LIMIT_WUSL,
 };
 
 static const struct liov_rw_rules liov_rules_write_zeroes = {
 	.io = LIOV_IO_DISCARD, .control = NVME_RW_LR | NVME_RW_FUA | NVME_WZ_DEAC, .dtype = true,
+	.limit = LIOV_LIMIT_WZSL,
 };
+
+static u32 liov_guard_limit(const struct liov_guard *g, enum liov_rw_limit limit)
+{
+	switch (limit) {
+	case LIOV_LIMIT_VSL:
+		return g->max_verify;
+	case LIOV_LIMIT_WUSL:
+		return g->max_uncor;
+	case LIOV_LIMIT_WZSL:
+		return g->max_zeroes;
+	default:
+		return min_t(u32, g->max_bytes, LIOV_GUARD_MAX_BYTES);
+	}
+}
 
 /*
  * Commands that name one range of LBAs in the command itself.  MDTS binds only those
- * that transfer data (Base section 5.17.2.1); the limits of Verify and Write Zeroes
- * (VSL, WZSL) are the drive's own and it keeps them itself.
+ * that transfer data (Base section 5.17.2.1); the others have limits of their own
+ * (limits.c) and the same status for what is beyond.
  */
 static u16 liov_guard_rw(struct liov_guard_job *job, const struct liov_rw_rules *rules)
 {
@@ -319,7 +338,7 @@ static u16 liov_guard_rw(struct liov_guard_job *job, const struct liov_rw_rules 
 	/* no directive is enabled, Identify offers none */
 	if (rules->dtype && (control & LIOV_RW_DTYPE))
 		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-	if (rules->data && bytes > min_t(u32, job->g->max_bytes, LIOV_GUARD_MAX_BYTES))
+	if (bytes > liov_guard_limit(job->g, rules->limit))
 		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
 	status = liov_guard_lbas(job, le64_to_cpu(in->slba), n, &slba);
 	if (status)
@@ -349,6 +368,8 @@ static u16 liov_guard_dsm(struct liov_guard_job *job)
 	u32 i, n, cattr;
 	u16 status;
 
+	if (nr > job->g->max_dsm_ranges)
+		return NVME_SC_CMD_SIZE_LIM_EXCEEDED | NVME_STATUS_DNR;
 	range = liov_guard_fetch(job, nr, nr * sizeof(*range), &status);
 	if (!range)
 		return status;
@@ -362,6 +383,8 @@ static u16 liov_guard_dsm(struct liov_guard_job *job)
 		range[i].cattr = cpu_to_le32(cattr & LIOV_DSM_CATTR);
 		range[i].slba = cpu_to_le64(hw_slba);
 		lbas += n;
+		if (n > job->g->max_dsm_range || lbas > job->g->max_dsm)
+			return NVME_SC_CMD_SIZE_LIM_EXCEEDED | NVME_STATUS_DNR;
 	}
 	out->nr = cpu_to_le32(nr - 1);
 	out->attributes = cpu_to_le32(le32_to_cpu(in->attributes) & LIOV_DSM_ATTRIBUTES);

@@ -503,9 +503,8 @@ static enum liov_identify_src liov_route_ns(const struct liov_ident *id, u32 nsi
  * @id:     identity of the instance
  * @status: out: 0, or why it is refused
  *
- * CNS 05h and 06h with CSI 0 (NVM) hold limits of commands and formats, nothing that
- * identifies; they pass whatever VS is, for Linux asks for 06h always and the
- * hardware refuses what it lacks.  CNS 07h and 1Ch belong to controllers that offer
+ * CNS 05h and 06h with CSI 0 (NVM) hold limits of commands and formats.  They are answered
+ * whatever VS is, for Linux asks for 06h always.  CNS 07h and 1Ch belong to controllers that offer
  * several command sets (CAP.CSS bit 6), which this is not.
  *
  * Return: the way; LIOV_IDENTIFY_REFUSE with, in @status and with DNR, Invalid Field
@@ -544,11 +543,11 @@ enum liov_identify_src liov_identify_route(const struct nvme_command *c,
 			break;
 		/* in guarded mode no format is extended: all zero */
 		return liov_route_ns(id, nsid, id->guard ? LIOV_IDENTIFY_NS_ZERO :
-				     LIOV_IDENTIFY_PASS, status);
+				     LIOV_IDENTIFY_CS_NS, status);
 	case NVME_ID_CNS_CS_CTRL:
 		if (c->identify.csi != NVME_CSI_NVM)
 			break;
-		return LIOV_IDENTIFY_PASS;
+		return LIOV_IDENTIFY_CS_CTRL;
 	case NVME_ID_CNS_NS_CS_INDEP:
 		if (id->vs < NVME_VS(2, 0, 0))
 			break;

@@ -189,8 +189,10 @@ static void liov_instance_model_init(struct liov_instance *inst)
 
 	memset(&inst->log, 0, sizeof(inst->log));
 	memset(inst->msix_table, 0, sizeof(inst->msix_table));
+	mutex_lock(&inst->parent->pool_lock);
 	liov_features_init(&inst->features, inst->nr_pairs, inst->ident.nsid, inst->parent->vwc,
 			   inst->parent->id);
+	mutex_unlock(&inst->parent->pool_lock);
 	liov_admin_reset(inst);
 	inst->fatal = false;
 	inst->awake = false;
@@ -261,7 +263,7 @@ static int liov_instance_alloc(struct liov_instance *inst)
 	inst->virq = kcalloc(inst->nr_vectors, sizeof(*inst->virq), GFP_KERNEL_ACCOUNT);
 	inst->cq = kcalloc(inst->nr_pairs + 1, sizeof(*inst->cq), GFP_KERNEL_ACCOUNT);
 	inst->sq = kcalloc(inst->nr_pairs + 1, sizeof(*inst->sq), GFP_KERNEL_ACCOUNT);
-	return inst->virq && inst->cq && inst->sq ? 0 : -ENOMEM;
+	return inst->virq && inst->cq && inst->sq ? liov_hw_inst_alloc(inst) : -ENOMEM;
 }
 
 /**
@@ -275,6 +277,7 @@ void liov_instance_free(struct liov_instance *inst)
 	kfree(inst->virq);
 	kfree(inst->cq);
 	kfree(inst->sq);
+	liov_hw_inst_free(inst);
 }
 
 static int liov_mdev_probe(struct mdev_device *mdev)

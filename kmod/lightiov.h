@@ -13,6 +13,7 @@
  *   liov_parent.pool_lock   qids, list of instances
  *   liov_parent.irq_lock    hardware vectors and eventfds
  *   liov_unmap.lock         spinlock, a leaf: who is taking guest memory away
+ *   liov_hw.lock            copies of the drive's answers; a leaf
  *   spinlocks of the fast path: liov_sq.lock, inside it liov_cq.lock;
  *                           liov_vector.lock, inside it liov_gcq.lock or
  *                           liov_virq.lock
@@ -244,6 +245,46 @@ struct liov_admin {
 };
 
 /**
+ * struct liov_hw - what guests are told of a controller; see admin_hw.c
+ * @lock:    the copies below; a leaf
+ * @cs_ctrl: CNS 06h, all zero if the drive has none
+ * @fw:      log page, firmware slots
+ * @effects: log page, commands supported and effects; if LPA says there is one
+ * @smart:   log page, health, and its last status; asked for at @smart_at (jiffies) if
+ *           @smart_asked
+ * @aborts:  Abort commands of instances in flight
+ */
+struct liov_hw {
+	struct mutex		lock;	/* the copies */
+	struct nvme_id_ctrl_nvm	cs_ctrl;
+	struct nvme_fw_slot_info_log fw;
+	struct nvme_effects_log	effects;
+	struct nvme_smart_log	smart;
+	u16			smart_status;
+	bool			smart_asked;
+	unsigned long		smart_at;
+	atomic_t		aborts;
+};
+
+/**
+ * struct liov_hw_inst - an instance's part; under liov_instance.lock
+ * @ns:        CNS 00h of the backing, 4096 bytes
+ * @cs_ns:     CNS 05h, direct mode only
+ * @tokens:    commands that may go to the drive now, in units of 1 / HZ, as of @tokens_at
+ *             (jiffies)
+ * @sent:      admin commands sent to the drive for it
+ * @delayed:   times that a command of the guest's had to wait
+ */
+struct liov_hw_inst {
+	void			*ns;
+	void			*cs_ns;
+	u64			tokens;
+	unsigned long		tokens_at;
+	u64			sent;
+	u64			delayed;
+};
+
+/**
  * struct liov_backing - what an instance stores on
  * @node:  liov_parent.backings, under pool_lock, while @file is set
  * @file:  the claimed namespace or partition; NULL when there is none
@@ -291,6 +332,7 @@ struct liov_watch {
  * @mode:   direct or guarded; changes only while not open
  * @guard:  guarded: what its commands may reach
  * @gmem:   guarded: its guest memory
+ * @hw:     what its admin commands ask of the drive
  * @hwqid:  the hardware's IDs of its pairs; liov_parent_fit() changes them
  * @host_bytes: about how much memory of the host it holds, see liov_count_host()
  * @lacks:  pairs of these that the drive does not grant and for which no other is free
@@ -345,6 +387,7 @@ struct liov_instance {
 	struct liov_control	control;
 	struct liov_admin	admin;
 	struct liov_pins	pins;
+	struct liov_hw_inst	hw;
 	struct liov_mem		mem;
 	struct liov_gmem	gmem;
 	struct liov_unmap	unmap;
@@ -395,6 +438,9 @@ enum liov_cq_head_mode {
  * @stuck_probes: struct liov_probe whose rings it may use likewise
  * @irq_lock:  @vectors, liov_cq.vec, liov_virq.trigger
  * @told_granted: nr_granted as last logged; @told_host: nr_host likewise
+ * @id:        the drive's Identify Controller; under pool_lock
+ * @vwc:       it has a volatile write cache
+ * @hw:        what else guests are told of it
  * @cq_head:   how this drive wants its CQ head (never AUTO once live)
  */
 struct liov_parent {
@@ -430,6 +476,7 @@ struct liov_parent {
 	u16			told_host;
 	bool			vwc;
 	struct nvme_id_ctrl	*id;
+	struct liov_hw		*hw;
 };
 
 static inline struct liov_instance *liov_from_vdev(struct vfio_device *vdev)
@@ -624,6 +671,21 @@ void liov_admin_kick(struct liov_instance *inst);
 void liov_admin_event(struct liov_instance *inst, enum liov_event ev);
 u16 liov_hw_status(int rc);
 u16 liov_abort_status(int rc);
+
+/* admin_hw.c */
+int liov_hw_alloc(struct liov_parent *p);
+void liov_hw_free(struct liov_parent *p);
+void liov_hw_refresh(struct liov_parent *p);
+int liov_hw_inst_alloc(struct liov_instance *inst);
+void liov_hw_inst_free(struct liov_instance *inst);
+int liov_hw_keep_ns(struct liov_instance *inst, const struct nvme_id_ns *ns, bool wait);
+void liov_hw_identify(struct liov_instance *inst, enum liov_identify_src src, void *buf);
+u16 liov_hw_log(struct liov_instance *inst, u8 lid, void *buf);
+bool liov_hw_may(struct liov_instance *inst, const struct nvme_command *c, unsigned long *delay);
+void liov_hw_did_not(struct liov_instance *inst, const struct nvme_command *c);
+int liov_hw_send(struct liov_instance *inst, struct nvme_command *cmd, void *buf,
+		 unsigned int len, u32 *result);
+u16 liov_hw_abort(struct liov_instance *inst, const struct liov_sq *sq, u16 cid, u32 *result);
 
 /* qpair.c */
 int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c);

@@ -245,7 +245,8 @@ enum liov_identify_src {
 	LIOV_IDENTIFY_NS_ZERO,	/* valid but inactive NSID: 4096 zero bytes */
 	LIOV_IDENTIFY_NS_LIST,	/* liov_identify_ns_list() */
 	LIOV_IDENTIFY_NS_DESC,	/* liov_identify_ns_desc() */
-	LIOV_IDENTIFY_PASS,	/* hardware's answer for the same CNS, CSI and the backing */
+	LIOV_IDENTIFY_CS_CTRL,	/* hardware CNS 06h, if it has one: liov_identify_cs_ctrl() */
+	LIOV_IDENTIFY_CS_NS,	/* hardware CNS 05h of the backing: liov_identify_cs_ns() */
 	LIOV_IDENTIFY_REFUSE,	/* *status says why */
 };
 
@@ -313,6 +314,15 @@ struct liov_range {
 
 bool liov_range_confirmed(char *text);
 bool liov_range_parse(char *text, struct liov_range *range);
+
+/* ---- limits.c: how large a command without data may be ---- */
+
+void liov_limits_make(struct liov_guard *g, const struct nvme_id_ctrl_nvm *hw,
+		      unsigned int page_shift);
+bool liov_limits_fell(const struct liov_guard *was, const struct liov_guard *now);
+/* In place, as those of identify.c. */
+void liov_identify_cs_ctrl(void *data, const struct liov_ident *id);
+void liov_identify_cs_ns(void *data);
 
 /* ---- features.c ---- */
 
@@ -484,6 +494,10 @@ enum liov_refusal {
  *             + 1)
  * @oncs:      optional commands offered to the guest, as in its Identify
  * @lba_shift: log2 of the bytes of an LBA, without metadata
+ * @max_verify: bytes of the LBAs that one Verify may name, @max_zeroes one Write Zeroes,
+ *             @max_uncor one Write Uncorrectable
+ * @max_dsm:   LBAs one Dataset Management may have (DMSL), @max_dsm_range of them in one
+ *             range (DMRSL), in at most @max_dsm_ranges (DMRL)
  */
 struct liov_guard {
 	u32 nsid;
@@ -496,6 +510,12 @@ struct liov_guard {
 	u16 max_copy_ranges;
 	u16 oncs;
 	u8  lba_shift;
+	u16 max_dsm_ranges;
+	u32 max_verify;
+	u32 max_zeroes;
+	u32 max_uncor;
+	u32 max_dsm_range;
+	u64 max_dsm;
 };
 
 /* In an entry of a step: the device may read that page, and not write to it. */

@@ -223,6 +223,7 @@ static void liov_backing_limits(struct liov_instance *inst, const struct nvme_id
 				struct liov_guard *g)
 {
 	const struct liov_backing *b = &inst->backing;
+	struct liov_parent *p = inst->parent;
 
 	memset(g, 0, sizeof(*g));
 	g->nsid = 1;
@@ -234,6 +235,9 @@ static void liov_backing_limits(struct liov_instance *inst, const struct nvme_id
 	g->oncs = liov_identify_oncs(inst->parent->id, true);
 	liov_identify_copy(ns, &g->max_copy, &g->max_copy_range, &g->max_copy_ranges);
 	g->max_copy_ranges = min_t(u16, g->max_copy_ranges, LIOV_COPY_MAX_RANGES);
+	mutex_lock(&p->hw->lock);
+	liov_limits_make(g, &p->hw->cs_ctrl, 12 + NVME_CAP_MPSMIN(p->host->cap));
+	mutex_unlock(&p->hw->lock);
 }
 
 /* May a command that @was let pass not pass the drive now? */
@@ -241,7 +245,7 @@ static bool liov_backing_limits_fell(const struct liov_guard *was, const struct 
 {
 	return now->max_bytes < was->max_bytes || (was->oncs & ~now->oncs) ||
 	       now->max_copy < was->max_copy || now->max_copy_range < was->max_copy_range ||
-	       now->max_copy_ranges < was->max_copy_ranges;
+	       now->max_copy_ranges < was->max_copy_ranges || liov_limits_fell(was, now);
 }
 
 /* Firmware may have been activated. */
@@ -264,6 +268,8 @@ static int liov_backing_look(struct liov_instance *inst, bool wait, struct nvme_
 	rc = liov_ns_still_there(inst, &inst->backing, wait, ns, &now);
 	if (!rc)
 		rc = liov_backing_inside(inst, now.nsze);
+	if (!rc)
+		rc = liov_hw_keep_ns(inst, ns, wait);
 	if (!rc)
 		inst->backing.seen = gen;
 	return rc;

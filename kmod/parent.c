@@ -385,6 +385,7 @@ static void liov_parent_free(struct liov_parent *p)
 	bitmap_free(p->qids);
 	bitmap_free(p->stuck_qids);
 	kfree(p->id);
+	liov_hw_free(p);
 	kfree(p);
 }
 
@@ -399,7 +400,7 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 	p->qids = bitmap_zalloc(LIOV_QID_BITS, GFP_KERNEL);
 	p->stuck_qids = bitmap_zalloc(LIOV_QID_BITS, GFP_KERNEL);
 	p->id = kzalloc(sizeof(*p->id), GFP_KERNEL);
-	if (!p->qids || !p->stuck_qids || !p->id) {
+	if (!p->qids || !p->stuck_qids || !p->id || liov_hw_alloc(p)) {
 		liov_parent_free(p);
 		return NULL;
 	}
@@ -424,7 +425,7 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 }
 
 /**
- * liov_parent_identify() - read Identify Controller, unless nothing can have changed
+ * liov_parent_identify() - read what guests are told of it, unless nothing can have changed
  * @p:    parent
  * @wait: while the host resets the controller
  *
@@ -456,6 +457,8 @@ int liov_parent_identify(struct liov_parent *p, bool wait)
 		mutex_unlock(&p->pool_lock);
 	}
 	kfree(id);
+	if (!rc)
+		liov_hw_refresh(p);
 	return rc > 0 ? -EIO : rc;
 }
 

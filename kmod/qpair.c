@@ -45,8 +45,10 @@ static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 
 		rc = liov_host_enter(p->host);
 		if (!rc) {
 			/* No reset can begin here: the queue is still of this generation. */
-			if (!liov_queue_lost(p, gen))
+			if (!liov_queue_lost(p, gen)) {
+				inst->hw.sent++;
 				rc = liov_host_admin(p->host, &c, NULL, 0, NULL);
+			}
 			liov_host_leave(p->host);
 			if (!rc || liov_queue_lost(p, gen))
 				return 0;
@@ -123,6 +125,7 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 	hw.create_cq.qsize = cpu_to_le16(ring->depth - 1);
 	hw.create_cq.cq_flags = cpu_to_le16(flags);
 	hw.create_cq.irq_vector = cpu_to_le16(index);
+	inst->hw.sent++;
 	rc = liov_host_admin(p->host, &hw, NULL, 0, NULL);
 	if (rc) {
 		liov_irq_detach(cq);
@@ -237,10 +240,12 @@ static int liov_sq_make(struct liov_sq *sq, const struct liov_ring *ring)
 	/* Not QPRIO: the host runs round robin (CC.AMS = 0). */
 	hw.create_sq.sq_flags = cpu_to_le16(NVME_QUEUE_PHYS_CONTIG);
 	hw.create_sq.cqid = cpu_to_le16(sq->cq->hwqid);
-	if (liov_queue_lost(p, sq->cq->gen))
-		rc = -EAGAIN;	/* the reset took the completion queue away */
-	else
+	rc = -EAGAIN;
+	/* Else the reset took the completion queue away. */
+	if (!liov_queue_lost(p, sq->cq->gen)) {
+		inst->hw.sent++;
 		rc = liov_host_admin(p->host, &hw, NULL, 0, NULL);
+	}
 	if (!rc) {
 		sq->gen = READ_ONCE(p->gen);
 		sq->made = true;

@@ -108,6 +108,20 @@ static void check_ns(const struct nvme_id_ns *ns)
 	MUST(!ns->flbas && !ns->dps && ns->lbaf[0].ds == guard.lba_shift && !ns->lbaf[0].ms);
 }
 
+/* What is told is what passes, and there is a limit to everything offered. */
+static void check_cs_ctrl(const struct nvme_id_ctrl_nvm *nvm)
+{
+	if (!ident.guard)
+		return;
+	MUST(nvm->vsl ? (4096ULL << nvm->vsl) <= guard.max_verify : !(guard.oncs & 1 << 7));
+	MUST(nvm->wzsl ? (4096ULL << nvm->wzsl) <= guard.max_zeroes : !(guard.oncs & 1 << 3));
+	MUST(nvm->wusl ? (4096ULL << nvm->wusl) <= guard.max_uncor : !(guard.oncs & 1 << 1));
+	MUST(!(guard.oncs & 1 << 2) == !nvm->dmsl && nvm->dmrsl <= nvm->dmsl);
+	MUST(max(max(guard.max_verify, guard.max_zeroes), guard.max_uncor) <= 8U << 20);
+	MUST((u64)guard.max_copy << guard.lba_shift <= 8U << 20);
+	MUST(guard.max_dsm << guard.lba_shift <= 32ULL << 30);
+}
+
 /* The instance's guard is made of what the hardware says. */
 static void make_guard(struct dice *d)
 {
@@ -125,6 +139,8 @@ static void make_guard(struct dice *d)
 	liov_identify_copy((void *)data, &guard.max_copy, &guard.max_copy_range,
 			   &guard.max_copy_ranges);
 	MUST(guard.max_copy_ranges && guard.max_copy_ranges <= 256);
+	hardware_data(d, data, DATA_SIZE);
+	liov_limits_make(&guard, (void *)data, 12 + dice_roll(d, 16));
 	free(data);
 }
 
@@ -156,6 +172,13 @@ static void identify_command(struct dice *d)
 	case LIOV_IDENTIFY_NS:
 		liov_identify_ns(data, &ident);
 		check_ns((void *)data);
+		break;
+	case LIOV_IDENTIFY_CS_CTRL:
+		liov_identify_cs_ctrl(data, &ident);
+		check_cs_ctrl((void *)data);
+		break;
+	case LIOV_IDENTIFY_CS_NS:
+		liov_identify_cs_ns(data);
 		break;
 	case LIOV_IDENTIFY_NS_INDEP:
 		liov_identify_ns_indep(data);

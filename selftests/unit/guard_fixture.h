@@ -14,6 +14,7 @@
 #define NLB	100000ULL
 #define ONCS	0x18f	/* Compare, Write Uncorrectable, DSM, Write Zeroes, Verify, Copy */
 #define COPY	0x19
+#define LIMIT	(1U << 31)	/* more than a command can name with 512 bytes a block */
 
 /* Memory that is there and mapped: pages 16 to 18 of step 1; lists live in step 2. */
 #define BUF	(STEP + 16 * PAGE)
@@ -35,6 +36,8 @@ static inline void start(u8 opcode, u64 slba, u32 n)
 		.nsid = 1, .hw_nsid = 5, .first = FIRST, .nlb = NLB, .lba_shift = 9,
 		.max_bytes = LIOV_GUARD_MAX_BYTES, .max_copy = 4096, .max_copy_range = 512,
 		.max_copy_ranges = 128, .oncs = ONCS,
+		.max_verify = LIMIT, .max_zeroes = LIMIT, .max_uncor = LIMIT,
+		.max_dsm_ranges = 256, .max_dsm_range = ~0U, .max_dsm = ~0ULL,
 	};
 	memset(&c, 0, sizeof(c));
 	c.rw.opcode = opcode;

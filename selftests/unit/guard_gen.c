@@ -134,9 +134,12 @@ static u64 some_slba(struct dice *d, const struct liov_guard *g, u64 n, u32 bad)
 	}
 }
 
-static u32 some_length(struct dice *d, const struct liov_guard *g, u32 bad)
+static u32 some_length(struct dice *d, const struct liov_guard *g, u8 opcode, u32 bad)
 {
-	u32 max = g->max_bytes >> g->lba_shift;
+	u32 bytes = opcode == nvme_cmd_verify ? g->max_verify :
+		    opcode == nvme_cmd_write_zeroes ? g->max_zeroes :
+		    opcode == nvme_cmd_write_uncor ? g->max_uncor : g->max_bytes;
+	u32 max = min(bytes >> g->lba_shift, 65535U);
 
 	switch (dice_roll(d, 16)) {
 	case 0:
@@ -159,6 +162,8 @@ static void some_ranges(struct dice *d, const struct liov_guard *g, struct nvme_
 
 	for (i = 0; i < nr; i++) {
 		n = dice_roll(d, 8) ? dice_any(d, 4) % (g->nlb + 1) : 0;
+		if (!bad || !one_in(d, bad))
+			n = min_t(u64, n, min_t(u64, g->max_dsm_range, g->max_dsm / nr));
 		world_poke64(byte_of(c, 16 * i), dice_any(d, 4) | (u64)n << 32);
 		world_poke64(byte_of(c, 16 * i + 8), n ? some_slba(d, g, n, bad * 4) :
 			     dice_any(d, 8));
@@ -214,6 +219,12 @@ static void some_guard(struct dice *d, struct liov_guard *g)
 	g->max_copy_ranges = one_in(d, 4) ? dice_roll(d, 2) ? 256 : dice_roll(d, 257) : 128;
 	g->max_copy_range = one_in(d, 8) ? dice_roll(d, 65536) : 1024;
 	g->max_copy = one_in(d, 8) ? dice_any(d, 3) : 1024 * 128;
+	g->max_verify = one_in(d, 4) ? 8192U << dice_roll(d, 11) : 8U << 20;
+	g->max_zeroes = one_in(d, 4) ? 8192U << dice_roll(d, 11) : 8U << 20;
+	g->max_uncor = one_in(d, 4) ? 8192U << dice_roll(d, 11) : 8U << 20;
+	g->max_dsm_ranges = one_in(d, 8) ? 1 + dice_roll(d, 256) : 256;
+	g->max_dsm = one_in(d, 4) ? dice_any(d, 5) : (32ULL << 30) >> g->lba_shift;
+	g->max_dsm_range = one_in(d, 4) ? dice_any(d, 4) : g->max_dsm;
 	g->oncs = one_in(d, 8) ? dice_any(d, 2) : 0x1ff;
 }
 
@@ -249,6 +260,8 @@ void world_generate(struct dice *d, struct liov_guard *g, struct nvme_command *c
 	switch (c->common.opcode) {
 	case nvme_cmd_dsm:
 		nr = 1 + (one_in(d, 8) ? dice_roll(d, 256) : dice_roll(d, 8));
+		if (!bad)
+			nr = min(nr, (u32)g->max_dsm_ranges);
 		c->dsm.nr = cpu_to_le32((le32_to_cpu(c->dsm.nr) & ~0xff) | (nr - 1));
 		make_prps(d, c, 16 * nr, bad * 2);
 		some_ranges(d, g, c, nr, bad);
@@ -264,7 +277,7 @@ void world_generate(struct dice *d, struct liov_guard *g, struct nvme_command *c
 		some_descriptors(d, g, c, min(nr, 128U), bad);
 		break;
 	default:
-		n = some_length(d, g, bad);
+		n = some_length(d, g, c->common.opcode, bad);
 		if (!bad)
 			n = min((u64)n, g->nlb);
 		c->rw.length = cpu_to_le16(n - 1);

@@ -214,6 +214,10 @@ static void judge_dsm(const struct liov_guard *g, const u8 *cmd, const struct re
 	static u8 list[4096];
 	u64 lbas = 0;
 
+	if (nr > g->max_dsm_ranges) {
+		wrong(v, REF_SIZE_LIMIT);
+		return;
+	}
 	read_list(cmd, nr * 16, mem, list, v);
 	if (v->nr_status)
 		return;
@@ -231,10 +235,14 @@ static void judge_dsm(const struct liov_guard *g, const u8 *cmd, const struct re
 		keep(out, in, 0, 9, 9);
 		keep(out, in, 0, 10, 10);
 		keep(out, in, 0, 31, 24);
+		if (n > g->max_dsm_range)
+			wrong(v, REF_SIZE_LIMIT);
 		put_bytes(out + 4, n, 4);
 		put_bytes(out + 8, g->first + (n ? slba : 0), 8);
 		lbas += n;
 	}
+	if (lbas > g->max_dsm)
+		wrong(v, REF_SIZE_LIMIT);
 	keep(v->cmd, cmd, 10, 7, 0);
 	keep(v->cmd, cmd, 11, 2, 0);
 	v->page_len = nr * 16;
@@ -335,6 +343,7 @@ static void judge(const struct liov_guard *g, const u8 *cmd, const struct ref_me
 	u8 opcode = cmd[0];
 	u32 nsid = bits(cmd, 1, 31, 0);
 	bool transfers = opcode == 0x01 || opcode == 0x02 || opcode == 0x05;
+	u64 size = ((u64)bits(cmd, 12, 15, 0) + 1) << g->lba_shift;
 	bool directive = opcode == 0x01 || opcode == 0x04 || opcode == 0x08 || opcode == 0x19;
 
 	if (oncs_bit(opcode) < 0 || !((g->oncs | 1U << 16) >> oncs_bit(opcode) & 1)) {
@@ -359,7 +368,10 @@ static void judge(const struct liov_guard *g, const u8 *cmd, const struct ref_me
 	}
 	if (directive && bits(cmd, 12, 23, 20))
 		wrong(v, REF_FIELD);
-	if (transfers && ((u64)bits(cmd, 12, 15, 0) + 1) << g->lba_shift > g->max_bytes)
+	if (transfers && size > g->max_bytes)
+		wrong(v, REF_FIELD);
+	if ((opcode == 0x04 && size > g->max_uncor) || (opcode == 0x08 && size > g->max_zeroes) ||
+	    (opcode == 0x0c && size > g->max_verify))
 		wrong(v, REF_FIELD);
 	if (opcode == 0x19 && bits(cmd, 12, 11, 8))
 		wrong(v, REF_FIELD);

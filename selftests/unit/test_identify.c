@@ -485,14 +485,14 @@ TEST(identify_descriptors_need_the_active_namespace)
 	expect_route(NVME_VS(1, 3, 0), 0x03, 3, 0, LIOV_IDENTIFY_NS_DESC);
 }
 
-TEST(identify_command_set_structures_pass_for_nvm_only)
+TEST(identify_command_set_structures_are_for_nvm_only)
 {
-	expect_route(V14, 0x05, 3, NVME_CSI_NVM, LIOV_IDENTIFY_PASS);
+	expect_route(V14, 0x05, 3, NVME_CSI_NVM, LIOV_IDENTIFY_CS_NS);
 	expect_route(V14, 0x05, 2, NVME_CSI_NVM, LIOV_IDENTIFY_NS_ZERO);
 	expect_refused(V14, 0x05, 4, NVME_CSI_NVM, 0x0b);
 	expect_refused(V14, 0x05, 0xffffffff, NVME_CSI_NVM, 0x0b);
 	expect_refused(V14, 0x05, 3, NVME_CSI_ZNS, 0x02);
-	expect_route(V14, 0x06, 0, NVME_CSI_NVM, LIOV_IDENTIFY_PASS);
+	expect_route(V14, 0x06, 0, NVME_CSI_NVM, LIOV_IDENTIFY_CS_CTRL);
 	expect_refused(V14, 0x06, 0, NVME_CSI_ZNS, 0x02);
 }
 

@@ -18,6 +18,7 @@ bool basic_queue(struct test *t, struct nvme *n, struct nvme_queue *q);
 /* 4 KiB in blocks, one block if they are larger. */
 u32 nlb_4k(const struct nvme *n);
 
-extern const struct suite suite_data, suite_commands, suite_rings, suite_memory, suite_stats;
+extern const struct suite suite_data, suite_commands, suite_rings, suite_memory, suite_stats,
+	suite_costs;
 
 #endif /* _LIOV_BASIC_H */
