@@ -152,6 +152,7 @@ static int liov_guarded_sq_make_ring(struct liov_sq *sq, const struct nvme_comma
 	spin_unlock_irq(&sq->cq->g->lock);
 	liov_submit_lock(sq);
 	sq->starved = false;
+	sq->load_waits = false;
 	sq->g = g;
 	liov_submit_unlock(sq);
 	ring->bus = g->hw_bus;
@@ -181,6 +182,7 @@ static void liov_guarded_sq_free_ring(struct liov_sq *sq)
 	g = sq->g;
 	sq->g = NULL;
 	sq->starved = false;
+	WRITE_ONCE(sq->load_waits, false);
 	liov_submit_unlock(sq);
 	/* Finds nothing to do from here on, but must not outlive the instance. */
 	cancel_delayed_work_sync(&sq->work);
@@ -195,6 +197,8 @@ static void liov_guarded_sq_free_ring(struct liov_sq *sq)
 			continue;
 		sq->stats.completed++;
 		sq->stats.errors++;
+		if (g->slot[i].load)
+			liov_load_put(inst, g->slot[i].load);
 		if (liov_guarded_listens(inst)) {
 			liov_gcq_post(cq, sq, g, g->slot[i].cid, NVME_SC_ABORT_QUEUE, 0);
 			told = true;
@@ -226,6 +230,8 @@ static void liov_gsq_try_again(struct liov_sq *sq, struct liov_gsq *g, unsigned 
 	sq->inst->resume.failed++;
 	liov_gcq_post(sq->cq, sq, g, g->slot[i].cid, LIOV_SC_TRY_AGAIN, 0);
 	g->completed++;
+	if (g->slot[i].load)
+		liov_load_put(sq->inst, g->slot[i].load);
 	liov_slot_put(g, i, LIOV_SLOT_BUSY);
 }
 

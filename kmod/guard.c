@@ -351,6 +351,8 @@ static u16 liov_guard_rw(struct liov_guard_job *job, const struct liov_rw_rules 
 		out->dsmgmt = cpu_to_le32(le32_to_cpu(in->dsmgmt) & LIOV_RW_DSM);
 	job->out->io = rules->io;
 	job->out->bytes = bytes;
+	if (!rules->data)
+		job->out->load = min_t(u64, bytes, LIOV_LOAD_MAX);
 	return rules->data ? liov_guard_data(job, bytes) : NVME_SC_SUCCESS;
 }
 
@@ -389,6 +391,7 @@ static u16 liov_guard_dsm(struct liov_guard_job *job)
 	out->nr = cpu_to_le32(nr - 1);
 	out->attributes = cpu_to_le32(le32_to_cpu(in->attributes) & LIOV_DSM_ATTRIBUTES);
 	job->out->io = LIOV_IO_DISCARD;
+	job->out->load = LIOV_LOAD_DSM;
 	job->out->bytes = lbas << job->g->lba_shift;
 	return NVME_SC_SUCCESS;
 }
@@ -440,6 +443,7 @@ static u16 liov_guard_copy(struct liov_guard_job *job)
 	out->control = cpu_to_le16(control & (NVME_RW_LR | NVME_RW_FUA));
 	job->out->io = LIOV_IO_WRITE;
 	job->out->bytes = (u64)lbas << g->lba_shift;
+	job->out->load = min_t(u64, job->out->bytes, LIOV_LOAD_MAX);
 	return NVME_SC_SUCCESS;
 }
 
@@ -527,6 +531,7 @@ u16 liov_guard_check(const struct liov_guard *g, const struct liov_guard_env *en
 		return liov_guard_rw(&job, &liov_rules_write);
 	case nvme_cmd_flush:
 		out->io = LIOV_IO_FLUSH;
+		out->load = LIOV_LOAD_FLUSH;
 		return NVME_SC_SUCCESS;
 	case nvme_cmd_write_uncor:
 		return liov_guard_rw(&job, &liov_rules_write_uncor);

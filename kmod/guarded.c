@@ -33,7 +33,8 @@
  * completion, so the handler always has one.  What finds no slot or no place
  * stays in the guest's SQ, marked by liov_sq.starved and liov_cq.starved;
  * whoever makes room sees the mark and queues liov_sq.work.  Mark and room are
- * stores with a full barrier before the look at the other.
+ * stores with a full barrier before the look at the other.  So does what would be
+ * too much work for the drive: load.c.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
@@ -237,6 +238,8 @@ static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *
 	liov_gcq_post(cq, sq, gsq, s->cid, status, le64_to_cpu(e->result.u64));
 	/* Release: who sees it finds the hardware done with the slot. */
 	smp_store_release(&gsq->completed, gsq->completed + 1);
+	if (unlikely(s->load))
+		liov_load_put(inst, s->load);
 	liov_slot_put(gsq, slot, LIOV_SLOT_BUSY);
 }
 
@@ -409,6 +412,7 @@ void liov_guarded_cq_work(struct work_struct *work)
  * @pass:  what he may still do
  * @later: the command needs what only the work item can get
  * @cut:   it needs more than is left of @pass
+ * @load:  what the command counts for which there was no room
  */
 struct liov_submit {
 	struct liov_sq	*sq;
@@ -417,6 +421,7 @@ struct liov_submit {
 	enum liov_by	by;
 	bool		later;
 	bool		cut;
+	u32		load;
 };
 
 /* Somebody has done as much as he may; the work item goes on. */
@@ -551,7 +556,7 @@ static void liov_guarded_refuse(struct liov_sq *sq, const struct nvme_command *c
 
 /*
  * The guest's next command into slot @sub->slot.  Returns 0, the status it was refused
- * with, or LIOV_NOT_NOW: it stays in the guest's ring, and is read anew.
+ * with, or LIOV_NOT_NOW or LIOV_NO_ROOM: it stays in the guest's ring, and is read anew.
  */
 static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 {
@@ -577,6 +582,10 @@ static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 		return LIOV_NOT_NOW;
 	if (unlikely(status == LIOV_NOT_NOW))
 		return status;
+	if (!status && unlikely(out.load) && !liov_load_get(sq->inst, out.load)) {
+		sub->load = out.load;
+		return LIOV_NO_ROOM;
+	}
 	WRITE_ONCE(g->head, g->head + 1 == sq->depth ? 0 : g->head + 1);
 	if (unlikely(status)) {
 		liov_guarded_refuse(sq, &c, status);
@@ -584,6 +593,7 @@ static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 	}
 	s->cid = c.common.command_id;
 	s->start = start;
+	s->load = out.load;
 	atomic_set(&s->state, LIOV_SLOT_BUSY);
 	out.cmd.common.command_id = sub->slot;
 	s->cmd = out.cmd;
@@ -657,7 +667,7 @@ static u32 liov_guarded_submit_some(struct liov_submit *sub, u32 n, u64 start, u
 		*status = liov_guarded_submit_one(sub, start);
 		if (unlikely(*status))
 			set_bit(sub->slot, g->free);
-		if (unlikely(*status == LIOV_NOT_NOW))
+		if (unlikely(*status == LIOV_NOT_NOW || *status == LIOV_NO_ROOM))
 			break;
 		*refused |= *status;
 		sub->pass->commands--;
@@ -675,7 +685,7 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by,
 	u64 start = ktime_get_ns();
 	struct liov_gsq *g = sq->g;
 	bool refused = false;
-	u16 status = 0;
+	u16 status;
 
 	while (g->head != tail) {
 		u32 new = (tail + sq->depth - g->head) % sq->depth;
@@ -686,6 +696,7 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by,
 			break;
 		}
 		n = liov_gcq_reserve(sq->cq, min(new, pass->commands));
+		status = 0;
 		left = liov_guarded_submit_some(&sub, n, start, &status, &refused);
 		if (left)
 			liov_gcq_unreserve(sq->cq, left);
@@ -700,10 +711,16 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by,
 		}
 		if (g->head == tail || liov_guarded_enough(pass, by))
 			continue;
-		if ((!n || left) && !liov_guarded_starve(sq, by))
+		if (unlikely(status == LIOV_NO_ROOM)) {
+			if (!liov_load_wait(sq, sub.load))
+				goto out;
+		} else if ((!n || left) && !liov_guarded_starve(sq, by)) {
 			goto out;
+		}
 	}
 	WRITE_ONCE(sq->starved, false);
+	if (unlikely(READ_ONCE(sq->load_waits)))
+		WRITE_ONCE(sq->load_waits, false);
 out:
 	liov_gsq_ring(sq);
 	if (refused && sq->cq->ien)

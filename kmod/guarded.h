@@ -17,6 +17,9 @@
 /* Instead of an NVMe status: memory that has just gone may come back, try again. */
 #define LIOV_NOT_NOW		0xffff
 
+/* Likewise: too much is at the hardware already, see load.c. */
+#define LIOV_NO_ROOM		0xfffe
+
 /* liov_slot.state; 0: free */
 #define LIOV_SLOT_BUSY		BIT(0)	/* the hardware has the command */
 #define LIOV_SLOT_HELD		BIT(1)	/* an Abort names it: not to be used again yet */
@@ -25,6 +28,7 @@
  * struct liov_slot - what belongs to one command at the hardware
  * @state:    LIOV_SLOT_*
  * @cid:      the guest's command identifier
+ * @load:     what it counts of liov_load.now while LIOV_SLOT_BUSY; 0: not at all
  * @seq:      its number among the commands of the queue
  * @cmd:      as given to the hardware, to be given again after a reset
  * @start:    when the doorbell was seen, ns
@@ -35,6 +39,7 @@
 struct liov_slot {
 	atomic_t	state;
 	u16		cid;
+	u32		load;
 	u64		start;
 	u64		seq;
 	struct nvme_command cmd;
@@ -116,5 +121,10 @@ void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by);
 void liov_guarded_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass);
 void liov_guarded_cq_kick(struct liov_cq *cq);
 void liov_guarded_work(struct work_struct *work);
+
+/* load.c */
+bool liov_load_get(struct liov_instance *inst, u32 load);
+bool liov_load_wait(struct liov_sq *sq, u32 load);
+void liov_load_put(struct liov_instance *inst, u32 load);
 
 #endif /* _LIOV_GUARDED_H */

@@ -166,6 +166,20 @@ struct liov_pins {
 };
 
 /**
+ * struct liov_load - guarded: work at the drive that moves no data; see load.c
+ * @now:     of LIOV_LOAD_MAX
+ * @waiting: some queue waits for room
+ * @turn:    which of them goes first next time
+ * @most:    largest value of @now so far
+ */
+struct liov_load {
+	atomic_t		now;
+	bool			waiting;
+	unsigned int		turn;
+	u64			most;
+};
+
+/**
  * struct liov_resume - over a reset of the controller by the host
  * @work:     makes the queues again
  * @settle:   direct mode: rings for what was kept back, see liov_resume_settling()
@@ -332,6 +346,7 @@ struct liov_watch {
  * @mode:   direct or guarded; changes only while not open
  * @guard:  guarded: what its commands may reach
  * @gmem:   guarded: its guest memory
+ * @load:   guarded: its work at the drive that moves no data
  * @hw:     what its admin commands ask of the drive
  * @hwqid:  the hardware's IDs of its pairs; liov_parent_fit() changes them
  * @host_bytes: about how much memory of the host it holds, see liov_count_host()
@@ -391,6 +406,7 @@ struct liov_instance {
 	struct liov_mem		mem;
 	struct liov_gmem	gmem;
 	struct liov_unmap	unmap;
+	struct liov_load	load;
 	struct liov_track	track;
 	struct liov_resume	resume;
 	struct liov_watch	watch;

@@ -518,6 +518,16 @@ struct liov_guard {
 	u64 max_dsm;
 };
 
+/*
+ * What commands that make the drive work without moving data through guest memory may
+ * be at the hardware, of one instance: a flood of them is not slowed by anything else.
+ * Counted in bytes of the LBAs they name, with two exceptions: deallocating is cheaper
+ * than its size, and Flush names no LBA.
+ */
+#define LIOV_LOAD_MAX		(64U << 20)
+#define LIOV_LOAD_DSM		(LIOV_LOAD_MAX / 8)
+#define LIOV_LOAD_FLUSH		(LIOV_LOAD_MAX / 16)
+
 /* In an entry of a step: the device may read that page, and not write to it. */
 #define LIOV_STEP_RO	1ULL
 
@@ -560,11 +570,13 @@ struct liov_guard_env {
  * struct liov_guarded - a command that passed the guard
  * @cmd:   for the hardware, all but the command identifier
  * @io:    its kind
+ * @load:  what it counts of LIOV_LOAD_MAX while the hardware has it; 0: not at all
  * @bytes: of the LBAs it names, for statistics
  */
 struct liov_guarded {
 	struct nvme_command cmd;
 	enum liov_io_class io;
+	u32 load;
 	u64 bytes;
 };
 

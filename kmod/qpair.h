@@ -277,10 +277,11 @@ struct liov_cq {
  * @commands:  accepted, by kind; @bytes likewise
  * @refused:   by reason, see enum liov_refusal
  * @held_back: times that commands had to wait in the guest's ring
+ * @held_load: times that they had to because of liov_load
  * @completed: by the hardware; @errors of them with a status
  * @latency:   see LIOV_LATENCY_BUCKETS
  *
- * @commands to @held_back are written under liov_sq.submit, the others under
+ * @commands to @held_load are written under liov_sq.submit, the others under
  * liov_gcq.lock; each is read without a lock.  They outlive the queue.
  */
 struct liov_sq_stats {
@@ -288,6 +289,7 @@ struct liov_sq_stats {
 	u64	bytes[LIOV_NR_IO_CLASSES];
 	u64	refused[LIOV_NR_REFUSALS];
 	u64	held_back;
+	u64	held_load;
 	u64	completed ____cacheline_aligned_in_smp;
 	u64	errors;
 	u64	latency[LIOV_LATENCY_BUCKETS];
@@ -368,6 +370,7 @@ struct liov_busy {
  * @bad_doorbells: values refused
  * @busy:  see there
  * @starved: guarded mode: commands wait in the guest's ring; set under @submit
+ * @load_waits: guarded mode: the next command waits for room in liov_load; see load.c
  * @again:  guarded mode: whoever has @submit shall go over the ring once more
  * @submit: guarded mode: serialises readers of the guest's ring; @g is set and
  *          cleared under it.  May be held while memory is pinned, and is tried by
@@ -404,6 +407,7 @@ struct liov_sq {
 	struct liov_busy	busy;
 
 	bool			starved;
+	bool			load_waits;
 	bool			again;
 	struct semaphore	submit;	/* the guest's ring, @g */
 	struct liov_gsq		*g;

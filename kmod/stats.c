@@ -122,6 +122,11 @@ static ssize_t liov_show_pinned(const struct liov_stats_dir *dir, size_t off, ch
 			  READ_ONCE(dir->inst->gmem.pinned));
 }
 
+static ssize_t liov_show_load(const struct liov_stats_dir *dir, size_t off, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", atomic_read(&dir->inst->load.now));
+}
+
 /* A counter of the instance itself: @off is that in struct liov_instance. */
 static ssize_t liov_show_inst(const struct liov_stats_dir *dir, size_t off, char *buf)
 {
@@ -168,6 +173,7 @@ LIOV_STAT_SQ(refused_memory, stats.refused[LIOV_REFUSED_MEMORY]);
 LIOV_STAT_SQ(refused_other, stats.refused[LIOV_REFUSED_OTHER]);
 LIOV_STAT_SQ(held_back, stats.held_back);
 LIOV_STAT(budget_cuts, liov_show_budget_cuts, LIOV_STAT_U64(struct liov_sq, budget_cuts));
+LIOV_STAT_SQ(held_load, stats.held_load);
 LIOV_STAT_SQ(completed, stats.completed);
 LIOV_STAT_SQ(errors, stats.errors);
 LIOV_STAT(outstanding, liov_show_outstanding, 0);
@@ -191,6 +197,8 @@ LIOV_STAT_INST(longest_pause_us, resume.longest);
 LIOV_STAT(pinned_bytes, liov_show_pinned, 0);
 LIOV_STAT_INST(host_memory_bytes, host_bytes);
 LIOV_STAT(interrupts, liov_show_interrupts, 0);
+LIOV_STAT(load, liov_show_load, 0);
+LIOV_STAT_INST(load_most, load.most);
 
 static struct attribute *liov_queue_stat_attrs[] = {
 	&liov_stat_sq_doorbells.attr,
@@ -215,6 +223,7 @@ static struct attribute *liov_queue_stat_attrs[] = {
 	&liov_stat_refused_other.attr,
 	&liov_stat_held_back.attr,
 	&liov_stat_budget_cuts.attr,
+	&liov_stat_held_load.attr,
 	&liov_stat_outstanding.attr,
 	&liov_stat_completed.attr,
 	&liov_stat_errors.attr,
@@ -240,6 +249,8 @@ static struct attribute *liov_inst_stat_attrs[] = {
 	&liov_stat_tracking_adds.attr,
 	&liov_stat_interrupts.attr,
 	&liov_stat_log_lines_left_out.attr,
+	&liov_stat_load.attr,
+	&liov_stat_load_most.attr,
 	&liov_stat_resumes.attr,
 	&liov_stat_replayed.attr,
 	&liov_stat_not_replayed.attr,

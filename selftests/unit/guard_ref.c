@@ -22,6 +22,9 @@ typedef unsigned __int128 u128;
 #define REF_LBA		0x4080
 #define REF_SIZE_LIMIT	0x4183
 
+/* What an instance may have at the drive of commands that move no data: 64 MiB. */
+#define REF_LOAD	67108864ULL
+
 static u64 get_bytes(const u8 *p, unsigned int n)
 {
 	u64 v = 0;
@@ -246,6 +249,7 @@ static void judge_dsm(const struct liov_guard *g, const u8 *cmd, const struct re
 	keep(v->cmd, cmd, 10, 7, 0);
 	keep(v->cmd, cmd, 11, 2, 0);
 	v->page_len = nr * 16;
+	v->load = REF_LOAD / 8;
 	v->io = LIOV_IO_DISCARD;
 	v->bytes = lbas << g->lba_shift;
 }
@@ -285,6 +289,7 @@ static void judge_copy(const struct liov_guard *g, const u8 *cmd, const struct r
 	v->page_len = nr * 32;
 	v->io = LIOV_IO_WRITE;
 	v->bytes = lbas << g->lba_shift;
+	v->load = min(v->bytes, REF_LOAD);
 }
 
 /* Sections 3.2.1 and 3.2.4 to 3.2.8, which share SLBA and NLB. */
@@ -313,8 +318,10 @@ static void judge_lbas(const struct liov_guard *g, const u8 *cmd, const struct r
 	v->io = opcode == 0x08 ? LIOV_IO_DISCARD :
 		opcode == 0x01 || opcode == 0x04 ? LIOV_IO_WRITE : LIOV_IO_READ;
 	v->bytes = n << g->lba_shift;
-	if (opcode != 0x01 && opcode != 0x02 && opcode != 0x05)
+	if (opcode != 0x01 && opcode != 0x02 && opcode != 0x05) {
+		v->load = min(v->bytes, REF_LOAD);
 		return;
+	}
 
 	offset = get_bytes(cmd + 24, 8) % REF_PAGE;
 	v->needs_page = offset + v->bytes > 2 * REF_PAGE;
@@ -364,6 +371,7 @@ static void judge(const struct liov_guard *g, const u8 *cmd, const struct ref_me
 	put_bytes(v->cmd + 4, g->hw_nsid, 4);
 	if (opcode == 0x00) {
 		v->io = LIOV_IO_FLUSH;
+		v->load = REF_LOAD / 16;
 		return;
 	}
 	if (directive && bits(cmd, 12, 23, 20))
@@ -409,6 +417,7 @@ void ref_judge(const struct liov_guard *g, const struct nvme_command *c,
 	v->needs_page = false;
 	v->io = LIOV_IO_READ;
 	v->bytes = 0;
+	v->load = 0;
 	memset(v->page, 0, sizeof(v->page));
 	judge(g, cmd, mem, has_page, v);
 }

@@ -49,6 +49,7 @@ struct ref_pieces {
  * @needs_page: host memory is needed
  * @io:        kind
  * @bytes:     size of the LBAs named
+ * @load:      what it counts of the work an instance may have at the drive
  */
 struct ref_verdict {
 	unsigned int nr_status;
@@ -60,6 +61,7 @@ struct ref_verdict {
 	bool needs_page;
 	enum liov_io_class io;
 	u64 bytes;
+	u64 load;
 };
 
 /* @has_page: host memory can be had */

@@ -340,6 +340,8 @@ static const char *compare_passed(const struct liov_guarded *out, const struct r
 		return "kinds differ";
 	if (out->bytes != v->bytes)
 		return "bytes differ";
+	if (out->load != v->load)
+		return "loads differ";
 	if (v->page_len) {
 		if (le64_to_cpu(out->cmd.common.dptr.prp1) != HOST_BUS ||
 		    out->cmd.common.dptr.prp2)

@@ -107,6 +107,7 @@ TEST(commands_without_data_keep_their_own_limits)
 		g.max_verify = 2 * MIB;
 		g.max_uncor = 4 * MIB;
 		EXPECT_EQ(check_bytes(ops[i].bytes), 0);
+		EXPECT_EQ(world.out.load, ops[i].bytes);
 		EXPECT_EQ(check_bytes(ops[i].bytes + 512), DNR(NVME_SC_INVALID_FIELD));
 		EXPECT_EQ(check_bytes(32 * MIB), DNR(NVME_SC_INVALID_FIELD));
 	}
@@ -164,6 +165,34 @@ TEST(dsm_keeps_its_limits)
 	EXPECT_EQ(world.nr_reads, 0);
 	c.dsm.nr = cpu_to_le32(3);
 	EXPECT_EQ(check(), 0);
+}
+
+TEST(loads_are_told)
+{
+	start_limits(nvme_cmd_read, 9);
+	EXPECT_EQ(check(), 0);
+	EXPECT_EQ(world.out.load, 0);
+	start_limits(nvme_cmd_write, 9);
+	EXPECT_EQ(check(), 0);
+	EXPECT_EQ(world.out.load, 0);
+	start_limits(nvme_cmd_compare, 9);
+	EXPECT_EQ(check(), 0);
+	EXPECT_EQ(world.out.load, 0);
+	start_limits(nvme_cmd_flush, 9);
+	EXPECT_EQ(check(), 0);
+	EXPECT_EQ(world.out.load, LIOV_LOAD_FLUSH);
+	start_dsm(1);
+	EXPECT_EQ(check(), 0);
+	EXPECT_EQ(world.out.load, LIOV_LOAD_DSM);
+}
+
+/* Whatever the limits, one command alone is less than all that may be there. */
+TEST(no_command_is_a_load_of_its_own)
+{
+	start_limits(nvme_cmd_write_zeroes, 16);
+	EXPECT_EQ(check_bytes(8 * MIB), 0);
+	EXPECT(world.out.load * 8 <= LIOV_LOAD_MAX);
+	EXPECT(LIOV_LOAD_DSM && LIOV_LOAD_FLUSH);
 }
 
 static void told(struct liov_guard *guard)

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Suite "costs": what one instance can make the drive do for it is bounded.  Commands
- * without data have limits in Identify CNS 06h that are kept; admin commands are answered from copies or limited in their rate.
+ * without data have limits in Identify CNS 06h that are kept, and not more than 64 MiB of
+ * them are in flight; admin commands are answered from copies or limited in their rate.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "basic.h"
 
+#define LOAD_MAX	(64LL << 20)
 /* Commands that may reach the drive at once, and per second after that. */
 #define ADMIN_BURST	256
 #define ADMIN_RATE	128
 #define LOOPS		300
+#define FLOOD		48
 
 static long long stat_of(struct test *t, struct nvme *n, const char *name)
 {
@@ -111,6 +114,102 @@ static void limits_are_kept(struct test *t, struct nvme *n)
 	EXPECT_SC(t, nvme_cmd(n, &q, &sqe), "one more", SC_SIZE_LIMIT);
 }
 
+/* The @i-th command of a flood: all kinds that move no data. */
+static struct nvme_sqe flood_cmd(struct nvme *n, const struct limits *l, unsigned int i,
+				 const void *ranges)
+{
+	if (i % 8 == 3)
+		return (struct nvme_sqe){ .opcode = IO_FLUSH, .nsid = n->nsid };
+	if (i % 8 == 5 && (n->oncs & ONCS_DSM))
+		return (struct nvme_sqe){ .opcode = IO_DSM, .nsid = n->nsid,
+					  .prp1 = nvme_dma(n, ranges), .cdw11 = DSM_AD };
+	if (i % 8 == 7 && (n->oncs & ONCS_VERIFY))
+		return cmd_rw(n, IO_VERIFY, 0, l->verify / n->lba, NULL);
+	return cmd_rw(n, IO_WRITE_ZEROES, 0, l->zeroes / n->lba, NULL);
+}
+
+static void flood_is_bounded(struct test *t, struct nvme *n)
+{
+	struct nvme_queue q[LIGHTIOV_MAX_PAIRS + 1];
+	struct nvme_dsm *r = nvme_alloc(n, SZ_4K);
+	long long held, now, most = 0;
+	u64 end = now_ms() + 3 * WAIT_MS;
+	unsigned int i, nr = 0, want;
+	struct nvme_sqe sqe;
+	struct nvme_cqe cqe;
+	struct limits l;
+	u16 qid;
+
+	if (!(n->oncs & ONCS_WRITE_ZEROES)) {
+		t->skipped = "no Write Zeroes";
+		return;
+	}
+	held = stat_of(t, n, "held_load");
+	if (!limits_of(t, n, &l) || l.zeroes / n->lba > n->nsze || l.verify / n->lba > n->nsze) {
+		t->skipped = "too small a namespace";
+		return;
+	}
+	r[0] = (struct nvme_dsm){ 0, 8, 8 };
+	for (qid = 1; qid <= n->nr_pairs; qid++) {
+		if (!EXPECT(t, !nvme_create_pair(n, &q[qid], qid, 64, 64, 0), "pair %u", qid))
+			return;
+		for (i = 0; i < FLOOD; i++) {
+			sqe = flood_cmd(n, &l, i, r);
+			nvme_queue_cmd(&q[qid], &sqe);
+		}
+	}
+	for (qid = 1; qid <= n->nr_pairs; qid++)
+		nvme_ring(n, &q[qid]);
+	want = FLOOD * n->nr_pairs;
+	while (nr < want && now_ms() < end && !t->failed) {
+		now = stat_of(t, n, "load");
+		most = now > most ? now : most;
+		for (qid = 1; qid <= n->nr_pairs; qid++) {
+			while (nvme_reap(n, &q[qid], &cqe)) {
+				EXPECT(t, !nvme_status(&cqe), "status %x", nvme_status(&cqe));
+				nr++;
+			}
+		}
+	}
+	EXPECT(t, nr == want, "%u of %u came back", nr, want);
+	diag("%u commands; seen in flight %lld bytes, at most %lld; held back %lld times", nr, most,
+	     stat_of(t, n, "load_most"), stat_of(t, n, "held_load") - held);
+	EXPECT(t, most <= LOAD_MAX, "%lld bytes in flight", most);
+	EXPECT(t, stat_of(t, n, "load_most") <= LOAD_MAX, "more than %lld", LOAD_MAX);
+	EXPECT(t, stat_of(t, n, "held_load") > held, "none was held back");
+	EXPECT(t, !stat_of(t, n, "load"), "%lld is left", stat_of(t, n, "load"));
+}
+
+/* Queues are deleted and the controller reset with commands in flight and held back. */
+static void nothing_is_left_of_a_flood(struct test *t, struct nvme *n)
+{
+	struct nvme_queue q;
+	struct nvme_sqe sqe;
+	struct limits l;
+	unsigned int i, round;
+
+	if (!(n->oncs & ONCS_WRITE_ZEROES)) {
+		t->skipped = "no Write Zeroes";
+		return;
+	}
+	for (round = 0; round < 6 && !t->failed; round++) {
+		if (!limits_of(t, n, &l) || !basic_queue(t, n, &q))
+			return;
+		for (i = 0; i < q.sq_depth - 1; i++) {
+			sqe = cmd_rw(n, IO_WRITE_ZEROES, 0, l.zeroes / n->lba, NULL);
+			nvme_queue_cmd(&q, &sqe);
+		}
+		nvme_ring(n, &q);
+		if (round % 3 == 0)
+			EXPECT(t, !nvme_delete_all(n), "delete");
+		else
+			EXPECT(t, !(round % 3 == 1 ? nvme_start(n) : nvme_restart(n)), "reset");
+		EXPECT(t, !stat_of(t, n, "load"), "round %u: %lld is left", round,
+		       stat_of(t, n, "load"));
+		nvme_free_all(n);
+	}
+}
+
 static void answers_come_from_copies(struct test *t, struct nvme *n)
 {
 	long long sent = stat_of(t, n, "admin_forwarded"), now;
@@ -153,6 +252,9 @@ static void queue_loop_is_limited(struct test *t, struct nvme *n)
 static struct test tests[] = {
 	{ "limits_of_commands_without_data_are_told", limits_are_told, TEST_GUARDED },
 	{ "limits_of_commands_without_data_are_kept", limits_are_kept, TEST_GUARDED },
+	{ "flood_without_data_is_bounded_and_completes", flood_is_bounded, TEST_GUARDED },
+	{ "nothing_is_left_of_a_flood_that_was_cut_off", nothing_is_left_of_a_flood,
+	  TEST_GUARDED | TEST_RESETS },
 	{ "identify_and_logs_come_from_copies", answers_come_from_copies },
 	{ "loop_of_queues_is_limited", queue_loop_is_limited },
 };

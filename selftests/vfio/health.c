@@ -32,6 +32,10 @@ void test_health(struct test *t, struct nvme *n)
 		EXPECT(t, !rc, "the device does not work any more (%x)", rc);
 		nvme_free_all(n);
 	}
+	/* Whatever became of the test's commands. */
+	if (!rc && nvme_sysfs(n, "stats/load") > 0)
+		EXPECT(t, false, "a load of %lld is left of no command",
+		       nvme_sysfs(n, "stats/load"));
 	/* The next test must not suffer for this one. */
 	if (rc && nvme_restart(n))
 		diag("and a reset does not help");
