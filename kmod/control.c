@@ -18,9 +18,6 @@
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
-#include <linux/blkdev.h>
-#include <linux/file.h>
-
 #include "lightiov.h"
 
 /* From one look whether a controller that is being reset is back to the next. */
@@ -287,16 +284,13 @@ static int liov_control_stop(struct liov_instance *inst)
  */
 static bool liov_control_flush(struct liov_instance *inst)
 {
-	struct file *file = get_file(inst->backing.file);
-	int rc;
+	struct file *file = liov_flush_begin(inst);
 
+	if (!file)
+		return true;
 	mutex_unlock(&inst->lock);
-	rc = blkdev_issue_flush(file_bdev(file));
-	bdev_fput(file);
+	liov_flush_run(inst, file);
 	mutex_lock(&inst->lock);
-	if (rc)
-		liov_guest_warn(inst, "lightiov: %s did not flush its cache at the guest's shutdown (%d); what was written last may be lost at a power cut\n",
-				pci_name(inst->parent->host->pdev), rc);
 	return inst->is_open;
 }
 

@@ -348,6 +348,7 @@ struct liov_watch {
  * @gmem:   guarded: its guest memory
  * @load:   guarded: its work at the drive that moves no data
  * @hw:     what its admin commands ask of the drive
+ * @flushed: guarded: commands that wrote before the last flush; @flushes: how many
  * @hwqid:  the hardware's IDs of its pairs; liov_parent_fit() changes them
  * @host_bytes: about how much memory of the host it holds, see liov_count_host()
  * @lacks:  pairs of these that the drive does not grant and for which no other is free
@@ -403,6 +404,8 @@ struct liov_instance {
 	struct liov_admin	admin;
 	struct liov_pins	pins;
 	struct liov_hw_inst	hw;
+	u64			flushed;
+	u64			flushes;
 	struct liov_mem		mem;
 	struct liov_gmem	gmem;
 	struct liov_unmap	unmap;
@@ -702,6 +705,10 @@ void liov_hw_did_not(struct liov_instance *inst, const struct nvme_command *c);
 int liov_hw_send(struct liov_instance *inst, struct nvme_command *cmd, void *buf,
 		 unsigned int len, u32 *result);
 u16 liov_hw_abort(struct liov_instance *inst, const struct liov_sq *sq, u16 cid, u32 *result);
+
+/* flush.c */
+struct file *liov_flush_begin(struct liov_instance *inst);
+void liov_flush_run(struct liov_instance *inst, struct file *file);
 
 /* qpair.c */
 int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c);

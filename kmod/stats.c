@@ -184,6 +184,7 @@ LIOV_STAT_INST(admin_commands, admin.commands);
 LIOV_STAT_INST(admin_refused, admin.refused);
 LIOV_STAT_INST(admin_forwarded, hw.sent);
 LIOV_STAT_INST(admin_delayed, hw.delayed);
+LIOV_STAT_INST(flushes, flushes);
 LIOV_STAT_INST(tracking_adds, track.adds);
 LIOV_STAT_INST(memory_faults, gmem.faults);
 LIOV_STAT_INST(memory_failures, gmem.failures);
@@ -240,6 +241,7 @@ static struct attribute *liov_inst_stat_attrs[] = {
 	&liov_stat_admin_refused.attr,
 	&liov_stat_admin_forwarded.attr,
 	&liov_stat_admin_delayed.attr,
+	&liov_stat_flushes.attr,
 	&liov_stat_pinned_bytes.attr,
 	&liov_stat_host_memory_bytes.attr,
 	&liov_stat_memory_faults.attr,

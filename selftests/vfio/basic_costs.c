@@ -2,7 +2,8 @@
 /*
  * Suite "costs": what one instance can make the drive do for it is bounded.  Commands
  * without data have limits in Identify CNS 06h that are kept, and not more than 64 MiB of
- * them are in flight; admin commands are answered from copies or limited in their rate.
+ * them are in flight; admin commands are answered from copies or limited in their rate; a
+ * shutdown flushes the drive's cache, once.
  */
 #include <stdio.h>
 #include <string.h>
@@ -249,6 +250,35 @@ static void queue_loop_is_limited(struct test *t, struct nvme *n)
 	       "%lld in %llu ms", sent, ms);
 }
 
+static void shut_down(struct test *t, struct nvme *n)
+{
+	nvme_put32(n, REG_CC, nvme_get32(n, REG_CC) | CC_SHN(1));
+	EXPECT(t, !nvme_wait_csts(n, CSTS_SHST, CSTS_SHST_DONE, 3 * n->timeout_ms),
+	       "CSTS %#x after the shutdown notification", nvme_get32(n, REG_CSTS));
+}
+
+static void shutdown_flushes(struct test *t, struct nvme *n)
+{
+	long long flushes = stat_of(t, n, "flushes");
+	struct nvme_queue q;
+
+	if (!(n->id[525] & 1)) {
+		t->skipped = "no volatile write cache";
+		return;
+	}
+	if (!basic_queue(t, n, &q))
+		return;
+	EXPECT_SC(t, nvme_io(n, &q, IO_WRITE, 0, 1, nvme_alloc(n, SZ_4K)), "write", SC_OK);
+	shut_down(t, n);
+	EXPECT(t, stat_of(t, n, "flushes") == flushes + 1, "%lld flushes, were %lld",
+	       stat_of(t, n, "flushes"), flushes);
+	/* Nothing new: a guest that does nothing else costs nothing. */
+	if (!EXPECT(t, !nvme_start(n), "does not come up again"))
+		return;
+	shut_down(t, n);
+	EXPECT(t, n->direct || stat_of(t, n, "flushes") == flushes + 1, "flushed again");
+}
+
 static struct test tests[] = {
 	{ "limits_of_commands_without_data_are_told", limits_are_told, TEST_GUARDED },
 	{ "limits_of_commands_without_data_are_kept", limits_are_kept, TEST_GUARDED },
@@ -257,6 +287,7 @@ static struct test tests[] = {
 	  TEST_GUARDED | TEST_RESETS },
 	{ "identify_and_logs_come_from_copies", answers_come_from_copies },
 	{ "loop_of_queues_is_limited", queue_loop_is_limited },
+	{ "shutdown_flushes_the_drives_cache", shutdown_flushes, TEST_RESETS },
 };
 
 const struct suite suite_costs = { "costs", tests, ARRAY_SIZE(tests) };
