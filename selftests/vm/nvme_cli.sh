@@ -45,8 +45,33 @@ refused()
 	grep -i -m 1 -E "$status" <<<"$out" || { echo "$out"; return 1; }
 }
 
+# What the drives refuse of the admin queue, which they write into their error log.
+T=/sys/kernel/tracing
+
+watch_drives()
+{
+	[ -d $T/events ] || mount -t tracefs none $T || return 1
+	echo 0 >$T/tracing_on
+	echo >$T/trace
+	echo 'qid == 0 && status != 0' >$T/events/nvme/nvme_complete_rq/filter &&
+		echo 1 >$T/events/nvme/nvme_complete_rq/enable &&
+		echo 1 >$T/tracing_on
+}
+
+guests_left_no_error_at_the_drives()
+{
+	local rc=0
+
+	echo 0 >$T/tracing_on
+	echo 0 >$T/events/nvme/nvme_complete_rq/enable
+	grep nvme_complete_rq: $T/trace && rc=1
+	grep -H . /sys/bus/mdev/devices/*/lightiov/stats/admin_*
+	return $rc
+}
+
 guest_with_two_devices()
 {
+	watch_drives || return 1
 	A=$(vm_instance 1q 2) && B=$(vm_instance 2q 3) || return 1
 	# show-regs maps the registers of a bound device.
 	vm_guest $G --cpus 2 --append iomem=relaxed --mdev "$A" --mdev "$B" &&
@@ -286,16 +311,48 @@ function_level_resets_under_io()
 		"echo 1 >/sys/class/nvme/${CA##*/}/device/reset"
 }
 
+# With the limits that the guest's driver finds in Identify CNS 06h.
+discards_and_zeroes_work()
+{
+	local rc=0
+
+	[ "$MODE" != guarded ] ||
+		[ "$(l2_exec $G "cat /sys/block/${DA##*/}/queue/write_zeroes_max_bytes")" = 8388608 ] ||
+		rc=1
+	l2_exec $G --timeout 180 "set -e
+		grep -H . /sys/block/${DA##*/}/queue/{discard_max,discard_max_hw,write_zeroes_max}_bytes
+		dd if=/dev/urandom of=$DA bs=1M count=64 oflag=direct status=none
+		blkdiscard -z -o 8M -l 40M $DA
+		dd if=$DA bs=1M skip=8 count=40 iflag=direct status=none | cmp -n 40M - /dev/zero
+		blkdiscard $DA
+		mkfs.ext4 -q -F -E discard $DA && mkdir -p /tmp/m && mount $DA /tmp/m
+		dd if=/dev/urandom of=/tmp/m/f bs=1M count=32 status=none; sync; rm /tmp/m/f; sync
+		fstrim -v /tmp/m; umount /tmp/m; e2fsck -fn $DA | tail -n 1" || rc=1
+	vm_guest_log_is_clean $G || rc=1
+	(cd "/sys/bus/mdev/devices/$A/lightiov/stats" && grep . load load_most held_load errors refused_*)
+	[ "$(mdev_attr "$A" stats/load)" = 0 ] && [ "$(mdev_attr "$A" stats/errors)" = 0 ] &&
+		[ "$(mdev_attr "$A" stats/refused_field)" = 0 ] && return $rc
+}
+
+# Flushes of the host's disk under it: the guest's own go by its own queues.
+host_flushes()
+{
+	awk '{ print $16 }' "/sys/block/$(basename "$(l1_ns 0 2)")/stat"
+}
+
 data_are_right_after_all()
 {
-	local d rc=0
+	local d before rc=0
 
 	for d in "$DA" "$DB"; do
 		# shellcheck disable=SC2086 # a list of words
 		vm_fio $G "$d" --filename="$d" --rw=randwrite --bs=16k \
 			--size=4m --iodepth=8 $VM_VERIFY || rc=1
 	done
+	before=$(host_flushes)
 	l2_stop $G || rc=1
+	echo "$(($(host_flushes) - before)) flush(es) at the power off"
+	[ "$(host_flushes)" = $((before + 1)) ] || rc=1
 	return $rc
 }
 
@@ -312,6 +369,7 @@ for MODE in $MODES; do
 		vm_test registers_can_be_shown registers_can_be_shown
 		vm_test dangerous_commands_are_refused dangerous_commands_are_refused
 		vm_test refusals_are_in_the_error_log refusals_are_in_the_error_log
+		vm_test discards_and_zeroes_work discards_and_zeroes_work
 	else
 		vm_test namespaces_are_private_and_unique namespaces_are_private_and_unique
 		vm_test features_can_be_read_and_set features_can_be_read_and_set
@@ -319,7 +377,8 @@ for MODE in $MODES; do
 	vm_test reset_by_nvme_cli_works reset_by_nvme_cli
 	vm_test controller_resets_under_io_lose_nothing controller_resets_under_io
 	vm_test function_level_resets_under_io_lose_nothing function_level_resets_under_io
-	vm_test data_are_right_after_all_resets data_are_right_after_all
+	vm_test data_are_right_and_flushed_at_the_power_off data_are_right_after_all
+	vm_test guests_left_no_error_at_the_drives guests_left_no_error_at_the_drives
 	vm_test nothing_is_left vm_nothing_is_left
 done
 vm_run
