@@ -223,11 +223,14 @@ int liov_instance_open(struct liov_instance *inst)
 	if (rc)
 		goto out;
 	liov_instance_model_init(inst);
-	rc = liov_doorbell_open(inst);
-	if (rc)
+	rc = liov_unmap_open(inst);
+	if (!rc)
+		rc = liov_doorbell_open(inst);
+	if (rc) {
+		liov_unmap_close(inst);
 		goto out;
+	}
 	inst->mode->open(inst);
-	liov_unmap_open(inst);
 	inst->is_open = true;
 out:
 	mutex_unlock(&inst->lock);
@@ -251,6 +254,7 @@ void liov_instance_close(struct liov_instance *inst)
 	liov_control_cancel(inst);
 	liov_admin_stop(inst);
 	liov_doorbell_close(inst);
+	liov_unmap_close(inst);
 	liov_irq_clear_triggers(inst);
 	liov_virq_reset(&inst->req);
 	liov_virq_reset(&inst->err);
@@ -263,7 +267,9 @@ static int liov_instance_alloc(struct liov_instance *inst)
 	inst->virq = kcalloc(inst->nr_vectors, sizeof(*inst->virq), GFP_KERNEL_ACCOUNT);
 	inst->cq = kcalloc(inst->nr_pairs + 1, sizeof(*inst->cq), GFP_KERNEL_ACCOUNT);
 	inst->sq = kcalloc(inst->nr_pairs + 1, sizeof(*inst->sq), GFP_KERNEL_ACCOUNT);
-	return inst->virq && inst->cq && inst->sq ? liov_hw_inst_alloc(inst) : -ENOMEM;
+	if (!inst->virq || !inst->cq || !inst->sq)
+		return -ENOMEM;
+	return liov_unmap_init(inst) ?: liov_hw_inst_alloc(inst);
 }
 
 /**
@@ -303,7 +309,6 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	liov_pin_init(inst);
 	liov_mem_init(inst);
 	liov_gmem_init(inst);
-	liov_unmap_init(inst);
 	liov_guarded_init(inst);
 	liov_resume_init(inst);
 	liov_control_init(inst);

@@ -350,6 +350,9 @@ struct liov_watch {
  * @hw:     what its admin commands ask of the drive
  * @flushed: guarded: commands that wrote before the last flush; @flushes: how many
  * @hwqid:  the hardware's IDs of its pairs; liov_parent_fit() changes them
+ * @unmap:  who is taking guest memory away
+ * @unmaps: times VFIO called for that, @unmap_repeats of them by a task that had not
+ *          returned since it called for the same
  * @host_bytes: about how much memory of the host it holds, see liov_count_host()
  * @lacks:  pairs of these that the drive does not grant and for which no other is free
  * @qids_lost: the hardware did not give up some queues in generation @lost_gen: its pairs
@@ -408,7 +411,9 @@ struct liov_instance {
 	u64			flushes;
 	struct liov_mem		mem;
 	struct liov_gmem	gmem;
-	struct liov_unmap	unmap;
+	struct liov_unmap	*unmap;
+	u64			unmaps;
+	u64			unmap_repeats;
 	struct liov_load	load;
 	struct liov_track	track;
 	struct liov_resume	resume;
