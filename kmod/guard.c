@@ -260,6 +260,9 @@ static u16 liov_guard_lbas(const struct liov_guard_job *job, u64 slba, u64 n, u6
 	return NVME_SC_SUCCESS;
 }
 
+/* Which limit of struct liov_guard binds a command. */
+enum liov_rw_limit { LIOV_LIMIT_MDTS, LIOV_LIMIT_VSL, LIOV_LIMIT_WUSL, LIOV_LIMIT_WZSL };
+
 /**
  * struct liov_rw_rules - what a command of the form of Read and Write may have
  * @io:      its kind
@@ -269,8 +272,6 @@ static u16 liov_guard_lbas(const struct liov_guard_job *job, u64 slba, u64 n, u6
  * @data:    it transfers its LBAs
  * @limit:   else: which limit of struct liov_guard is its own
  */
-enum liov_rw_limit { LIOV_LIMIT_MDTS, LIOV_LIMIT_VSL, LIOV_LIMIT_WUSL, LIOV_LIMIT_WZSL };
-
 struct liov_rw_rules {
 	enum liov_io_class io;
 	u16 control;
