@@ -14,6 +14,9 @@
  *               doorbells   dozens of threads that ring for one queue, with commands of
  *                           long lists in it
  *               scattered   large writes with each page in another 2 MiB of memory
+ *               zeroes      Write Zeroes of as many blocks as may be
+ *               admin       admin commands of all kinds
+ *               memory      its memory is unmapped and mapped again under its queues
  *
  * OVERWRITES the instance's namespace.  For guarded mode only.
  */

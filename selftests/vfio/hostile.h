@@ -127,6 +127,7 @@ u64 gen_bad_address(struct hostile *h, u64 *rng);
 /* hostile_floods.c */
 void flood_of_doorbells(struct test *t, struct hostile *h);
 void scattered_lists(struct test *t, struct hostile *h);
+void zeroes_without_end(struct test *t, struct hostile *h);
 
 /* hostile_phases.c */
 struct phase {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Phases of the hostile guest that want the host's processors: whatever is done for a
- * guest in the host's kernel is bounded, and then somebody else's turn.
+ * Phases of the hostile guest that want the host's processors, or the drive, for
+ * themselves: whatever is done for a guest is bounded, and then somebody else's turn.
  *
  * The threads of a flood only ring; nothing of struct hostile but the device is theirs.
  */
@@ -156,6 +156,37 @@ void flood_of_doorbells(struct test *t, struct hostile *h)
 	EXPECT(t, !rc, "the pair cannot be deleted (%x)", rc);
 	if (cuts >= 0)
 		EXPECT(t, nvme_sysfs(&h->n, "stats/budget_cuts") > cuts, "nobody was stopped");
+}
+
+/* ---- blocks without data ---- */
+
+/* As much as one command may zero, and as many of them as there is room for. */
+#define ZEROES_BYTES	(8 * SZ_1M)
+
+void zeroes_without_end(struct test *t, struct hostile *h)
+{
+	u32 nlb = B_DATA / 2, slot;
+
+	if (!(h->n.oncs & ONCS_WRITE_ZEROES)) {
+		t->skipped = "the drive has no Write Zeroes";
+		return;
+	}
+	if (nlb > ZEROES_BYTES / h->n.lba)
+		nlb = ZEROES_BYTES / h->n.lba;
+	if (nlb > 0x10000)
+		nlb = 0x10000;
+	if (!flood_pair(t, h, SLOTS + 1))
+		return;
+	for (slot = 0; slot < SLOTS; slot++) {
+		struct nvme_sqe *sqe = &h->shot[slot].sqe;
+
+		memset(sqe, 0, sizeof(*sqe));
+		sqe->opcode = IO_WRITE_ZEROES;
+		sqe->nsid = h->n.nsid;
+		sqe->cdw10 = B_CANARY + rnd(&h->rng, B_DATA / 2);
+		sqe->cdw12 = nlb - 1;
+	}
+	flood_send(t, h);
 }
 
 /* ---- lists all over memory ---- */

@@ -463,10 +463,11 @@ struct phase phases[] = {
 	{ { "queues_come_and_go_under_load" }, churn, 2 },
 	{ { "the_controller_goes_off_and_on_under_load" }, controller_toggles, 2 },
 	{ { "function_resets_under_load" }, resets, 1 },
-	{ { "memory_goes_under_load" }, memory_goes, 2, true },
-	{ { "admin_rubbish_does_no_harm" }, admin_rubbish, 1 },
+	{ { "memory_goes_under_load" }, memory_goes, 2, true, "memory" },
+	{ { "admin_rubbish_does_no_harm" }, admin_rubbish, 1, false, "admin" },
 	{ { "a_store_ends_while_others_ring" }, flood_of_doorbells, 1, false, "doorbells" },
 	{ { "lists_all_over_memory" }, scattered_lists, 2, false, "scattered" },
+	{ { "zeroes_without_end" }, zeroes_without_end, 1, false, "zeroes" },
 };
 
 const unsigned int nr_phases = ARRAY_SIZE(phases);
