@@ -14,7 +14,7 @@ vm_args "$@"
 BEFORE=5003 COUNT=65533 BEHIND=$((5003 + 65533)) AFTER=4099
 CANARY=/out/vfio/canary
 CALLS=${CALLS:-${FULL:+1000000}}
-CALLS=${CALLS:-40000}
+CALLS=${CALLS:-200000}
 CALLS_SEED=${CALLS_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 
 on_hardware()
