@@ -33,11 +33,13 @@ two_guests_come_up()
 T=/sys/kernel/tracing
 EVENTS="workqueue/workqueue_execute_start timer/timer_expire_entry timer/hrtimer_expire_entry"
 
+# Of each of its threads: number and ticks. A worker has the name of the queue it worked for
+# last, so they come and go.
 thread_ticks()
 {
 	# The name is in parentheses and may hold spaces; 14 and 15 are the times.
 	cat /proc/[0-9]*/stat 2>/dev/null | grep -E '^[0-9]+ \([^)]*(lightiov|liov)' |
-		sed 's/.*) //' | awk '{ n += $12 + $13 } END { print n + 0 }'
+		sed 's/ (.*) / /' | awk '{ print $1, $13 + $14 }' | sort
 }
 
 all_threads_ticks()
@@ -82,7 +84,7 @@ kernel_work()
 	# What it waits for may be there too late to be counted as such: the caller sees that.
 	[ $# = 1 ] || l1_wait 60 "${@:2}"
 	echo 0 >$T/tracing_on
-	TICKS=$(($(thread_ticks) - ticks))
+	TICKS=$(join <(echo "$ticks") <(thread_ticks) | awk '{ n += $3 - $2 } END { print n + 0 }')
 	HITS=$(($(interrupts_of_lightiov) - hits))
 	RINGS=$(($(rings) - BEFORE))
 	all=$(($(all_threads_ticks) - all))
