@@ -348,8 +348,8 @@ void liov_guarded_wake(struct liov_cq *cq)
 	smp_mb();
 	if (likely(!READ_ONCE(cq->starved)))
 		return;
-	/* Whoever still finds no room sets it again. */
-	WRITE_ONCE(cq->starved, false);
+	/* Whoever still finds no room sets it again.  A full barrier before their marks. */
+	xchg(&cq->starved, false);
 	turn = READ_ONCE(cq->turn);
 	WRITE_ONCE(cq->turn, turn + 1);
 	while ((sq = liov_next_starved(cq, turn, &n)))
