@@ -166,7 +166,7 @@ static u16 liov_admin_get_log(struct liov_instance *inst, const struct nvme_comm
 			goto out;
 		liov_log_filter(&req, buf);
 	} else {
-		liov_log_build(&req, &inst->log, buf);
+		liov_log_build(&req, inst->log, buf);
 	}
 
 	len = req.len;
@@ -178,7 +178,7 @@ static u16 liov_admin_get_log(struct liov_instance *inst, const struct nvme_comm
 						BIT(LIOV_EVENT_INTERNAL));
 		if (req.lid == NVME_LOG_CHANGED_NS) {
 			inst->admin.masked &= ~BIT(LIOV_EVENT_NS_ATTR);
-			inst->log.changed_ns = 0;
+			inst->log->changed_ns = 0;
 		}
 	}
 out:
@@ -444,7 +444,7 @@ static void liov_admin_report(struct liov_instance *inst)
 		    !(inst->features.async_event & NVME_AEN_CFG_NS_ATTR))
 			continue;
 		if (ev == LIOV_EVENT_DB_REGISTER || ev == LIOV_EVENT_DB_VALUE)
-			liov_log_record_error(&inst->log, 0xffff, 0xffff, 0, 0);
+			liov_log_record_error(inst->log, 0xffff, 0xffff, 0, 0);
 		a->masked |= BIT(ev);
 		liov_admin_complete(inst, a->aer[--a->nr_aer], 0, liov_event_result(ev));
 	}
@@ -495,7 +495,7 @@ static bool liov_admin_one(struct liov_instance *inst)
 		return true;
 	if (status) {
 		a->refused++;
-		liov_log_record_error(&inst->log, 0, c.common.command_id, status,
+		liov_log_record_error(inst->log, 0, c.common.command_id, status,
 				      le32_to_cpu(c.common.nsid));
 		status |= NVME_STATUS_MORE;	/* see the error log */
 	}

@@ -42,6 +42,9 @@
 #define LIOV_HW_BURST		256
 #define LIOV_HW_RATE		128
 
+/* Of Identify Namespace nothing behind the formats is shown to a guest (identify.c). */
+#define LIOV_NS_KEPT		offsetofend(struct nvme_id_ns, lbaf)
+
 /* ---- copies ---- */
 
 /* Reads @len bytes, at most one page, into @to. */
@@ -157,9 +160,15 @@ int liov_hw_keep_ns(struct liov_instance *inst, const struct nvme_id_ns *ns, boo
 	int rc;
 
 	lockdep_assert_held(&inst->lock);
-	memcpy(inst->hw.ns, ns, NVME_IDENTIFY_DATA_SIZE);
+	memcpy(inst->hw.ns, ns, LIOV_NS_KEPT);
 	if (inst->mode != &liov_direct_ops || !liov_hw_knows_command_sets(p))
 		return 0;
+	if (!cs_ns) {
+		cs_ns = kzalloc(NVME_IDENTIFY_DATA_SIZE, GFP_KERNEL_ACCOUNT);
+		if (!cs_ns)
+			return -ENOMEM;
+		inst->hw.cs_ns = cs_ns;
+	}
 	if (wait)
 		rc = liov_parent_admin(p, &c, cs_ns, NVME_IDENTIFY_DATA_SIZE, NULL);
 	else
@@ -196,10 +205,11 @@ void liov_hw_identify(struct liov_instance *inst, enum liov_identify_src src, vo
 		break;
 	case LIOV_IDENTIFY_NS:
 	case LIOV_IDENTIFY_NS_INDEP:
-		memcpy(buf, inst->hw.ns, NVME_IDENTIFY_DATA_SIZE);
+		memcpy(buf, inst->hw.ns, LIOV_NS_KEPT);
 		break;
 	case LIOV_IDENTIFY_CS_NS:
-		memcpy(buf, inst->hw.cs_ns, NVME_IDENTIFY_DATA_SIZE);
+		if (inst->hw.cs_ns)
+			memcpy(buf, inst->hw.cs_ns, NVME_IDENTIFY_DATA_SIZE);
 		break;
 	default:
 		break;
@@ -466,9 +476,8 @@ int liov_hw_inst_alloc(struct liov_instance *inst)
 
 	hw->tokens = (u64)LIOV_HW_BURST * HZ;
 	hw->tokens_at = jiffies;
-	hw->ns = kzalloc(NVME_IDENTIFY_DATA_SIZE, GFP_KERNEL_ACCOUNT);
-	hw->cs_ns = kzalloc(NVME_IDENTIFY_DATA_SIZE, GFP_KERNEL_ACCOUNT);
-	return hw->ns && hw->cs_ns ? 0 : -ENOMEM;
+	hw->ns = kzalloc(LIOV_NS_KEPT, GFP_KERNEL_ACCOUNT);
+	return hw->ns ? 0 : -ENOMEM;
 }
 
 /**

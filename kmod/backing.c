@@ -366,7 +366,7 @@ static int liov_backing_resize(struct liov_instance *inst, struct liov_backing *
 	if (b->nlb != nlb) {
 		dev_info(liov_dev(inst), "lightiov: resized from %llu to %llu logical blocks\n",
 			 nlb, b->nlb);
-		inst->log.changed_ns = inst->guard.nsid;
+		inst->log->changed_ns = inst->guard.nsid;
 		liov_admin_event(inst, LIOV_EVENT_NS_ATTR);
 	}
 	return 0;

@@ -321,6 +321,9 @@ static int liov_control_enable(struct liov_instance *inst)
 		return rc;
 	/* Windows that are being dropped must not be found any more. */
 	liov_mem_flush(inst);
+	/* Not the guest's doing, and nothing it can mend: for sysfs too. */
+	if (rc)
+		WRITE_ONCE(inst->fatal, true);
 	ok = !rc && liov_admin_enable(inst);
 	spin_lock(&inst->reg_lock);
 	if (ok)

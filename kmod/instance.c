@@ -187,7 +187,7 @@ static void liov_instance_model_init(struct liov_instance *inst)
 	inst->ident.cntlid = 1;
 	inst->ident.guard = inst->mode == &liov_direct_ops ? NULL : &inst->guard;
 
-	memset(&inst->log, 0, sizeof(inst->log));
+	memset(inst->log, 0, sizeof(*inst->log));
 	memset(inst->msix_table, 0, sizeof(inst->msix_table));
 	mutex_lock(&inst->parent->pool_lock);
 	liov_features_init(&inst->features, inst->nr_pairs, inst->ident.nsid, inst->parent->vwc,
@@ -267,7 +267,8 @@ static int liov_instance_alloc(struct liov_instance *inst)
 	inst->virq = kcalloc(inst->nr_vectors, sizeof(*inst->virq), GFP_KERNEL_ACCOUNT);
 	inst->cq = kcalloc(inst->nr_pairs + 1, sizeof(*inst->cq), GFP_KERNEL_ACCOUNT);
 	inst->sq = kcalloc(inst->nr_pairs + 1, sizeof(*inst->sq), GFP_KERNEL_ACCOUNT);
-	if (!inst->virq || !inst->cq || !inst->sq)
+	inst->log = kzalloc(sizeof(*inst->log), GFP_KERNEL_ACCOUNT);
+	if (!inst->virq || !inst->cq || !inst->sq || !inst->log)
 		return -ENOMEM;
 	return liov_unmap_init(inst) ?: liov_hw_inst_alloc(inst);
 }
@@ -283,6 +284,7 @@ void liov_instance_free(struct liov_instance *inst)
 	kfree(inst->virq);
 	kfree(inst->cq);
 	kfree(inst->sq);
+	kfree(inst->log);
 	liov_hw_inst_free(inst);
 }
 

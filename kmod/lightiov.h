@@ -282,8 +282,8 @@ struct liov_hw {
 
 /**
  * struct liov_hw_inst - an instance's part; under liov_instance.lock
- * @ns:        CNS 00h of the backing, 4096 bytes
- * @cs_ns:     CNS 05h, direct mode only
+ * @ns:        CNS 00h of the backing, as far as a guest gets to see it
+ * @cs_ns:     CNS 05h, 4096 bytes, direct mode only
  * @tokens:    commands that may go to the drive now, in units of 1 / HZ, as of @tokens_at
  *             (jiffies)
  * @sent:      admin commands sent to the drive for it
@@ -402,7 +402,7 @@ struct liov_instance {
 	struct liov_queues	queues;
 	struct liov_features	features;
 	struct liov_ident	ident;
-	struct liov_log_state	log;
+	struct liov_log_state	*log;
 	struct liov_control	control;
 	struct liov_admin	admin;
 	struct liov_pins	pins;

@@ -49,7 +49,7 @@
 #define LIOV_BACK_MS		300
 
 /* Kept ready: type1 lets about so many tasks of one container be inside at once. */
-#define LIOV_UNMAPPERS		4
+#define LIOV_UNMAPPERS		2
 
 /**
  * struct liov_unmapper - what will tell that a task is out of the ioctl

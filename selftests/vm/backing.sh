@@ -430,11 +430,11 @@ guest_and_instance_go()
 {
 	local rc=0
 
-	# The second one had trouble; its name without n1 is its controller's.
+	# Its driver waits for the second one, which had trouble. That one's name without n1 is its controller's.
 	# shellcheck disable=SC2034 # for common.sh
 	VM_GUEST_ALLOW="$(basename "${SECOND%n1}")[n: ]"
 	vm_guest_log_is_clean vm0 || rc=1
-	l2_stop vm0 && mdev_remove "$A" && mdev_remove "$G" && part del "$NS" 2 0 0 && part del "$NS" 1 0 0 || rc=1
+	l2_kill9 vm0 && mdev_remove "$A" && mdev_remove "$G" && part del "$NS" 2 0 0 && part del "$NS" 1 0 0 || rc=1
 	return $rc
 }
 
