@@ -32,7 +32,6 @@
 /* From one look whether a controller that is being reset is back to the next. */
 #define LIOV_ADMIN_AGAIN_MS	50
 
-
 /* ---- data ---- */
 
 static int liov_prp_read(void *ctx, u64 addr, void *buf, u32 len)
@@ -484,7 +483,7 @@ static bool liov_admin_one(struct liov_instance *inst)
 	status = liov_admin_execute(inst, &c, &result);
 	if (status == LIOV_SC_LATER) {
 		liov_hw_did_not(inst, &c);
-		/* Live again, the controller's instances are told; whatever else delays it is not. */
+		/* Instances are told of the end of a reset, but not of all that may delay this. */
 		liov_queue_delayed_work(inst, &a->work, msecs_to_jiffies(LIOV_ADMIN_AGAIN_MS));
 		return false;
 	}

@@ -57,7 +57,8 @@
  * @node:   liov_unmap.spare or liov_unmap.inside
  * @file:   its release tells; one reference, which the task drops
  * @task:   NULL while it is spare; else only to be compared
- * @iova:   what the task called for last, @len bytes
+ * @iova:   what the task called for last
+ * @len:    so many bytes
  */
 struct liov_unmapper {
 	struct liov_unmap	*u;
