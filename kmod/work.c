@@ -64,6 +64,13 @@ void liov_work_free(struct liov_instance *inst)
 	inst->wq = NULL;
 }
 
+/* NULL before the first open. */
+static struct workqueue_struct *liov_wq_of(struct liov_instance *inst)
+{
+	/* All of the queue before its address; pairs with the store when it is made. */
+	return smp_load_acquire(&inst->wq);
+}
+
 /**
  * liov_queue_work() - queue work of an instance
  * @inst: instance; before its first open nothing happens, as there is nobody to work for
@@ -73,7 +80,7 @@ void liov_work_free(struct liov_instance *inst)
  */
 void liov_queue_work(struct liov_instance *inst, struct work_struct *work)
 {
-	struct workqueue_struct *wq = smp_load_acquire(&inst->wq);
+	struct workqueue_struct *wq = liov_wq_of(inst);
 
 	if (likely(wq))
 		queue_work(wq, work);
@@ -90,7 +97,7 @@ void liov_queue_work(struct liov_instance *inst, struct work_struct *work)
 void liov_queue_delayed_work(struct liov_instance *inst, struct delayed_work *work,
 			     unsigned long delay)
 {
-	struct workqueue_struct *wq = smp_load_acquire(&inst->wq);
+	struct workqueue_struct *wq = liov_wq_of(inst);
 
 	if (likely(wq))
 		queue_delayed_work(wq, work, delay);
@@ -107,7 +114,7 @@ void liov_queue_delayed_work(struct liov_instance *inst, struct delayed_work *wo
 void liov_mod_delayed_work(struct liov_instance *inst, struct delayed_work *work,
 			   unsigned long delay)
 {
-	struct workqueue_struct *wq = smp_load_acquire(&inst->wq);
+	struct workqueue_struct *wq = liov_wq_of(inst);
 
 	if (likely(wq))
 		mod_delayed_work(wq, work, delay);

@@ -14,7 +14,7 @@
 #define NLB	100000ULL
 #define ONCS	0x18f	/* Compare, Write Uncorrectable, DSM, Write Zeroes, Verify, Copy */
 #define COPY	0x19
-#define LIMIT	(1U << 31)	/* more than a command can name with 512 bytes a block */
+#define LIMIT	0x80000000U	/* more than a command can name with 512 bytes a block */
 
 /* Memory that is there and mapped: pages 16 to 18 of step 1; lists live in step 2. */
 #define BUF	(STEP + 16 * PAGE)
