@@ -239,9 +239,12 @@ l1_load_lightiov()
 	l1_insmod /out/lightiov.ko "$@"
 }
 
-# With newer kernels than 6.12 guests die without lab_svm.ko, see there.
+# With newer kernels than 6.12 guests die without lab_svm.ko, and with PREEMPT_RT KVM does
+# not load without lab_rt.ko; see there.
 l1_load_kvm()
 {
+	[[ $(uname -r) != *-rt-* ]] || [ -c /dev/kvm ] ||
+		{ l1_insmod /out/lab_rt.ko && rmmod lab_rt; } || return 1
 	modprobe kvm_amd && [ -c /dev/kvm ] || return 1
 	[ -d /sys/module/lab_svm ] || [[ $(uname -r) = 6.12.* ]] ||
 		l1_insmod /out/lab_svm.ko

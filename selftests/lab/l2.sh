@@ -52,7 +52,7 @@ l2_payload()
 l2_start()
 {
 	local name=$1 cpus=1 mem=1024 machine=q35,i8042=off,sata=off append=
-	local firmware= fd=${IOMMUFD:+,iommufd=iommufd0}
+	local firmware='' fd=${IOMMUFD:+,iommufd=iommufd0}
 	local -a devs=() cmd
 
 	shift
@@ -83,7 +83,7 @@ l2_start()
 		-chardev "socket,id=mon,path=$L2_RUN/$name/monitor.sock,server=on,wait=off"
 		-mon chardev=mon,mode=readline
 		-serial chardev:con)
-	[ -z "$fd" ] || cmd+=(-object iommufd,id=iommufd0)
+	[ -z "$fd" ] || cmd+=(-object "iommufd,id=iommufd0")
 	if [ -n "$firmware" ]; then
 		l2_firmware "$name" "$firmware" || return 1
 	else

@@ -112,7 +112,7 @@ static void map_of_far_more_is_refused(struct test *t, struct nvme *n)
 	EXPECT(t, rc == EINVAL, "errno %d", rc);
 	EXPECT(t, nvme_sysfs(n, "stats/pinned_bytes") == pinned, "%lld bytes are pinned, were %lld",
 	       nvme_sysfs(n, "stats/pinned_bytes"), pinned);
-	EXPECT(t, nvme_sysfs(n, "stats/host_memory_bytes") == host, "it holds %lld bytes, held %lld",
+	EXPECT(t, nvme_sysfs(n, "stats/host_memory_bytes") == host, "it holds %lld, held %lld",
 	       nvme_sysfs(n, "stats/host_memory_bytes"), host);
 	EXPECT(t, !vfio_dma_unmap(&n->v, gpa, n->v.mem_len), "VFIO_IOMMU_UNMAP_DMA");
 }

@@ -360,7 +360,7 @@ static void take_down(struct one *o)
 }
 
 /* Prints how many slept; returns whether that kept the last one from working. */
-static bool sleepers(struct one *o, unsigned int n)
+static bool others_sleep(struct one *o, unsigned int n)
 {
 	struct nvme **all = calloc(n, sizeof(*all));
 	unsigned int i, asleep = 0;
@@ -451,7 +451,7 @@ int main(int argc, char **argv)
 	for (i = 0; !rc && i < n; i++)
 		read_back(&o[i]);
 	if (!rc && argc > 6 && !strcmp(argv[6], "sleepers"))
-		bad += sleepers(o, n);
+		bad += others_sleep(o, n);
 	for (i = 0; i < n; i++) {
 		take_down(&o[i]);
 		bad += o[i].bad;

@@ -129,6 +129,7 @@ all_goes_on()
 	l2_stop vm0 && vm_remove_all && rmmod lightiov && rmmod nvme && return $rc
 }
 
+# shellcheck disable=SC2034 # for common.sh
 for MODE in $MODES; do
 	vm_test guest_and_host_are_at_work guest_and_host_are_at_work
 	vm_test every_way_in_leaves_room every_way_in_leaves_room

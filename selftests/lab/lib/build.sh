@@ -49,7 +49,7 @@ build_script()
 		make -j"$jobs" -C "/lib/modules/$l2ver/build" M=/tmp/l2/kmod/guest "$@" modules
 		cp -t /lab/out/l2 /tmp/l2/kmod/guest/lightiov_guest.ko
 	fi
-	for m in aer cr8 svm; do
+	for m in aer cr8 rt svm; do
 		make -j"$jobs" -C "/lib/modules/$kver/build" M=/lab/src/selftests/lab/$m "$@" modules
 		cp -t /lab/out /lab/src/selftests/lab/$m/lab_$m.ko
 	done
