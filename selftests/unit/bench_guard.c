@@ -82,6 +82,8 @@ static const struct liov_guard guard = {
 	.nsid = 1, .hw_nsid = 1, .first = 1 << 20, .nlb = 1ULL << 32, .lba_shift = 9,
 	.max_bytes = 524288, .max_copy = 1 << 20, .max_copy_range = 4096,
 	.max_copy_ranges = 128, .oncs = 0x1ff,
+	.max_verify = 1U << 23, .max_zeroes = 1U << 23, .max_uncor = 1U << 23,
+	.max_dsm_ranges = 256, .max_dsm_range = 1U << 26, .max_dsm = 1U << 26,
 };
 
 static u64 random_page(u64 steps)
