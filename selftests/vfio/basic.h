@@ -17,6 +17,8 @@ unsigned int read_many(struct test *t, struct nvme *n, struct nvme_queue *q,
 bool basic_queue(struct test *t, struct nvme *n, struct nvme_queue *q);
 /* 4 KiB in blocks, one block if they are larger. */
 u32 nlb_4k(const struct nvme *n);
+/* The counter @name of the instance; negative, and the test has failed, if it cannot be read. */
+long long basic_stat(struct test *t, struct nvme *n, const char *name);
 
 extern const struct suite suite_data, suite_commands, suite_rings, suite_memory, suite_stats,
 	suite_costs;

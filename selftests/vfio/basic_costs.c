@@ -17,17 +17,6 @@
 #define LOOPS		300
 #define FLOOD		48
 
-static long long stat_of(struct test *t, struct nvme *n, const char *name)
-{
-	char path[64];
-	long long val;
-
-	snprintf(path, sizeof(path), "stats/%s", name);
-	val = nvme_sysfs(n, path);
-	EXPECT(t, val >= 0, "%s: %s", path, strerror(-val));
-	return val;
-}
-
 /**
  * struct limits - Identify CNS 06h, in bytes
  * @ranges: of Dataset Management
@@ -145,7 +134,7 @@ static void flood_is_bounded(struct test *t, struct nvme *n)
 		t->skipped = "no Write Zeroes";
 		return;
 	}
-	held = stat_of(t, n, "held_load");
+	held = basic_stat(t, n, "held_load");
 	if (!limits_of(t, n, &l) || l.zeroes / n->lba > n->nsze || l.verify / n->lba > n->nsze) {
 		t->skipped = "too small a namespace";
 		return;
@@ -163,7 +152,7 @@ static void flood_is_bounded(struct test *t, struct nvme *n)
 		nvme_ring(n, &q[qid]);
 	want = FLOOD * n->nr_pairs;
 	while (nr < want && now_ms() < end && !t->failed) {
-		now = stat_of(t, n, "load");
+		now = basic_stat(t, n, "load");
 		most = now > most ? now : most;
 		for (qid = 1; qid <= n->nr_pairs; qid++) {
 			while (nvme_reap(n, &q[qid], &cqe)) {
@@ -174,11 +163,11 @@ static void flood_is_bounded(struct test *t, struct nvme *n)
 	}
 	EXPECT(t, nr == want, "%u of %u came back", nr, want);
 	diag("%u commands; seen in flight %lld bytes, at most %lld; held back %lld times", nr, most,
-	     stat_of(t, n, "load_most"), stat_of(t, n, "held_load") - held);
+	     basic_stat(t, n, "load_most"), basic_stat(t, n, "held_load") - held);
 	EXPECT(t, most <= LOAD_MAX, "%lld bytes in flight", most);
-	EXPECT(t, stat_of(t, n, "load_most") <= LOAD_MAX, "more than %lld", LOAD_MAX);
-	EXPECT(t, stat_of(t, n, "held_load") > held, "none was held back");
-	EXPECT(t, !stat_of(t, n, "load"), "%lld is left", stat_of(t, n, "load"));
+	EXPECT(t, basic_stat(t, n, "load_most") <= LOAD_MAX, "more than %lld", LOAD_MAX);
+	EXPECT(t, basic_stat(t, n, "held_load") > held, "none was held back");
+	EXPECT(t, !basic_stat(t, n, "load"), "%lld is left", basic_stat(t, n, "load"));
 }
 
 /* Queues are deleted and the controller reset with commands in flight and held back. */
@@ -205,15 +194,15 @@ static void nothing_is_left_of_a_flood(struct test *t, struct nvme *n)
 			EXPECT(t, !nvme_delete_all(n), "delete");
 		else
 			EXPECT(t, !(round % 3 == 1 ? nvme_start(n) : nvme_restart(n)), "reset");
-		EXPECT(t, !stat_of(t, n, "load"), "round %u: %lld is left", round,
-		       stat_of(t, n, "load"));
+		EXPECT(t, !basic_stat(t, n, "load"), "round %u: %lld is left", round,
+		       basic_stat(t, n, "load"));
 		nvme_free_all(n);
 	}
 }
 
 static void answers_come_from_copies(struct test *t, struct nvme *n)
 {
-	long long sent = stat_of(t, n, "admin_forwarded"), now;
+	long long sent = basic_stat(t, n, "admin_forwarded"), now;
 	u64 dma = nvme_dma(n, nvme_alloc(n, SZ_4K)), start = now_ms();
 	struct nvme_sqe sqe[] = {
 		cmd_identify(0, n->nsid, dma), cmd_identify(1, 0, dma),
@@ -224,7 +213,7 @@ static void answers_come_from_copies(struct test *t, struct nvme *n)
 
 	for (i = 0; i < LOOPS && !t->failed; i++)
 		EXPECT_SC(t, nvme_admin(n, &sqe[i % ARRAY_SIZE(sqe)], NULL), "answer", SC_OK);
-	now = stat_of(t, n, "admin_forwarded");
+	now = basic_stat(t, n, "admin_forwarded");
 	/* SMART once a second. */
 	EXPECT(t, now - sent <= (long long)(now_ms() - start) / 1000 + 1,
 	       "%lld of %u went to the drive in %llu ms", now - sent, LOOPS, now_ms() - start);
@@ -233,7 +222,7 @@ static void answers_come_from_copies(struct test *t, struct nvme *n)
 static void queue_loop_is_limited(struct test *t, struct nvme *n)
 {
 	u64 dma = nvme_dma(n, nvme_alloc(n, SZ_4K)), start = now_ms(), ms;
-	long long sent = stat_of(t, n, "admin_forwarded");
+	long long sent = basic_stat(t, n, "admin_forwarded");
 	unsigned int i;
 
 	for (i = 0; i < 2 * LOOPS && !t->failed; i++) {
@@ -243,8 +232,8 @@ static void queue_loop_is_limited(struct test *t, struct nvme *n)
 		EXPECT_SC(t, nvme_admin(n, &sqe, NULL), "Create and Delete", SC_OK);
 	}
 	ms = now_ms() - start;
-	sent = stat_of(t, n, "admin_forwarded") - sent;
-	diag("%lld in %llu ms, %lld delayed so far", sent, ms, stat_of(t, n, "admin_delayed"));
+	sent = basic_stat(t, n, "admin_forwarded") - sent;
+	diag("%lld in %llu ms, %lld delayed so far", sent, ms, basic_stat(t, n, "admin_delayed"));
 	EXPECT(t, sent == 2 * LOOPS, "%lld of %u went to the drive", sent, 2 * LOOPS);
 	EXPECT(t, sent <= ADMIN_BURST + (long long)(ms + 1000) * ADMIN_RATE / 1000,
 	       "%lld in %llu ms", sent, ms);
@@ -259,7 +248,7 @@ static void shut_down(struct test *t, struct nvme *n)
 
 static void shutdown_flushes(struct test *t, struct nvme *n)
 {
-	long long flushes = stat_of(t, n, "flushes");
+	long long flushes = basic_stat(t, n, "flushes");
 	struct nvme_queue q;
 
 	if (!(n->id[525] & 1)) {
@@ -270,13 +259,13 @@ static void shutdown_flushes(struct test *t, struct nvme *n)
 		return;
 	EXPECT_SC(t, nvme_io(n, &q, IO_WRITE, 0, 1, nvme_alloc(n, SZ_4K)), "write", SC_OK);
 	shut_down(t, n);
-	EXPECT(t, stat_of(t, n, "flushes") == flushes + 1, "%lld flushes, were %lld",
-	       stat_of(t, n, "flushes"), flushes);
+	EXPECT(t, basic_stat(t, n, "flushes") == flushes + 1, "%lld flushes, were %lld",
+	       basic_stat(t, n, "flushes"), flushes);
 	/* Nothing new: a guest that does nothing else costs nothing. */
 	if (!EXPECT(t, !nvme_start(n), "does not come up again"))
 		return;
 	shut_down(t, n);
-	EXPECT(t, n->direct || stat_of(t, n, "flushes") == flushes + 1, "flushed again");
+	EXPECT(t, n->direct || basic_stat(t, n, "flushes") == flushes + 1, "flushed again");
 }
 
 static struct test tests[] = {

@@ -13,7 +13,7 @@ struct delta {
 	long long before;
 };
 
-static long long stat_of(struct test *t, struct nvme *n, const char *name)
+long long basic_stat(struct test *t, struct nvme *n, const char *name)
 {
 	char path[64];
 	long long val;
@@ -27,7 +27,7 @@ static long long stat_of(struct test *t, struct nvme *n, const char *name)
 /* Exactly @by more than before. */
 static void grew(struct test *t, struct nvme *n, struct delta *d, long long by)
 {
-	long long now = stat_of(t, n, d->name);
+	long long now = basic_stat(t, n, d->name);
 
 	EXPECT(t, now - d->before == by, "%s went from %lld to %lld, not by %lld", d->name,
 	       d->before, now, by);
@@ -36,7 +36,7 @@ static void grew(struct test *t, struct nvme *n, struct delta *d, long long by)
 
 static struct delta begin(struct test *t, struct nvme *n, const char *name)
 {
-	return (struct delta){ name, stat_of(t, n, name) };
+	return (struct delta){ name, basic_stat(t, n, name) };
 }
 
 static void commands_and_bytes(struct test *t, struct nvme *n)
@@ -62,7 +62,7 @@ static void commands_and_bytes(struct test *t, struct nvme *n)
 	grew(t, n, &bw, 7 * 2 * n->lba);
 	grew(t, n, &cf, 3);
 	grew(t, n, &done, 15);
-	EXPECT(t, !stat_of(t, n, "outstanding"), "something is outstanding");
+	EXPECT(t, !basic_stat(t, n, "outstanding"), "something is outstanding");
 }
 
 static void refusals_by_reason(struct test *t, struct nvme *n)
@@ -124,12 +124,12 @@ static void held_back_counts(struct test *t, struct nvme *n)
 	}
 	nvme_ring(n, &q);
 	sleep_us(QUIET_MS * 1000);
-	EXPECT(t, stat_of(t, n, "held_back") > held.before, "held_back stays %lld",
+	EXPECT(t, basic_stat(t, n, "held_back") > held.before, "held_back stays %lld",
 	       held.before);
 	while (nr < 20 && now_ms() < end)
 		nr += nvme_reap(n, &q, &cqe);
 	EXPECT(t, nr == 20, "%u of 20 came back", nr);
-	EXPECT(t, !stat_of(t, n, "outstanding"), "something is outstanding");
+	EXPECT(t, !basic_stat(t, n, "outstanding"), "something is outstanding");
 }
 
 static void hardware_errors_count(struct test *t, struct nvme *n)
@@ -158,11 +158,11 @@ static void pinned_bytes_count(struct test *t, struct nvme *n)
 
 	if (!EXPECT(t, !nvme_restart(n), "reset"))
 		return;
-	fresh = stat_of(t, n, "pinned_bytes");
+	fresh = basic_stat(t, n, "pinned_bytes");
 	if (!basic_queue(t, n, &q))
 		return;
 	EXPECT_SC(t, nvme_io(n, &q, IO_READ, 0, 1, n->v.mem + n->v.mem_len - SZ_4K), "read", SC_OK);
-	used = stat_of(t, n, "pinned_bytes");
+	used = basic_stat(t, n, "pinned_bytes");
 	EXPECT(t, used > fresh || fresh >= (long long)n->v.mem_len, "%lld, was %lld", used, fresh);
 }
 
