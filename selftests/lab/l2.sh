@@ -90,7 +90,7 @@ l2_start()
 		l2_payload || { l1_err "no payload disk"; return 1; }
 		# shellcheck disable=SC2086,SC2116 # white space is squeezed on purpose
 		append=$(echo $L2_APPEND $append)
-		cmd+=(-kernel /boot/lab-l2-vmlinuz -initrd /boot/lab-l2-initrd.img
+		cmd+=(-kernel /boot/lab-l2-vmlinux -initrd /boot/lab-l2-initrd.img
 			-append "$append"
 			-drive "if=virtio,format=raw,readonly=on,file=/dev/vda"
 			-drive "if=virtio,format=raw,readonly=on,file=$L2_RUN/payload.img"

@@ -37,7 +37,7 @@ build_script()
 		rm -f /lab/out/*.ko
 		find /lab/src/kmod -name '*.ko' -exec cp -t /lab/out {} +
 	fi
-	# Guests have another kernel than a debug kernel's host.
+	# Where guests have another kernel than the host: see guests_keep_stable().
 	l2ver=$(readlink -f /boot/lab-l2-vmlinuz)
 	l2ver=${l2ver#/boot/vmlinuz-}
 	rm -rf /lab/out/l2

@@ -21,7 +21,7 @@ die()
 }
 
 # Everything that depends on the choice of kernel: "stable", "backports", "rt"
-# (PREEMPT_RT), or "debug", see debug.sh. L2's are always the distribution's.
+# (PREEMPT_RT), or "debug", see debug.sh. With the last two guests run the stable one.
 select_kernel()
 {
 	FLAVOUR=${1:-stable}
@@ -140,15 +140,17 @@ lock_all_l1_slots()
 	done
 }
 
-# in_rootfs [--bind[-ro] SRC DST]... -- COMMAND...
+# in_tree ROOT [--bind[-ro] SRC DST]... -- COMMAND...
 #
-# Run COMMAND inside the rootfs, in a mount namespace of its own: the mounts
+# Run COMMAND with ROOT as its root file system, in a mount namespace of its own: the mounts
 # vanish with the last process, however it ends. exec all the way, so the PID of
 # a backgrounded call is the command's own.
-in_rootfs()
+in_tree()
 {
+	local root=$1
 	local -a binds=()
 
+	shift
 	while [ "$1" != -- ]; do
 		binds+=("${1#--}" "$2" "$3")
 		shift 3
@@ -167,8 +169,15 @@ in_rootfs()
 			[ "$1" = bind ] || mount -o remount,bind,ro "$root$3"
 			shift 3
 		done
-		exec env -i HOME=/root LANG=C.UTF-8 TERM="${TERM:-dumb}" \
+		mapfile -t proxies < <(env | grep -iE "^(https?|no)_proxy=")
+		exec env -i HOME=/root LANG=C.UTF-8 TERM="${TERM:-dumb}" "${proxies[@]}" \
 			PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 			chroot "$root" "$@"' \
-		in_rootfs "$ROOTFS" $((${#binds[@]} / 3)) "${binds[@]}" "$@"
+		in_tree "$root" $((${#binds[@]} / 3)) "${binds[@]}" "$@"
+}
+
+# in_rootfs [--bind[-ro] SRC DST]... -- COMMAND...: in the flavour's own
+in_rootfs()
+{
+	in_tree "$ROOTFS" "$@"
 }

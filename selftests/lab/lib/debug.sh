@@ -9,7 +9,7 @@
 DEBUG_CONFIG=$LAB_DIR/debug.config
 # The CONFIG_LOCALVERSION of debug.config.
 DEBUG_VERSION=-lightiov-debug
-PKG_DEBUG="bc bison flex libssl-dev xz-utils"
+PKG_DEBUG="bc bison flex libssl-dev xz-utils zstd"
 
 # Runs inside the copy; the arguments are make's -j and packages.
 debug_kernel_script()
@@ -48,6 +48,7 @@ debug_kernel_script()
 	nice -n 10 make -s -j "$jobs" bzImage modules
 	make -s modules_install
 	cp arch/x86/boot/bzImage "/boot/vmlinuz-$(make -s kernelrelease)"
+	cp .config "/boot/config-$(make -s kernelrelease)"
 	# Modules need headers, scripts and tools only.
 	find . -name '*.o' ! -path './scripts/*' ! -path './tools/objtool/*' -delete
 	rm -rf Documentation block crypto drivers fs net samples security sound tools/testing \
@@ -58,24 +59,21 @@ debug_kernel_script()
 step_debug_kernel()
 {
 	local tmp=$FDIR/kernel.tmp stable=$CACHE/stable/rootfs kver
-	local -a proxy=()
 
 	rm -rf --one-file-system "$tmp" "$FDIR/kernel"
 	# shellcheck disable=SC2064 # tmp is local
 	trap "rm -rf --one-file-system '$tmp'" EXIT
 	mkdir -p "$tmp/kernel/usr/src" "$tmp/kernel/usr/lib/modules" "$tmp/kernel/boot"
 	cp -a --reflink=auto "$stable" "$tmp/root"
-	mapfile -t proxy < <(env | grep -iE '^(https?|no)_proxy=')
 	: >"$tmp/root/lab/debug.config"
-	# shellcheck disable=SC2030,SC2086 # its own ROOTFS; a list of words
-	(ROOTFS=$tmp/root
-	in_rootfs --bind-ro "$DEBUG_CONFIG" /lab/debug.config -- env "${proxy[@]}" \
+	# shellcheck disable=SC2086 # a list of words
+	(in_tree "$tmp/root" --bind-ro "$DEBUG_CONFIG" /lab/debug.config -- \
 		bash -c "$(debug_kernel_script)" debug-kernel "$(nproc)" $PKG_DEBUG)
 	kver=$(cd "$tmp/root/boot" && echo vmlinuz-*"$DEBUG_VERSION")
 	kver=${kver#vmlinuz-}
 	mv "$tmp/root/usr/src/linux-debug" "$tmp/kernel/usr/src/"
 	mv "$tmp/root/usr/lib/modules/$kver" "$tmp/kernel/usr/lib/modules/"
-	mv "$tmp/root/boot/vmlinuz-$kver" "$tmp/kernel/boot/"
+	mv "$tmp/root/boot/vmlinuz-$kver" "$tmp/root/boot/config-$kver" "$tmp/kernel/boot/"
 	mv "$tmp/kernel" "$FDIR/kernel"
 }
 
@@ -96,17 +94,14 @@ setup_debug_kernel()
 debug_rootfs_hash()
 {
 	hash_of "$(cat "$CACHE/stable/boot.stamp")" "$(cat "$FDIR/kernel.stamp")" \
-		"$(declare -f step_debug_rootfs)"
+		"$(declare -f copy_stable_rootfs step_debug_rootfs)"
 }
 
 step_debug_rootfs()
 {
 	local tmp=$ROOTFS.tmp
 
-	rm -rf --one-file-system "$tmp"
-	cp -a --reflink=auto "$CACHE/stable/rootfs" "$tmp"
-	mv "$tmp/boot/lab-initrd.img" "$tmp/boot/lab-l2-initrd.img"
-	ln -sfn "$(readlink "$tmp/boot/lab-vmlinuz")" "$tmp/boot/lab-l2-vmlinuz"
+	copy_stable_rootfs "$tmp"
 	cp -al "$FDIR/kernel/." "$tmp/"
 	rm -rf --one-file-system "$ROOTFS"
 	mv "$tmp" "$ROOTFS"

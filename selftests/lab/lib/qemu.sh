@@ -46,7 +46,7 @@ qemu_script()
 step_qemu_stride()
 {
 	local out=$FDIR/qemu-stride tmp=$FDIR/qemu-stride.tmp
-	local -a proxy=() binds
+	local -a binds
 
 	rm -rf --one-file-system "$tmp"
 	# shellcheck disable=SC2064 # tmp is local
@@ -58,14 +58,12 @@ step_qemu_stride()
 	cp -a --reflink=auto "$ROOTFS" "$tmp/root"
 	flock -u "$LOCK_FD"
 
-	ROOTFS=$tmp/root
-	mapfile -t proxy < <(env | grep -iE '^(https?|no)_proxy=')
 	binds=(--bind "$tmp/out" /lab/qemu-stride --bind "$tmp/build" /build
 		--bind-ro "$tmp/patch" /lab/patch)
 	# shellcheck disable=SC2086,SC2116 # white space is squeezed on purpose
-	(in_rootfs "${binds[@]}" -- env "${proxy[@]}" sh -c "$(qemu_script)" \
+	(in_tree "$tmp/root" "${binds[@]}" -- sh -c "$(qemu_script)" \
 		qemu-stride "$(nproc)" "$(echo $PKG_QEMU)" $QEMU_CONFIGURE)
-	(in_rootfs "${binds[@]}" -- /lab/qemu-stride/qemu-system-x86_64 \
+	(in_tree "$tmp/root" "${binds[@]}" -- /lab/qemu-stride/qemu-system-x86_64 \
 		-device nvme,help | grep dstrd)
 	rm -rf "$out"
 	mv "$tmp/out" "$out"

@@ -145,7 +145,7 @@ l1_command()
 		-cpu EPYC -smp "$CPUS" -m "$MEM"
 		-nodefaults -display none -vga none -nic none -no-reboot
 		"${IOMMU_QEMU[@]}"
-		-kernel /boot/lab-vmlinuz -initrd /boot/lab-initrd.img
+		-kernel /boot/lab-vmlinux -initrd /boot/lab-initrd.img
 		-append "$append"
 		-drive "if=none,id=root,format=raw,readonly=on,file=/lab/l1.img"
 		-device "virtio-blk-pci,drive=root"

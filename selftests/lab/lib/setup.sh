@@ -24,13 +24,17 @@ MODULE_MASK="drivers/gpu drivers/media drivers/net drivers/infiniband
 	drivers/hid drivers/input sound net/bluetooth net/mac80211 net/wireless
 	fs/xfs fs/btrfs fs/ocfs2 fs/gfs2 fs/smb fs/ceph fs/nfs fs/nfsd"
 
+# Modules that L1 and L2 load: kept unpacked.
+MODULES_UNPACKED="arch/x86/kvm drivers/iommu/iommufd drivers/md drivers/nvme drivers/vfio
+	virt"
+
 # Loaded by the initramfs, with their dependencies, in this order: what both
 # need, then what only L1 needs.
 INITRD_MODULES="virtio_pci virtio_blk ext4 overlay virtio_console"
 INITRD_MODULES_L1="9p 9pnet_virtio"
 
 MACHINE_PACKAGES="mmdebstrap:mmdebstrap e2fsprogs:mke2fs
-	debian-archive-keyring:- util-linux:flock"
+	debian-archive-keyring:- util-linux:flock zstd:zstd"
 
 step_packages()
 {
@@ -103,9 +107,8 @@ rootfs_sources()
 step_rootfs()
 {
 	local -a sources opts=()
-	local tmp=$ROOTFS.tmp list kernel=$ARCH
+	local tmp=$ROOTFS.tmp list
 
-	[ "$FLAVOUR" != rt ] || kernel=rt-$ARCH
 	# shellcheck disable=SC2086 # a list of words
 	list=$(echo $PKG_RUN $PKG_BUILD | tr ' ' ',')
 	mapfile -t sources < <(rootfs_sources)
@@ -132,20 +135,80 @@ step_rootfs()
 		--extract-hook='ln -sf /bin/true "$1/usr/local/sbin/update-initramfs"' \
 		--customize-hook='mkdir "$1/lightiov" "$1/out" "$1/results" "$1/payload"' \
 		"${opts[@]}" \
-		--include="linux-image-$kernel,linux-headers-$kernel,$list" \
+		--include="linux-image-$ARCH,linux-headers-$ARCH,$list" \
 		"$SUITE" "$tmp" "${sources[@]}"
 	rm -rf --one-file-system "$ROOTFS"
 	mv "$tmp" "$ROOTFS"
+}
+
+# guests_keep_stable: whether L1's kernel is one that a guest under two emulations would
+# not boot in minutes; L2 then has the stable flavour's, which stays beside it.
+guests_keep_stable()
+{
+	[ "$FLAVOUR" = debug ] || [ "$FLAVOUR" = rt ]
+}
+
+# copy_stable_rootfs DIR: the stable rootfs for such a flavour, its kernel now L2's
+copy_stable_rootfs()
+{
+	rm -rf --one-file-system "$1"
+	cp -a --reflink=auto "$CACHE/stable/rootfs" "$1"
+	mv "$1/boot/lab-initrd.img" "$1/boot/lab-l2-initrd.img"
+	ln -sfn "$(readlink "$1/boot/lab-vmlinuz")" "$1/boot/lab-l2-vmlinuz"
+	ln -sfn "$(readlink "$1/boot/lab-vmlinux")" "$1/boot/lab-l2-vmlinux"
+}
+
+# kernel_wanted: of the names on stdin, those of L1's flavour
+kernel_wanted()
+{
+	case $FLAVOUR in
+	debug) grep -F -e "$DEBUG_VERSION" ;;
+	rt) grep -F -e "-rt-" ;;
+	*) cat ;;
+	esac
+}
+
+# field FILE OFFSET BYTES: a number in it
+field()
+{
+	od -An -j $(($2)) -N "$3" -tu"$3" "$1" | tr -d ' '
+}
+
+# unpack_kernel KVER: boot/lab-vmlinux, an ELF file that QEMU starts at its PVH entry. To
+# unpack itself is most of what a kernel does under TCG until its first line. Where in
+# the file the packed kernel is: Documentation/arch/x86/boot.rst, payload_offset. A kernel
+# without PVH, or packed in another way, unpacks itself.
+unpack_kernel()
+{
+	local packed=$ROOTFS/boot/vmlinuz-$1 start
+
+	ln -sfn "vmlinuz-$1" "$ROOTFS/boot/lab-vmlinux"
+	start=$((($(field "$packed" 0x1f1 1) + 1) * 512 + $(field "$packed" 0x248 4)))
+	grep -q '^CONFIG_PVH=y' "$ROOTFS/boot/config-$1" &&
+		[ "$(field "$packed" $start 4)" = $((0xfd2fb528)) ] || return 0
+	# The size when unpacked follows, 4 bytes.
+	dd if="$packed" bs=1M iflag=skip_bytes,count_bytes skip=$start status=none \
+		count=$(($(field "$packed" 0x24c 4) - 4)) | zstd -dcq >"$ROOTFS/boot/vmlinux-$1"
+	ln -sfn "vmlinux-$1" "$ROOTFS/boot/lab-vmlinux"
+}
+
+# unpack_modules KVER
+unpack_modules()
+{
+	local dir=$ROOTFS/usr/lib/modules/$1/kernel d
+
+	for d in $MODULES_UNPACKED; do
+		[ ! -d "$dir/$d" ] || find "$dir/$d" -name '*.ko.xz' -exec xz -d {} +
+	done
+	chroot "$ROOTFS" depmod "$1"
 }
 
 step_boot()
 {
 	local kver work=$FDIR/initrd.tmp m f dir n=0
 
-	# The debug kernel is there beside the one for L2.
 	kver=$(cd "$ROOTFS/boot" && printf '%s\n' vmlinuz-* | sed 's/^vmlinuz-//' |
-		{ [ "$FLAVOUR" = debug ] && grep -F -e "$DEBUG_VERSION" || cat; } |
-		sort -V | tail -n 1)
+		kernel_wanted | sort -V | tail -n 1)
 	[ -L "$ROOTFS/lib/modules/$kver/build" ]
 
 	rm -rf "$work"
@@ -177,8 +240,11 @@ step_boot()
 		busybox cpio -o -H newc >/boot/lab-initrd.img'
 	rm -rf "$work" "$ROOTFS/tmp/initrd"
 	ln -sf "vmlinuz-$kver" "$ROOTFS/boot/lab-vmlinuz"
-	if [ "$FLAVOUR" != debug ]; then
+	unpack_kernel "$kver"
+	unpack_modules "$kver"
+	if ! guests_keep_stable; then
 		ln -sf lab-vmlinuz "$ROOTFS/boot/lab-l2-vmlinuz"
+		ln -sf lab-vmlinux "$ROOTFS/boot/lab-l2-vmlinux"
 		ln -sf lab-initrd.img "$ROOTFS/boot/lab-l2-initrd.img"
 	fi
 	echo "$kver" >"$FDIR/kver.tmp"
@@ -216,28 +282,36 @@ step_image()
 cmd_setup()
 {
 	[ "$(id -u)" = 0 ] || die "setup needs root (chroot, mounts)"
-	# The debug kernel is built in the stable rootfs, and added to it.
-	[ "$FLAVOUR" != debug ] || (select_kernel stable && cmd_setup)
+	# These are added to the stable rootfs.
+	! guests_keep_stable || (select_kernel stable && cmd_setup)
 	lock setup
 
-	local h setup_fd=$LOCK_FD
+	local h setup_fd=$LOCK_FD make_rootfs=step_rootfs
 	h=$(hash_of "$MACHINE_PACKAGES")
 	step packages "$h" \
 		"no network, or apt's sources are not usable" step_packages
-	if [ "$FLAVOUR" = debug ]; then
+	case $FLAVOUR in
+	debug)
 		setup_debug_kernel
 		h=$(debug_rootfs_hash)
-	else
+		make_rootfs=step_debug_rootfs
+		;;
+	rt)
+		h=$(rt_rootfs_hash)
+		make_rootfs=step_rt_rootfs
+		;;
+	*)
 		h=$(hash_of "$SUITE" $ARCH "$FLAVOUR" "$PKG_RUN" "$PKG_BUILD" \
 			"$(declare -f step_rootfs)")
-	fi
+		;;
+	esac
 	# No L1 may be running from a rootfs that is about to be replaced.
 	[ ! -e "$ROOTFS" ] || [ "$(cat "$FDIR/rootfs.stamp" 2>/dev/null)" = "$h" ] || lock_all_l1_slots
 	step rootfs "$h" \
 		"the Debian mirror is unreachable or lacks $SUITE, or no keyring for it" \
-		"$([ "$FLAVOUR" = debug ] && echo step_debug_rootfs || echo step_rootfs)"
+		"$make_rootfs"
 	h=$(hash_of "$h" "$INITRD_MODULES $INITRD_MODULES_L1" "$(declare -f step_boot)" \
-		"$(sha256sum <"$LAB_DIR/initramfs/init")")
+		"$MODULES_UNPACKED $(declare -f unpack_kernel unpack_modules)" "$(sha256sum <"$LAB_DIR/initramfs/init")")
 	step boot "$h" "a module of the list is not in this kernel" step_boot
 	h=$(hash_of "$h" "$IMAGE_MASK" "$MODULE_MASK" "$(declare -f step_image)")
 	step image "$h" "no space left in $CACHE, or mke2fs lacks -d" step_image
