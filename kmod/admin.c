@@ -32,6 +32,9 @@
 /* From one look whether a controller that is being reset is back to the next. */
 #define LIOV_ADMIN_AGAIN_MS	50
 
+/* Commands that the work item does before others in its queue get their turn; arbitrary. */
+#define LIOV_ADMIN_TURN		64
+
 /* ---- data ---- */
 
 static int liov_prp_read(void *ctx, u64 addr, void *buf, u32 len)
@@ -506,13 +509,21 @@ static void liov_admin_work(struct work_struct *work)
 {
 	struct liov_admin *a = container_of(to_delayed_work(work), struct liov_admin, work);
 	struct liov_instance *inst = container_of(a, struct liov_instance, admin);
+	unsigned int left = LIOV_ADMIN_TURN;
+	struct mem_cgroup *old;
 	bool more;
 
 	do {
 		mutex_lock(&inst->lock);
+		old = liov_charge_begin(inst);
 		more = inst->is_open && liov_admin_one(inst);
+		liov_charge_end(old);
 		mutex_unlock(&inst->lock);
-	} while (more);
+		cond_resched();
+	} while (more && --left);
+	/* A guest may bring more than it takes to do one. */
+	if (more)
+		liov_queue_delayed_work(inst, &a->work, 0);
 }
 
 /**

@@ -36,6 +36,10 @@
  *   end     the work item; a change of memory slots or of decode; the stop of the
  *           queue
  *
+ * What looks in interrupts cost is nobody's time, and a guest can make each of them long.  So
+ * on each CPU, of all queues together, they get a bounded share of it (struct
+ * liov_look_share); what comes too soon is left to the next timer or to a work item.
+ *
  * Beginnings and ends exclude each other by liov_track.lock.  No store is lost: the
  * timer runs from the beginning to the end, and who ends it looks once more when the
  * page is tracked.
@@ -70,8 +74,12 @@
 #define LIOV_BUSY_BATCH		4
 #define LIOV_BUSY_MIN_NS	(20 * NSEC_PER_USEC)
 #define LIOV_BUSY_MAX		2
-/* It does not come again before so many times of what its look has taken. */
+/*
+ * It does not come again before so many times of what its look has taken: a fifth of a CPU.
+ * A completion looks again after once that time: it makes room for what it looks for.
+ */
 #define LIOV_BUSY_REST		4
+#define LIOV_BUSY_REST_IRQ	1
 
 /* Found by the timer: too few, if the drive does not have more than that either. */
 #define LIOV_BUSY_FEW		2
@@ -104,6 +112,30 @@ module_param_named(busy_apart_us, liov_busy_apart_us, uint, 0644);
 MODULE_PARM_DESC(busy_apart_us,
 		 "commands that come at most so many microseconds apart make a queue busy (default 4000, at most a second)");
 
+/**
+ * struct liov_look_share - of a CPU: from when on interrupts may look again, ns
+ * @timer:      timers
+ * @completion: completions
+ *
+ * Of each CPU, by whoever is on it: an interrupt in between costs a little precision.
+ */
+struct liov_look_share {
+	u64	timer;
+	u64	completion;
+};
+
+static DEFINE_PER_CPU(struct liov_look_share, liov_look_share);
+
+/* A look of that time has ended; @rest times of it pass before the next one of its kind. */
+static void liov_look_took(u64 start, unsigned int rest)
+{
+	u64 now = ktime_get_ns(), ns = now - start;
+
+	this_cpu_write(liov_look_share.completion, now + LIOV_BUSY_REST_IRQ * ns);
+	if (rest > LIOV_BUSY_REST_IRQ)
+		this_cpu_write(liov_look_share.timer, now + rest * ns);
+}
+
 static struct liov_sq *liov_busy_sq(struct liov_busy *b)
 {
 	return container_of(b, struct liov_sq, busy);
@@ -128,8 +160,8 @@ static u64 liov_busy_max_ns(void)
 }
 
 /*
- * A timer's time is nobody's, so a queue gets a fifth of a CPU at most.  It stays on this
- * CPU: while that idles it would go to one that does not, for another tenant.
+ * It stays on this CPU: while that idles it would go to one that does not, for another
+ * tenant.
  */
 static void liov_busy_arm(struct liov_busy *b, bool soon)
 {
@@ -345,6 +377,26 @@ bool liov_busy_forget(struct liov_sq *sq)
 }
 
 /**
+ * liov_busy_completed() - completions of a busy queue came: look at its doorbell
+ * @sq:   queue; it may have stopped to be busy
+ * @pass: what may still be done
+ *
+ * Hard interrupt, or liov_cq.work.
+ */
+void liov_busy_completed(struct liov_sq *sq, struct liov_pass *pass)
+{
+	const struct liov_mode_ops *mode = sq->inst->mode;
+	u64 start = ktime_get_ns();
+
+	if (mode->sq_later && unlikely(start < this_cpu_read(liov_look_share.completion))) {
+		mode->sq_later(sq);
+		return;
+	}
+	mode->sq_look(sq, LIOV_BY_COMPLETION, pass);
+	liov_look_took(start, LIOV_BUSY_REST_IRQ);
+}
+
+/**
  * liov_busy_halted() - the vCPU that uses a busy queue has nothing more to do
  * @b:    of the queue; it may have stopped to be busy, or to be live
  * @pass: what may still be done
@@ -388,10 +440,12 @@ out:
 static void liov_busy_work(struct work_struct *work)
 {
 	struct liov_sq *sq = liov_busy_sq(container_of(work, struct liov_busy, work));
+	struct mem_cgroup *old = liov_charge_begin(sq->inst);
 
 	liov_busy_end(sq);
 	/* What was stored before the page was tracked. */
 	sq->inst->mode->sq_go_on(sq, LIOV_BY_STORE);
+	liov_charge_end(old);
 }
 
 static enum hrtimer_restart liov_busy_timer(struct hrtimer *timer)
@@ -399,13 +453,20 @@ static enum hrtimer_restart liov_busy_timer(struct hrtimer *timer)
 	struct liov_busy *b = container_of(timer, struct liov_busy, timer);
 	struct liov_sq *sq = liov_busy_sq(b);
 	struct liov_pass pass = LIOV_PASS_INIT;
+	u64 now = ktime_get_ns(), from = this_cpu_read(liov_look_share.timer);
 
 	if (!READ_ONCE(b->on))
 		return HRTIMER_NORESTART;
+	/* Another queue's has just looked here. */
+	if (now < from) {
+		hrtimer_start(timer, ns_to_ktime(from - now), HRTIMER_MODE_REL_PINNED);
+		return HRTIMER_NORESTART;
+	}
 	WRITE_ONCE(b->armed, false);
 	WRITE_ONCE(b->soon, false);
-	WRITE_ONCE(b->looking, ktime_get_ns());
+	WRITE_ONCE(b->looking, now);
 	sq->inst->mode->sq_look(sq, LIOV_BY_TIMER, &pass);
+	liov_look_took(now, LIOV_BUSY_REST);
 	/* Somebody else was at it, or the queue is not live. */
 	if (!READ_ONCE(b->armed)) {
 		b->quiet++;

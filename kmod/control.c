@@ -9,9 +9,10 @@
  * FLR a function that is not ready.
  *
  * From the moment of a write that ends the function's use of the guest's memory (CC.EN=0,
- * CC.SHN, FLR, Bus Master Enable off, D3hot) until the next enable, liov_instance.awake is
- * false: no completion is posted, no command fetched, no interrupt signalled.  What the
- * hardware still has is ended by the work item before the registers say that it is over.
+ * CC.SHN, FLR) until the next enable, and while bus mastering is off or in D3hot,
+ * liov_instance.awake is false: no completion is posted, no command fetched, no interrupt
+ * signalled.  What the hardware still has is ended by the work item before the registers say
+ * that it is over; a function that loses its I/O queues by the latter two needs a reset.
  *
  * What may run at once: any number of accesses, one after the other by reg_lock; the work
  * item, one at a time; the reset hooks, which only start it (liov_control_kick()).
@@ -128,12 +129,17 @@ bool liov_control_entry_sizes_ok(struct liov_instance *inst)
  * @off:  offset in BAR0, below LIOV_DB_BASE
  * @size: 1, 2, 4 or 8 bytes
  *
- * Does not sleep.  Return: the value.
+ * Of a controller that will not come back all ones, as of any function that is not there any
+ * more: drivers know that, and do not wait for CAP.TO to end.  Does not sleep.
+ *
+ * Return: the value.
  */
 u64 liov_control_reg_read(struct liov_instance *inst, u32 off, unsigned int size)
 {
 	struct liov_regs regs;
 
+	if (unlikely(liov_host_is_gone(inst->parent->host)))
+		return GENMASK_ULL(8 * size - 1, 0);
 	spin_lock(&inst->reg_lock);
 	regs = inst->regs;
 	spin_unlock(&inst->reg_lock);
@@ -319,8 +325,12 @@ static int liov_control_enable(struct liov_instance *inst)
 		rc = liov_backing_recheck(inst);
 	if (rc == -EAGAIN)
 		return rc;
-	/* Windows that are being dropped must not be found any more. */
-	liov_mem_flush(inst);
+	/*
+	 * Windows that are being dropped must not be found any more.  Not waited for: a MAP may
+	 * wait for the end of an unmap, which wants the lock that is held here.
+	 */
+	if (liov_mem_is_busy(inst))
+		return -EAGAIN;
 	/* Not the guest's doing, and nothing it can mend: for sysfs too. */
 	if (rc)
 		WRITE_ONCE(inst->fatal, true);
@@ -406,12 +416,15 @@ static void liov_control_work(struct work_struct *work)
 	struct liov_control *ctl = container_of(to_delayed_work(work), struct liov_control, work);
 	struct liov_instance *inst = container_of(ctl, struct liov_instance, control);
 	unsigned int todo, left = 0;
+	struct mem_cgroup *old;
 
 	mutex_lock(&inst->lock);
+	old = liov_charge_begin(inst);
 	while (!left && inst->is_open && (todo = liov_control_take(inst))) {
 		left = liov_control_do(inst, todo);
 		liov_control_done(inst, left);
 	}
+	liov_charge_end(old);
 	mutex_unlock(&inst->lock);
 	/* The end of a reset comes here too, but not all that may prevent it. */
 	if (left)

@@ -78,9 +78,13 @@ void liov_doorbell_kick(struct liov_instance *inst, unsigned int idx)
 {
 	unsigned int qid = idx / 2 + 1;
 
-	if (!(idx & 1))
+	if (!(idx & 1)) {
 		inst->mode->sq_go_on(&inst->sq[qid], LIOV_BY_STORE);
-	else if (!READ_ONCE(inst->cq[qid].lazy))
+		return;
+	}
+	/* The value before the look; pairs with liov_guarded_starve(). */
+	smp_mb();
+	if (!READ_ONCE(inst->cq[qid].lazy))
 		inst->mode->cq_kick(&inst->cq[qid]);
 }
 
@@ -512,8 +516,8 @@ int liov_doorbell_open(struct liov_instance *inst)
 
 /**
  * liov_doorbell_close() - undo liov_doorbell_open()
- * @inst: instance whose queues are stopped; its lock must not be held, since
- *        the tracking worker takes it
+ * @inst: instance whose queues are stopped; its lock must not be held, since a queue's
+ *        work item, which is waited for, may be that of somebody who wants it
  *
  * User space may still have pages mapped: each mapping holds its own page
  * reference.  May sleep.

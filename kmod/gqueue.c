@@ -53,7 +53,7 @@ static int liov_guarded_cq_make_ring(struct liov_cq *cq, const struct nvme_comma
 	spin_lock_init(&g->lock);
 	g->phase = 1;
 	g->hw_phase = 1;
-	g->hw = dma_alloc_coherent(liov_dma_dev(inst), bytes, &g->hw_bus, GFP_KERNEL_ACCOUNT);
+	g->hw = dma_alloc_coherent(liov_dma_dev(inst), bytes, &g->hw_bus, LIOV_GFP_DMA);
 	if (!g->hw) {
 		rc = -ENOMEM;
 		goto err_free;
@@ -136,7 +136,7 @@ static int liov_guarded_sq_make_ring(struct liov_sq *sq, const struct nvme_comma
 	g->hw_depth = nr_slots + 1;
 	bitmap_fill(g->free, nr_slots);
 	g->hw = dma_alloc_coherent(liov_dma_dev(inst), g->hw_depth * sizeof(*g->hw),
-				   &g->hw_bus, GFP_KERNEL_ACCOUNT);
+				   &g->hw_bus, LIOV_GFP_DMA);
 	if (!g->hw) {
 		rc = -ENOMEM;
 		goto err_free;
@@ -235,7 +235,7 @@ static void liov_gsq_try_again(struct liov_sq *sq, struct liov_gsq *g, unsigned 
 	liov_slot_put(g, i, LIOV_SLOT_BUSY);
 }
 
-/* The controller was disabled and its vector is free: nobody else looks here. */
+/* The controller was disabled and its vector is free; liov_cq.work may still look. */
 static void liov_guarded_cq_again(struct liov_cq *cq, struct liov_ring *ring)
 {
 	struct liov_gcq *g = cq->g;
@@ -495,7 +495,8 @@ static void liov_guarded_unmap(struct liov_instance *inst, u64 iova, u64 len)
 		return;
 
 	liov_guest_warn(inst, "lightiov: commands did not complete while the VM gave memory up; deleting their queues\n");
-	if (READ_ONCE(inst->awake))
+	/* Also of one that sleeps at the moment: what wakes it brings no queues back. */
+	if (READ_ONCE(inst->awake) || liov_queues_made(inst))
 		liov_control_set_fatal(inst);
 	if (liov_instance_quiesce(inst, true))
 		liov_instance_abandon(inst);
@@ -554,6 +555,7 @@ const struct liov_mode_ops liov_guarded_ops = {
 	.sq_free_ring	= liov_guarded_sq_free_ring,
 	.sq_go_on	= liov_guarded_go_on,
 	.sq_look	= liov_guarded_look,
+	.sq_later	= liov_guarded_cut,
 	.cq_kick	= liov_guarded_cq_kick,
 	.cq_irq		= liov_guarded_cq_irq,
 	.may_be_busy	= liov_guarded_may_be_busy,

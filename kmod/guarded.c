@@ -424,8 +424,11 @@ struct liov_submit {
 	u32		load;
 };
 
-/* Somebody has done as much as he may; the work item goes on. */
-static void liov_guarded_cut(struct liov_sq *sq)
+/**
+ * liov_guarded_cut() - see struct liov_mode_ops, @sq_later
+ * @sq: queue; somebody has done as much as he may, and its work item goes on
+ */
+void liov_guarded_cut(struct liov_sq *sq)
 {
 	atomic64_inc(&sq->budget_cuts);
 	liov_queue_delayed_work(sq->inst, &sq->work, 0);
@@ -528,7 +531,7 @@ static void *liov_env_page(void *ctx, u32 n, u64 *bus)
 		sub->later = true;
 	} else if (unlikely(!s->page)) {
 		s->page = dma_alloc_coherent(liov_dma_dev(sub->sq->inst), PAGE_SIZE,
-					     &s->page_bus, GFP_KERNEL_ACCOUNT);
+					     &s->page_bus, LIOV_GFP_DMA);
 		if (s->page)
 			liov_count_host(sub->sq->inst, PAGE_SIZE);
 	}
@@ -645,10 +648,16 @@ static bool liov_guarded_starve(struct liov_sq *sq, enum liov_by by)
 		listen = true;
 	}
 	spin_unlock_irqrestore(&cq->lock, flags);
+	if (!listen)
+		return false;
 	/* Its worker looks at every queue once it listens. */
-	if (listen)
-		liov_doorbell_decode_changed(sq->inst);
-	return false;
+	liov_doorbell_decode_changed(sq->inst);
+	/* A head that came before the store of @lazy; pairs with liov_doorbell_kick(). */
+	smp_mb();
+	if (!liov_gcq_reserve(cq, 1))
+		return false;
+	liov_gcq_unreserve(cq, 1);
+	return true;
 }
 
 /*
@@ -865,8 +874,11 @@ void liov_guarded_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pa
  */
 void liov_guarded_work(struct work_struct *work)
 {
-	liov_guarded_go_on(container_of(to_delayed_work(work), struct liov_sq, work),
-			   LIOV_BY_WORK);
+	struct liov_sq *sq = container_of(to_delayed_work(work), struct liov_sq, work);
+	struct mem_cgroup *old = liov_charge_begin(sq->inst);
+
+	liov_guarded_go_on(sq, LIOV_BY_WORK);
+	liov_charge_end(old);
 }
 
 /**

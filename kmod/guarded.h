@@ -14,6 +14,9 @@
  */
 #define LIOV_MAX_SLOTS		256
 
+/* What a guest's queue needs of the host's; of a failure it is told, the log need not be. */
+#define LIOV_GFP_DMA		(GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
+
 /* Instead of an NVMe status: memory that has just gone may come back, try again. */
 #define LIOV_NOT_NOW		0xffff
 
@@ -118,6 +121,7 @@ void liov_guarded_wake(struct liov_cq *cq);
 bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone, struct liov_pass *pass);
 void liov_guarded_cq_work(struct work_struct *work);
 void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by);
+void liov_guarded_cut(struct liov_sq *sq);
 void liov_guarded_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass);
 void liov_guarded_cq_kick(struct liov_cq *cq);
 void liov_guarded_work(struct work_struct *work);

@@ -231,6 +231,7 @@ int liov_instance_open(struct liov_instance *inst)
 		goto out;
 	}
 	inst->mode->open(inst);
+	liov_charge_open(inst);
 	inst->is_open = true;
 out:
 	mutex_unlock(&inst->lock);
@@ -258,6 +259,10 @@ void liov_instance_close(struct liov_instance *inst)
 	liov_irq_clear_triggers(inst);
 	liov_virq_reset(&inst->req);
 	liov_virq_reset(&inst->err);
+
+	mutex_lock(&inst->lock);
+	liov_charge_close(inst);
+	mutex_unlock(&inst->lock);
 }
 
 /* ---- mdev ---- */
@@ -342,6 +347,8 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 
 err_vfio:
 	vfio_unregister_group_dev(&inst->vdev);
+	/* One may have been written already. */
+	liov_backing_put(inst);
 err_qids:
 	liov_parent_put_qids(p, inst);
 	liov_resume_stop(inst);

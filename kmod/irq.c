@@ -155,10 +155,14 @@ static irqreturn_t liov_vector_irq(int irq, void *data)
 
 	spin_lock(&vec->lock);
 	list_for_each_entry(cq, &vec->cqs, vec_node) {
-		if (!cq->inst->mode->cq_irq(cq, liov_vector_is_private(vec), &pass))
-			continue;
-		ours = true;
-		liov_irq_interrupt(cq->inst, cq->vector);
+		u32 left = pass.completions;
+
+		if (cq->inst->mode->cq_irq(cq, liov_vector_is_private(vec), &pass)) {
+			ours = true;
+			liov_irq_interrupt(cq->inst, cq->vector);
+		}
+		/* Of a guest that polls, too: what nobody owns gets nvme.ko's vector disabled. */
+		ours |= pass.completions != left;
 	}
 	spin_unlock(&vec->lock);
 	return ours ? IRQ_HANDLED : IRQ_NONE;

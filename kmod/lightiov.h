@@ -361,6 +361,7 @@ struct liov_watch {
  * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
  *          the guest resets.  Set by the reset hooks without @lock.
  * @wq:     its work items; NULL before the first open, see work.c
+ * @memcg:  whom memory is charged to that they allocate, while it is open; likewise
  * @opening: it is being opened, or enabled by its guest: what goes wrong is not an
  *          operator's doing
  * @offers_err: user space is told by VFIO's ERR that the controller is lost; fixed at open
@@ -377,6 +378,7 @@ struct liov_instance {
 	struct kobject		*kobj;		/* UUID/lightiov */
 	struct kobject		*stats_kobj;	/* UUID/lightiov/stats */
 	struct workqueue_struct	*wq;
+	struct mem_cgroup	*memcg;
 
 	struct mutex		lock;	/* the slow path: all below */
 	spinlock_t		reg_lock; /* what the guest's accesses meet */
@@ -549,6 +551,10 @@ static inline bool liov_read_guest(void *to, const void *from, unsigned int len)
 extern bool liov_allow_direct;
 
 /* work.c */
+void liov_charge_open(struct liov_instance *inst);
+void liov_charge_close(struct liov_instance *inst);
+struct mem_cgroup *liov_charge_begin(struct liov_instance *inst);
+void liov_charge_end(struct mem_cgroup *old);
 int liov_work_open(struct liov_instance *inst);
 void liov_work_free(struct liov_instance *inst);
 void liov_queue_work(struct liov_instance *inst, struct work_struct *work);
@@ -747,6 +753,7 @@ void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstand
 		    u32 waiting);
 void liov_busy_begin(struct liov_sq *sq);
 bool liov_busy_forget(struct liov_sq *sq);
+void liov_busy_completed(struct liov_sq *sq, struct liov_pass *pass);
 void liov_busy_halted(struct liov_busy *b, struct liov_pass *pass);
 void liov_busy_stop(struct liov_sq *sq);
 
@@ -768,7 +775,7 @@ static inline void liov_busy_look(struct liov_cq *cq, struct liov_pass *pass)
 	struct liov_sq *sq = &cq->inst->sq[cq->qid];
 
 	if (unlikely(READ_ONCE(sq->busy.on)))
-		cq->inst->mode->sq_look(sq, LIOV_BY_COMPLETION, pass);
+		liov_busy_completed(sq, pass);
 }
 
 /**
@@ -823,7 +830,7 @@ bool liov_mem_has_window(struct liov_instance *inst);
 void liov_mem_mailbox(struct liov_instance *inst);
 void liov_mem_poll(struct liov_instance *inst);
 void liov_mem_cancel(struct liov_instance *inst);
-void liov_mem_flush(struct liov_instance *inst);
+bool liov_mem_is_busy(struct liov_instance *inst);
 void liov_mem_release(struct liov_instance *inst);
 void liov_mem_leak(struct liov_instance *inst);
 void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len);

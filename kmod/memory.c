@@ -375,6 +375,7 @@ static void liov_mem_work(struct work_struct *work)
 {
 	struct liov_mem *mem = container_of(work, struct liov_mem, work);
 	struct liov_instance *inst = container_of(mem, struct liov_instance, mem);
+	struct mem_cgroup *old = liov_charge_begin(inst);
 
 	mem->bus = 0;
 	mem->rc = 0;
@@ -382,6 +383,7 @@ static void liov_mem_work(struct work_struct *work)
 		liov_mem_drop(inst, 0, U64_MAX);
 	else
 		mem->rc = liov_mem_map_patiently(inst);
+	liov_charge_end(old);
 	/* After @rc and @bus; pairs with liov_mem_poll(). */
 	smp_store_release(&mem->done, true);
 }
@@ -439,13 +441,24 @@ void liov_mem_cancel(struct liov_instance *inst)
 }
 
 /**
- * liov_mem_flush() - wait for the mailbox command that runs, if one does
+ * liov_mem_is_busy() - is a mailbox command under way?
  * @inst: open instance; the caller holds its lock
+ *
+ * Does not sleep.
+ *
+ * Return: whether one is; if not, windows are what they stay until the next one.
  */
-void liov_mem_flush(struct liov_instance *inst)
+bool liov_mem_is_busy(struct liov_instance *inst)
 {
+	struct liov_mem *mem = &inst->mem;
+	bool busy;
+
 	lockdep_assert_held(&inst->lock);
-	flush_work(&inst->mem.work);
+	spin_lock(&inst->reg_lock);
+	/* Before the windows; pairs with liov_mem_work(). */
+	busy = mem->busy && !smp_load_acquire(&mem->done);
+	spin_unlock(&inst->reg_lock);
+	return busy;
 }
 
 /**
@@ -545,7 +558,8 @@ void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len)
 		liov_mem_cancel(inst);
 	if (!liov_mem_overlaps(inst, iova, len))
 		return;
-	if (READ_ONCE(inst->awake))
+	/* Also of one that sleeps at the moment: what wakes it brings no queues back. */
+	if (READ_ONCE(inst->awake) || liov_queues_made(inst))
 		liov_control_set_fatal(inst);
 	if (liov_instance_quiesce(inst, true)) {
 		liov_instance_abandon(inst);

@@ -2,9 +2,9 @@
 /*
  * The virtual controller as plain data: registers, PCI configuration space,
  * queues, features, identify and log pages.  Nothing here sleeps, allocates,
- * locks or touches hardware; the caller (instance.c, admin.c) holds the
- * instance lock around every call.  The same files compile into
- * selftests/unit.
+ * locks or touches hardware; the caller holds liov_instance.reg_lock (registers and
+ * configuration space) or liov_instance.lock (the rest) around every call, unless the
+ * function says otherwise.  The same files compile into selftests/unit.
  */
 #ifndef _LIOV_MODEL_H
 #define _LIOV_MODEL_H

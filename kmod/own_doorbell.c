@@ -44,6 +44,8 @@ static void liov_own_switch(struct liov_instance *inst, unsigned int first, unsi
 	if (!t->own)
 		return;
 	mutex_lock(&t->own_lock);
+	/* One that was shut in between: liov_queues_shut() revokes after it says so. */
+	own &= !READ_ONCE(inst->fatal);
 	for (i = first; i < first + nr; i++) {
 		struct liov_doorbell *db = liov_doorbell(inst, i);
 
@@ -104,7 +106,6 @@ bool liov_doorbell_prepare_own(struct liov_instance *inst, u16 qid, bool cq)
 	mutex_lock(&t->lock);
 	if (t->mapped) {
 		db->quiet = true;
-		db->pfn = liov_own_pfn(inst->parent, inst->hwqid[qid], cq);
 		if (db->tracked)
 			kvm_write_track_remove_gfn(inst->vdev.kvm, t->base_gfn + idx);
 		db->tracked = false;
@@ -124,10 +125,13 @@ bool liov_doorbell_prepare_own(struct liov_instance *inst, u16 qid, bool cq)
 void liov_doorbell_own(struct liov_instance *inst, u16 qid, bool cq)
 {
 	unsigned int idx = 2 * (qid - 1) + cq;
+	struct liov_doorbell *db = liov_doorbell(inst, idx);
 
 	lockdep_assert_held(&inst->lock);
-	if (!liov_doorbell(inst, idx)->quiet)
+	if (!db->quiet)
 		return;
+	/* The ID that the hardware has just made it with.  Nobody looks while it is not own. */
+	db->pfn = liov_own_pfn(inst->parent, cq ? inst->cq[qid].hwqid : inst->sq[qid].hwqid, cq);
 	liov_own_switch(inst, idx, 1, true);
 	/* What went to the RAM page since nobody tracks it. */
 	liov_doorbell_kick(inst, idx);

@@ -5,10 +5,10 @@
  *
  * Owns struct liov_pci: the bytes a guest reads and, byte by byte, the bits it may
  * change.  What a write sets off (reset, decode, mailbox) is returned as actions;
- * carrying them out is the caller's.  Called by instance.c for accesses to the
+ * carrying them out is the caller's.  Called by control.c for accesses to the
  * configuration region and by memory.c for the mailbox.
  *
- * Context: the caller holds the instance lock around every call.
+ * Context: the caller holds liov_instance.reg_lock around every call.
  */
 #include <linux/pci_regs.h>
 
@@ -148,7 +148,7 @@ static void liov_pci_init_vndr(struct liov_pci *p, u8 next, u32 flags)
  * @nr_vectors: MSI-X table size, 1..2048; clamped to that range
  * @flags:      LIGHTIOV_FLAG_* for the guest helper
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 void liov_pci_init(struct liov_pci *p, const struct liov_pci_ids *ids,
 		   unsigned int nr_vectors, u32 flags)
@@ -191,7 +191,7 @@ void liov_pci_init(struct liov_pci *p, const struct liov_pci_ids *ids,
  * them and keeps its own through a guest's FLR, so the guest finds them unchanged
  * and does not write them again.  The mailbox is idle and empty afterwards.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 void liov_pci_function_reset(struct liov_pci *p)
 {
@@ -224,7 +224,7 @@ void liov_pci_function_reset(struct liov_pci *p)
  *
  * Bytes beyond the 256 that exist read as zero, and so does LIGHTIOV_CAP_CMD.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 void liov_pci_read(const struct liov_pci *p, u32 off, void *buf, u32 len)
 {
@@ -263,7 +263,7 @@ static void liov_pci_fix_power_state(struct liov_pci *p, u8 old)
  *
  * Return: LIOV_PCI_* bits of what has to be done; several may be set.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 unsigned int liov_pci_write(struct liov_pci *p, u32 off, const void *buf, u32 len)
 {
@@ -313,7 +313,7 @@ unsigned int liov_pci_write(struct liov_pci *p, u32 off, const void *buf, u32 le
  * memory decode off, in D3hot, the address still 0, or the all ones that a host
  * writes to learn the size; or if there is no such @bar.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 u64 liov_pci_bar_addr(const struct liov_pci *p, int bar)
 {
@@ -342,7 +342,7 @@ u64 liov_pci_bar_addr(const struct liov_pci *p, int bar)
  *
  * Return: true if it may.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 bool liov_pci_is_master(const struct liov_pci *p)
 {
@@ -355,7 +355,7 @@ bool liov_pci_is_master(const struct liov_pci *p)
  * @p:       configuration space
  * @pending: the hardware may still use memory for this function
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 void liov_pci_set_pending(struct liov_pci *p, bool pending)
 {
@@ -374,7 +374,7 @@ void liov_pci_set_pending(struct liov_pci *p, bool pending)
  *
  * Return: the value (one byte for LIGHTIOV_CAP_VER), 0 if there is no such @field.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 u32 liov_pci_vsec_get(const struct liov_pci *p, u32 field)
 {
@@ -391,7 +391,7 @@ u32 liov_pci_vsec_get(const struct liov_pci *p, u32 field)
  * @field: LIGHTIOV_CAP_FLAGS and above; others are left alone
  * @val:   value
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 void liov_pci_vsec_set(struct liov_pci *p, u32 field, u32 val)
 {

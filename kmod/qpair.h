@@ -80,6 +80,8 @@ struct liov_pass {
  *                the ring once more.  Bounded; goes on in a work item
  * @sq_look:      the same for the others of enum liov_by, who may not sleep and do no
  *                more than @pass says
+ * @sq_later:     what @sq_look would find is left to a work item.  Any context; NULL
+ *                where a look costs next to nothing
  * @cq_kick:      the guest may have moved the head, of a queue that is not lazy
  * @cq_irq:       the hardware's vector of this queue fired, which it has @alone
  *                or shares; true if the guest gets an interrupt.  Hard
@@ -101,7 +103,8 @@ struct liov_pass {
  * @only_fresh:   @cq_again and @sq_again are for queues of which the hardware has
  *                fetched nothing (liov_sq.fresh); else the guest makes new ones
  *
- * All but @sq_go_on, @sq_look, @cq_kick, @cq_irq and @may_be_busy run under liov_instance.lock.
+ * All but @sq_go_on, @sq_look, @sq_later, @cq_kick, @cq_irq and @may_be_busy run under
+ * liov_instance.lock.
  */
 struct liov_mode_ops {
 	const char *name;
@@ -115,6 +118,7 @@ struct liov_mode_ops {
 	void (*sq_free_ring)(struct liov_sq *sq);
 	void (*sq_go_on)(struct liov_sq *sq, enum liov_by by);
 	void (*sq_look)(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass);
+	void (*sq_later)(struct liov_sq *sq);
 	void (*cq_kick)(struct liov_cq *cq);
 	bool (*cq_irq)(struct liov_cq *cq, bool alone, struct liov_pass *pass);
 	bool (*may_be_busy)(struct liov_sq *sq);

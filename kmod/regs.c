@@ -5,10 +5,10 @@
  *
  * Owns struct liov_regs: what a guest reads at BAR0 offsets below LIOV_DB_BASE
  * and what a write there means.  A write that needs work is answered with an
- * action; the work itself is the caller's.  Called by instance.c for region
+ * action; the work itself is the caller's.  Called by control.c for region
  * accesses and by its worker when that work is done.
  *
- * Context: the caller holds the instance lock around every call.
+ * Context: the caller holds liov_instance.reg_lock around every call.
  *
  * CSTS.RDY while CC.EN = 0 marks a controller reset that is still being carried
  * out.  A host waits for RDY = 0 before it enables again (section 3.5.1), so no
@@ -64,7 +64,7 @@ static void liov_regs_set_shst(struct liov_regs *r, u32 shst)
  * memory page size (section 3.1.3.1).  From VS 2.0 on CRMS.CRWMS must be set, and
  * then CRTO.CRWMT repeats CAP.TO.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 void liov_regs_init(struct liov_regs *r, const struct liov_regs_cfg *cfg)
 {
@@ -89,7 +89,7 @@ void liov_regs_init(struct liov_regs *r, const struct liov_regs_cfg *cfg)
  * survive only a Controller Reset (section 3.7.2).  No action results: the caller
  * stops the queues itself.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 void liov_regs_function_reset(struct liov_regs *r)
 {
@@ -147,7 +147,7 @@ static u32 liov_regs_read32(const struct liov_regs *r, u32 off)
  *
  * Return: the value, the byte at @off in bits 7:0.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 u64 liov_regs_read(const struct liov_regs *r, u32 off, unsigned int size)
 {
@@ -333,7 +333,7 @@ static enum liov_regs_action liov_regs_write32(struct liov_regs *r, u32 off, u32
  *
  * Return: what the caller has to do; LIOV_REGS_NONE if nothing.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 enum liov_regs_action liov_regs_write(struct liov_regs *r, u32 off, u64 val,
 				      unsigned int size)
@@ -356,7 +356,7 @@ enum liov_regs_action liov_regs_write(struct liov_regs *r, u32 off, u64 val,
  *
  * Does nothing if the guest has cleared CC.EN meanwhile or CSTS.CFS is set.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 void liov_regs_set_ready(struct liov_regs *r)
 {
@@ -371,7 +371,7 @@ void liov_regs_set_ready(struct liov_regs *r)
  * Clears CSTS.RDY and CSTS.CFS; a shutdown notified meanwhile is complete.  Does
  * nothing while CC.EN = 1.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 void liov_regs_set_disabled(struct liov_regs *r)
 {
@@ -386,7 +386,7 @@ void liov_regs_set_disabled(struct liov_regs *r)
  *
  * Does nothing if a reset has ended the shutdown meanwhile (section 3.1.3.6).
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 void liov_regs_set_shutdown_done(struct liov_regs *r)
 {
@@ -402,7 +402,7 @@ void liov_regs_set_shutdown_done(struct liov_regs *r)
  * Stays until a reset (section 9.5).  While set, CC.EN = 1 is stored but never
  * makes the controller ready.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 void liov_regs_set_fatal(struct liov_regs *r)
 {
@@ -419,7 +419,7 @@ void liov_regs_set_fatal(struct liov_regs *r)
  * Return: true if 64 and 16 byte entries are selected; otherwise Create I/O
  * Submission or Completion Queue fails with Invalid Queue Size.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 bool liov_regs_entry_sizes_ok(const struct liov_regs *r)
 {
@@ -436,7 +436,7 @@ bool liov_regs_entry_sizes_ok(const struct liov_regs *r)
  *
  * Return: true if it may.
  *
- * Context: caller holds the instance lock.
+ * Context: caller holds liov_instance.reg_lock.
  */
 bool liov_regs_is_running(const struct liov_regs *r)
 {

@@ -139,6 +139,8 @@ int liov_resume_now(struct liov_instance *inst)
 		if (rc)
 			return rc;
 		liov_host_leave(h);
+		if (!liov_watch_is_free(inst))
+			return -EAGAIN;
 		/* The host may have formatted what they reach, or have new firmware. */
 		rc = liov_backing_verify(inst, true);
 		if (rc)
@@ -155,10 +157,13 @@ static void liov_resume_work(struct work_struct *work)
 {
 	struct liov_resume *r = container_of(to_delayed_work(work), struct liov_resume, work);
 	struct liov_instance *inst = container_of(r, struct liov_instance, resume);
+	struct mem_cgroup *old;
 	int rc;
 
 	mutex_lock(&inst->lock);
+	old = liov_charge_begin(inst);
 	rc = liov_resume_now(inst);
+	liov_charge_end(old);
 	if (!rc)
 		goto out;
 	/* Still, or again, in a reset, however long it takes: its end comes here too. */

@@ -16,9 +16,15 @@
  *
  * Made at the first open, so that instances nobody uses cost nothing; it goes with the
  * instance.
+ *
+ * Also owns liov_instance.memcg, the memory cgroup of who opened the device.  A worker has
+ * none, and much of what a guest needs is allocated by one: inside liov_charge_begin() and
+ * liov_charge_end() it is charged as if its user had done it.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
+#include <linux/memcontrol.h>
+#include <linux/sched/mm.h>
 #include <linux/workqueue.h>
 
 #include "lightiov.h"
@@ -49,6 +55,51 @@ int liov_work_open(struct liov_instance *inst)
 	/* Reset hooks look at it at any time. */
 	smp_store_release(&inst->wq, wq);
 	return 0;
+}
+
+/**
+ * liov_charge_open() - the device is opened: remember who pays
+ * @inst: instance; the caller holds its lock
+ *
+ * In a thread of the user's.
+ */
+void liov_charge_open(struct liov_instance *inst)
+{
+	lockdep_assert_held(&inst->lock);
+	inst->memcg = get_mem_cgroup_from_mm(current->mm);
+}
+
+/**
+ * liov_charge_close() - the device was closed, or could not be opened
+ * @inst: instance; the caller holds its lock, and no work runs that does not take it
+ */
+void liov_charge_close(struct liov_instance *inst)
+{
+	lockdep_assert_held(&inst->lock);
+	mem_cgroup_put(inst->memcg);
+	inst->memcg = NULL;
+}
+
+/**
+ * liov_charge_begin() - what is allocated from here on is the user's
+ * @inst: instance that is open, or whose lock the caller holds
+ *
+ * For work items; a thread of the user's pays by itself.
+ *
+ * Return: for liov_charge_end().
+ */
+struct mem_cgroup *liov_charge_begin(struct liov_instance *inst)
+{
+	return set_active_memcg(inst->memcg);
+}
+
+/**
+ * liov_charge_end() - undo liov_charge_begin()
+ * @old: what that returned
+ */
+void liov_charge_end(struct mem_cgroup *old)
+{
+	set_active_memcg(old);
 }
 
 /**

@@ -3,6 +3,7 @@
  * Abuse of the mailbox in the LightIOV capability (uapi/lightiov.h).
  */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "abuse.h"
 
@@ -20,6 +21,21 @@ static bool has_cap(struct test *t, struct nvme *n)
 static u32 vsec_get(struct nvme *n, u32 field)
 {
 	return vfio_get(&n->v, CFG, n->vsec + field, 4);
+}
+
+static void set_range(struct nvme *n, u64 gpa, u64 size)
+{
+	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_LO, 4, (u32)gpa);
+	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_HI, 4, gpa >> 32);
+	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_LO, 4, (u32)size);
+	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_HI, 4, size >> 32);
+}
+
+/* nvme_mailbox() without waiting for the answer. */
+static void start_map(struct nvme *n, u64 gpa, u64 size)
+{
+	set_range(n, gpa, size);
+	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_CMD, 4, LIGHTIOV_CMD_MAP);
 }
 
 static void fields_are_read_only(struct test *t, struct nvme *n)
@@ -175,10 +191,7 @@ static void command_while_busy_is_ignored(struct test *t, struct nvme *n)
 
 	if (!drop_windows(t, n))
 		return;
-	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_LO, 4, (u32)n->v.iova);
-	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_HI, 4, n->v.iova >> 32);
-	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_LO, 4, n->v.mem_len);
-	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_HI, 4, 0);
+	set_range(n, n->v.iova, n->v.mem_len);
 	for (i = 0; i < 100; i++) {
 		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_CMD, 4, LIGHTIOV_CMD_MAP);
 		/* The running command has the old values. */
@@ -198,14 +211,49 @@ static void reset_during_map(struct test *t, struct nvme *n)
 	for (i = 0; i < 10; i++) {
 		if (!drop_windows(t, n))
 			return;
-		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_LO, 4, (u32)n->v.iova);
-		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_HI, 4, n->v.iova >> 32);
-		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_LO, 4, n->v.mem_len);
-		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_HI, 4, 0);
-		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_CMD, 4, LIGHTIOV_CMD_MAP);
+		start_map(n, n->v.iova, n->v.mem_len);
 		if (!EXPECT(t, !nvme_restart(n), "round %u", i))
 			return;
 	}
+}
+
+/*
+ * Other memory goes while a large window is made and the controller is being enabled: who
+ * makes the window waits for the end of that, who takes the memory for the lock of whoever
+ * enables, and the latter for nobody.
+ */
+#define LARGE_LEN	(256 * SZ_1M)
+
+static void enabled_during_map_while_memory_goes(struct test *t, struct nvme *n)
+{
+	const u64 small = 0xa0000000000ULL, large = 0xa8000000000ULL;
+	void *va = mmap(NULL, LARGE_LEN, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	u64 end;
+	int rc;
+
+	if (!EXPECT(t, va != MAP_FAILED, "mmap") ||
+	    !EXPECT(t, !nvme_disable(n), "cannot be disabled") ||
+	    !EXPECT(t, !vfio_dma_map(&n->v, va, large, LARGE_LEN), "VFIO_IOMMU_MAP_DMA") ||
+	    !EXPECT(t, !vfio_dma_map(&n->v, n->v.mem, small, PART_LEN), "VFIO_IOMMU_MAP_DMA") ||
+	    !EXPECT(t, !nvme_mailbox(n, LIGHTIOV_CMD_MAP, small, PART_LEN, NULL), "no window"))
+		return;
+	start_map(n, large, LARGE_LEN);
+	nvme_put32(n, REG_CC, CC_EN | CC_IOSQES | CC_IOCQES);
+	sleep_us(2000);
+	rc = vfio_dma_unmap(&n->v, small, PART_LEN);
+	EXPECT(t, !rc, "VFIO_IOMMU_UNMAP_DMA (%d)", rc);
+	for (end = now_ms() + WAIT_MS; now_ms() < end; sleep_us(1000))
+		if (vsec_get(n, LIGHTIOV_CAP_STATUS) != LIGHTIOV_STATUS_BUSY)
+			break;
+	EXPECT(t, vsec_get(n, LIGHTIOV_CAP_STATUS) == LIGHTIOV_STATUS_DONE, "no window: status %u",
+	       vsec_get(n, LIGHTIOV_CAP_STATUS));
+	EXPECT(t, !nvme_wait_csts(n, CSTS_RDY, CSTS_RDY, WAIT_MS), "CSTS %#x",
+	       nvme_get32(n, REG_CSTS));
+	rc = vfio_dma_unmap(&n->v, large, LARGE_LEN);
+	EXPECT(t, !rc, "VFIO_IOMMU_UNMAP_DMA (%d)", rc);
+	munmap(va, LARGE_LEN);
+	EXPECT(t, !nvme_restart(n), "it does not work after that");
 }
 
 static void unmap_by_vfio_during_map(struct test *t, struct nvme *n)
@@ -216,11 +264,7 @@ static void unmap_by_vfio_during_map(struct test *t, struct nvme *n)
 	for (i = 0; i < 10; i++) {
 		if (!drop_windows(t, n))
 			return;
-		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_LO, 4, (u32)n->v.iova);
-		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_HI, 4, n->v.iova >> 32);
-		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_LO, 4, n->v.mem_len);
-		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_HI, 4, 0);
-		vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_CMD, 4, LIGHTIOV_CMD_MAP);
+		start_map(n, n->v.iova, n->v.mem_len);
 		rc = vfio_dma_unmap(&n->v, n->v.iova, n->v.mem_len);
 		EXPECT(t, !rc, "VFIO_IOMMU_UNMAP_DMA (%d)", rc);
 		rc = vfio_dma_map(&n->v, n->v.mem, n->v.iova, n->v.mem_len);
@@ -251,6 +295,8 @@ static struct test tests[] = {
 	{ "mailbox_command_while_busy_is_ignored", command_while_busy_is_ignored,
 	  TEST_DIRECT | TEST_RESETS },
 	{ "vfio_reset_while_a_window_is_made", reset_during_map, TEST_DIRECT | TEST_RESETS },
+	{ "enabled_while_a_window_is_made_and_memory_goes",
+	  enabled_during_map_while_memory_goes, TEST_RESETS | TEST_DIRECT },
 	{ "vfio_unmap_while_a_window_is_made", unmap_by_vfio_during_map,
 	  TEST_DIRECT | TEST_RESETS },
 };

@@ -403,6 +403,57 @@ static void memory_comes_back(struct test *t, struct nvme *n)
 #define STEP_ON_HUGE_PAGE	(512 * 64 + 512)
 #define STEP_AT_MOST		(512 * 64 + 24 * 1024 + 512)
 
+/* Kernel memory of the cgroup that this process is in, bytes; -1 if it has none that counts. */
+static long long charged(void)
+{
+	char line[256], path[300] = "";
+	long long bytes = -1;
+	FILE *f;
+
+	f = fopen("/proc/self/cgroup", "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "0::%255s", path + snprintf(path, sizeof(path),
+							     "/sys/fs/cgroup")) == 1)
+			strncat(path, "/memory.stat", sizeof(path) - strlen(path) - 1);
+	if (f)
+		fclose(f);
+	f = fopen(path, "r");
+	while (f && bytes < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "kernel %lld", &bytes);
+	if (f)
+		fclose(f);
+	return bytes;
+}
+
+/*
+ * Queues are made by a work item of the host's, and what it allocates for them is not its
+ * own.  The cgroup counts in batches, and at the latest after two seconds.
+ */
+#define CHARGED_MS	3000
+
+static void memory_is_charged(struct test *t, struct nvme *n)
+{
+	struct nvme_queue q[LIGHTIOV_MAX_PAIRS];
+	long long kernel, host;
+	unsigned int i;
+
+	if (charged() < 0) {
+		t->skipped = "not in a memory cgroup of cgroup2";
+		return;
+	}
+	sleep_us(CHARGED_MS * 1000);
+	kernel = charged();
+	host = nvme_sysfs(n, "stats/host_memory_bytes");
+	for (i = 0; i < n->nr_pairs; i++)
+		if (!EXPECT(t, !nvme_create_pair(n, &q[i], i + 1, 512, 1024, 0), "no pair"))
+			return;
+	sleep_us(CHARGED_MS * 1000);
+	host = nvme_sysfs(n, "stats/host_memory_bytes") - host;
+	kernel = charged() - kernel;
+	diag("%u pairs hold %lld bytes, %lld were charged", n->nr_pairs, host, kernel);
+	EXPECT(t, host > 0 && kernel >= host * 3 / 4, "not charged to its user");
+}
+
 static void memory_costs(struct test *t, struct nvme *n)
 {
 	const u64 iova = 0x700000000ULL;
@@ -460,6 +511,7 @@ static struct test tests[] = {
 	{ "memory_unmapped_a_little_later", unmapped_with_io_in_flight, TEST_GUARDED, 700 },
 	{ "a_command_waits_for_memory_that_comes_back", memory_comes_back, TEST_GUARDED },
 	{ "memory_costs_what_it_says", memory_costs, TEST_GUARDED },
+	{ "memory_is_charged_to_its_user", memory_is_charged, TEST_GUARDED },
 	{ "memlock_limit_is_an_error_not_a_hang", memlock_limit_is_an_error, TEST_GUARDED },
 };
 

@@ -4,6 +4,7 @@
  * whatever the shape of the rings and whoever is slow; commands end when they are
  * aborted, deleted or reset away.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "basic.h"
@@ -142,6 +143,54 @@ static void rings_of_two_entries_write(struct test *t, struct nvme *n)
 }
 
 #define NR_SQS		4
+
+/* Whoever made it looks for completions himself; the hardware may interrupt all the same. */
+#define POLLED_READS	600
+
+/*
+ * Interrupts that nobody said were his, of a vector of the host driver's that this queue
+ * borrows; 0 if it has its own.  The kernel switches off one that has too many.
+ */
+static long unhandled_of_borrowed_vector(void)
+{
+	char line[512], path[64];
+	long unhandled = 0;
+	int irq = -1;
+	FILE *f;
+
+	f = fopen("/proc/interrupts", "r");
+	while (f && irq < 0 && fgets(line, sizeof(line), f))
+		if (strstr(line, "nvme") && strstr(line, ", lightiov-"))
+			sscanf(line, "%d", &irq);
+	if (f)
+		fclose(f);
+	snprintf(path, sizeof(path), "/proc/irq/%d/spurious", irq);
+	f = irq < 0 ? NULL : fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "unhandled %ld", &unhandled);
+	if (f)
+		fclose(f);
+	return unhandled;
+}
+
+static void polled_queue_works(struct test *t, struct nvme *n)
+{
+	u8 *buf = nvme_alloc(n, SZ_4K);
+	struct nvme_queue q;
+	unsigned int i;
+
+	if (!EXPECT(t, !nvme_create_pair(n, &q, 1, 32, 32, NVME_POLLED), "no queue pair"))
+		return;
+	/* Those of former queues. */
+	for (i = 0; i < n->v.nr_vectors; i++)
+		vfio_irq_wait(&n->v, i, 0);
+	for (i = 0; i < POLLED_READS && !t->failed; i++)
+		EXPECT_SC(t, nvme_io(n, &q, IO_READ, 0, nlb_4k(n), buf), "read", SC_OK);
+	for (i = 0; i < n->v.nr_vectors; i++)
+		EXPECT(t, !vfio_irq_wait(&n->v, i, 0) || !i, "an interrupt on vector %u", i);
+	EXPECT(t, unhandled_of_borrowed_vector() < POLLED_READS / 10, "%ld interrupts are nobody's",
+	       unhandled_of_borrowed_vector());
+}
 
 static void many_sqs_on_one_cq(struct test *t, struct nvme *n)
 {
@@ -339,6 +388,7 @@ static struct test tests[] = {
 	{ "completions_follow_a_slow_head", completions_follow_a_slow_head, TEST_GUARDED },
 	{ "sqhd_frees_entries", sqhd_frees_entries },
 	{ "rings_of_two_entries_read_and_write", rings_of_two_entries_write },
+	{ "polled_queue_works", polled_queue_works },
 	{ "many_sqs_share_a_smaller_cq", many_sqs_on_one_cq, TEST_GUARDED },
 	{ "hardware_errors_reach_the_guest", hardware_errors_reach_the_guest },
 	{ "aborted_or_done_but_once", aborted_or_done_but_once },

@@ -131,6 +131,9 @@ struct nvme_copy {
 	u8 tail[14];
 };
 
+/* Instead of a vector: no interrupts. */
+#define NVME_POLLED		0xffff
+
 #define NVME_SEEN		64
 
 /**

@@ -118,7 +118,7 @@ struct nvme_sqe cmd_create_cq(u16 qid, u32 depth, u64 prp1, u16 vector)
 		.opcode = ADM_CREATE_CQ,
 		.prp1 = prp1,
 		.cdw10 = (depth - 1) << 16 | qid,
-		.cdw11 = (u32)vector << 16 | BIT(1) | BIT(0),
+		.cdw11 = vector == NVME_POLLED ? BIT(0) : (u32)vector << 16 | BIT(1) | BIT(0),
 	};
 }
 

@@ -166,26 +166,47 @@ unbind_in_order_raises_nothing()
 	return $rc
 }
 
+host_gave_up()
+{
+	[ "$(cat /sys/class/nvme/nvme*/state)" = dead ]
+}
+
+# Registers read all ones, configuration does not: as with firmware that hangs. The host
+# finds out, and gives it up.
+drive_dies()
+{
+	BUSES=$(peek 0x19 2)
+	COMMAND=$(peek 4 1)
+	vm_log_mark
+	poke 4 $((COMMAND & ~2))
+	timeout 60 dd if="$(l1_ns 0 1)" of=/dev/null bs=4k count=1 iflag=direct status=none
+	l1_wait 60 host_gave_up || { cat /sys/class/nvme/nvme*/state; return 1; }
+}
+
+# dead_drive_leaves UUID: and comes back healthy
+dead_drive_leaves()
+{
+	local rc=0
+
+	pull_out
+	notice_in_the_background
+	leave "$1" || rc=1
+	COMMAND=$((COMMAND | 6))
+	put_back && vm_host_reads && vm_counters_are_back || rc=1
+	return $rc
+}
+
 # A program is told when nvme gives the controller up, while that is still on the bus.
 dead_drive_raises_err()
 {
 	local uuid rc=0
 
 	uuid=$(vm_instance 2q 2) && vm_program_start "$uuid" || return 1
-	BUSES=$(peek 0x19 2)
-	COMMAND=$(peek 4 1)
-	vm_log_mark
-	poke 4 $((COMMAND & ~2))
-	timeout 60 dd if="$(l1_ns 0 1)" of=/dev/null bs=4k count=1 iflag=direct status=none
-	l1_wait 60 host_gave_up || { cat /sys/class/nvme/nvme*/state; rc=1; }
+	drive_dies || rc=1
 	l1_wait 60 vm_is_gone "$VM_PROGRAM" || { echo "its user hangs"; vm_program_kill; rc=1; }
 	grep 'ERR was raised 1 times' $VM_PROGRAM_LOG || { cat $VM_PROGRAM_LOG; rc=1; }
 	mdev_remove "$uuid" || rc=1
-	pull_out
-	notice_in_the_background
-	leave "$uuid" || rc=1
-	COMMAND=$((COMMAND | 6))
-	put_back && vm_host_reads && vm_counters_are_back || rc=1
+	dead_drive_leaves "$uuid" || rc=1
 	return $rc
 }
 
@@ -253,23 +274,12 @@ removal_from_a_slot_of_the_guest()
 		vm_host_reads && vm_counters_are_back
 }
 
-host_gave_up()
-{
-	[ "$(cat /sys/class/nvme/nvme*/state)" = dead ]
-}
-
-# Registers read all ones, configuration does not: as with firmware that hangs.
 dead_drive_under_a_guest()
 {
 	local rc=0 start
 
 	start_guest || return 1
-	BUSES=$(peek 0x19 2)
-	COMMAND=$(peek 4 1)
-	vm_log_mark
-	poke 4 $((COMMAND & ~2))
-	timeout 60 dd if="$(l1_ns 0 1)" of=/dev/null bs=4k count=1 iflag=direct status=none
-	l1_wait 60 host_gave_up || { cat /sys/class/nvme/nvme*/state; rc=1; }
+	drive_dies || rc=1
 	l1_wait 5 vm_log_says 'lightiov: nvme has given the controller up' || { vm_log_since_mark; rc=1; }
 	start=$SECONDS
 	guest_gets_errors 200 || rc=1
@@ -281,11 +291,7 @@ dead_drive_under_a_guest()
 	# It could not be disabled: what its queues point to is nobody else's.
 	[ "$MODE" = direct ] || vm_log_says 'guest memory leaked: .* may still write to them' ||
 		{ vm_log_since_mark; rc=1; }
-	pull_out
-	notice_in_the_background
-	leave "$UUID" || rc=1
-	COMMAND=$((COMMAND | 6))
-	put_back && vm_host_reads && vm_counters_are_back || rc=1
+	dead_drive_leaves "$UUID" || rc=1
 	return $rc
 }
 

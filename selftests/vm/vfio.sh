@@ -17,13 +17,24 @@ CALLS=${CALLS:-${FULL:+1000000}}
 CALLS=${CALLS:-200000}
 CALLS_SEED=${CALLS_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 
+# in_cgroup COMMAND...: in a memory cgroup of its own
+in_cgroup()
+{
+	local dir=/sys/fs/cgroup
+
+	mountpoint -q $dir || mount -t cgroup2 none $dir || return 1
+	echo +memory >$dir/cgroup.subtree_control && mkdir -p $dir/user || return 1
+	(echo $BASHPID >$dir/user/cgroup.procs && "$@")
+}
+
 on_hardware()
 {
 	local hostile=5
 
 	! vm_is_debug_kernel || hostile=60
 	OUTPUT=/out/vfio LIGHTIOV_BDF=$(l1_bdf 0) LIGHTIOV_BACKING=$1 \
-		LIGHTIOV_MODE=$MODE LIGHTIOV_HOSTILE=$hostile "$LAB/../run_on_hardware"
+		LIGHTIOV_MODE=$MODE LIGHTIOV_HOSTILE=$hostile \
+		in_cgroup "$LAB/../run_on_hardware"
 }
 
 # The programs' results are not of this script's plan; their exit code counts.
