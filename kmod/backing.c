@@ -170,18 +170,30 @@ err:
 	return rc;
 }
 
-/* ---- the other instances of the controller ---- */
+/* ---- the other instances ---- */
 
-/* Does another instance store on LBAs of @b?  Says so. */
-static int liov_backing_overlap(struct liov_instance *inst, const struct liov_backing *b)
+/*
+ * Controllers of one NVM subsystem share namespaces.  Numbers of those that are one
+ * controller's own need not be unique in it; then their names tell them apart.
+ */
+static bool liov_backing_same_ns(const struct liov_backing *a, const struct liov_backing *b,
+				 bool siblings)
+{
+	return a->nsid == b->nsid &&
+	       (!siblings || liov_ns_ident_compare(&a->ident, &b->ident) != LIOV_NS_OTHER);
+}
+
+/* Does another instance of @p store on LBAs of @b, which is for @inst?  Says so. */
+static int liov_backing_overlap(struct liov_instance *inst, const struct liov_backing *b,
+				struct liov_parent *p)
 {
 	struct liov_backing *other;
 
-	lockdep_assert_held(&inst->parent->pool_lock);
-	list_for_each_entry(other, &inst->parent->backings, node) {
+	lockdep_assert_held(&p->pool_lock);
+	list_for_each_entry(other, &p->backings, node) {
 		struct liov_instance *owner = container_of(other, struct liov_instance, backing);
 
-		if (owner == inst || other->nsid != b->nsid ||
+		if (owner == inst || !liov_backing_same_ns(other, b, p != inst->parent) ||
 		    other->first >= b->first + b->nlb || b->first >= other->first + other->nlb)
 			continue;
 		dev_err(liov_dev(inst), "lightiov: LBAs %llu to %llu of namespace %u belong to %s, which stores on %s; choose others or release those\n",
@@ -192,13 +204,27 @@ static int liov_backing_overlap(struct liov_instance *inst, const struct liov_ba
 	return 0;
 }
 
+/* The other controllers of the subsystem, where a claim meets no claim of theirs. */
+static int liov_backing_overlap_siblings(struct liov_instance *inst, const struct liov_backing *b)
+{
+	struct liov_parent *p = NULL;
+	int rc = 0;
+
+	while (!rc && (p = liov_watch_sibling(inst->parent, p))) {
+		mutex_lock(&p->pool_lock);
+		rc = liov_backing_overlap(inst, b, p);
+		mutex_unlock(&p->pool_lock);
+	}
+	return rc;
+}
+
 /* As above, before the claim: its error would not name the other instance. */
 static int liov_backing_check_overlap(struct liov_instance *inst, const struct liov_backing *b)
 {
 	int rc;
 
 	mutex_lock(&inst->parent->pool_lock);
-	rc = liov_backing_overlap(inst, b);
+	rc = liov_backing_overlap(inst, b, inst->parent);
 	mutex_unlock(&inst->parent->pool_lock);
 	return rc;
 }
@@ -213,8 +239,12 @@ static int liov_backing_commit(struct liov_instance *inst, const struct liov_bac
 	struct liov_parent *p = inst->parent;
 	int rc;
 
+	/* One commit at a time in the subsystem. */
+	liov_watch_lock();
+	rc = liov_backing_overlap_siblings(inst, b);
 	mutex_lock(&p->pool_lock);
-	rc = liov_backing_overlap(inst, b);
+	if (!rc)
+		rc = liov_backing_overlap(inst, b, p);
 	if (!rc) {
 		*old = inst->backing;
 		if (old->file)
@@ -223,6 +253,7 @@ static int liov_backing_commit(struct liov_instance *inst, const struct liov_bac
 		list_add_tail(&inst->backing.node, &p->backings);
 	}
 	mutex_unlock(&p->pool_lock);
+	liov_watch_unlock();
 	return rc;
 }
 
@@ -280,7 +311,7 @@ static int liov_backing_make(struct liov_instance *inst, struct liov_backing *b,
 		liov_backing_say_nsid(inst, path, rc);
 		goto out;
 	}
-	b->seen = READ_ONCE(inst->parent->ns_gen);
+	liov_ns_judge(inst, b, READ_ONCE(inst->parent->ns_gen), bdev, 0);
 	rc = liov_watch_wait(inst, b->nsid);
 	if (!rc)
 		rc = liov_ns_identify(inst, b->nsid, ns, &b->ident);

@@ -31,3 +31,18 @@ bool liov_guest_may_log(struct liov_instance *inst)
 	atomic64_inc(&inst->log_held);
 	return false;
 }
+
+/**
+ * liov_guest_log_left() - would liov_guest_may_log() say yes now?
+ * @inst: instance
+ *
+ * For what can wait a moment and is to be told when it fails.  Any context.
+ *
+ * Return: whether it would.
+ */
+bool liov_guest_log_left(const struct liov_instance *inst)
+{
+	unsigned long last = READ_ONCE(inst->log_at);
+
+	return !last || !time_before(jiffies, last + HZ);
+}

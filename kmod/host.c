@@ -134,6 +134,20 @@ bool liov_host_is_gone(struct liov_host *h)
 }
 
 /**
+ * liov_host_is_down - has a reset begun, or an end, that closed the gate?
+ * @h: the host
+ *
+ * For whoever is in a section that was not waited for, see liov_host_down().
+ *
+ * Context: any; does not sleep.
+ * Return: true if what is begun now would be in its way.
+ */
+bool liov_host_is_down(struct liov_host *h)
+{
+	return READ_ONCE(to_hostp(h)->gate) == LIOV_GATE_CLOSED;
+}
+
+/**
  * liov_host_time_left - of a wait for a controller that is down
  * @h:          the host
  * @timeout_ms: how long it may take at most, counted from when the controller went

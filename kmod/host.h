@@ -108,6 +108,7 @@ void liov_host_exit(void);
 int liov_host_enter(struct liov_host *h);
 void liov_host_leave(struct liov_host *h);
 bool liov_host_is_gone(struct liov_host *h);
+bool liov_host_is_down(struct liov_host *h);
 int liov_host_wait_live(struct liov_host *h, unsigned int timeout_ms);
 unsigned long liov_host_time_left(struct liov_host *h, unsigned int timeout_ms);
 int liov_host_admin(struct liov_host *h, struct nvme_command *cmd, void *buf,

@@ -261,6 +261,8 @@ static struct liov_hostp *host_create(struct pci_dev *pdev)
 	scoped_guard(mutex, &hosts_lock) {
 		old = host_of_pdev_locked(&pdev->dev);
 		if (!old) {
+			/* Else nobody looks at it when the suspend is over. */
+			p->paused = READ_ONCE(liov_pm_hold);
 			kref_get(&p->kref);
 			list_add_tail(&p->node, &hosts);
 		}

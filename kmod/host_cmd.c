@@ -32,6 +32,9 @@ int liov_host_admin(struct liov_host *h, struct nvme_command *cmd, void *buf,
 
 	if (WARN_ON_ONCE(!READ_ONCE(p->sections) || !p->adminq))
 		return -EINVAL;
+	/* A reset that did not wait for the section for ever: a command would be in its way. */
+	if (liov_host_is_down(h))
+		return -EINTR;
 	/* It maps @buf, and a reset waits for the section. */
 	noio = memalloc_noio_save();
 	rc = __nvme_submit_sync_cmd(p->adminq, cmd, &res, buf, len,

@@ -4,7 +4,8 @@
  * controller without its private structures.  Used by host.c alone.
  *
  * nvme.ko and nvme-core are two modules, so a call from the one to the other is
- * never inlined (where they are none, see liov_hooks_may_miss()) and ftrace can
+ * never inlined (where they are none, see liov_hooks_may_miss()), nor is one from
+ * another file of nvme-core's, unless it was built with LTO; and ftrace can
  * redirect it (FTRACE_OPS_FL_IPMODIFY, as live patching does).  A kprobe would not
  * do: its handler may not sleep, and free_irq() does.  Each wrapper runs in
  * nvme.ko's context, calls the real function from this module - by which
@@ -515,6 +516,8 @@ int liov_hooks_register(void)
 			return rc;
 		}
 	}
+	if (IS_ENABLED(CONFIG_LTO_CLANG))
+		pr_warn("this kernel was built with link-time optimisation: a Format or the like that the host sends to a namespace in use may not be seen; stop its guests first\n");
 	return 0;
 }
 

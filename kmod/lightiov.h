@@ -299,6 +299,26 @@ struct liov_hw_inst {
 };
 
 /**
+ * struct liov_verdict - what the drive said of a backing's namespace; see nscheck.c
+ * @gen:   liov_parent.ns_gen then; 0 if it was not asked
+ * @block: bytes of a block, as this host sees it
+ * @mode:  for which it was asked; NULL if liov_instance.guard was not filled
+ * @at:    jiffies
+ * @rc:    0: it still is what it was; else why not
+ * @later: no answer at the moment, since @since (jiffies)
+ * @since: see there
+ */
+struct liov_verdict {
+	u64			gen;
+	unsigned int		block;
+	const struct liov_mode_ops *mode;
+	unsigned long		at;
+	int			rc;
+	bool			later;
+	unsigned long		since;
+};
+
+/**
  * struct liov_backing - what an instance stores on
  * @node:  liov_parent.backings, under pool_lock, while @file is set
  * @file:  the claimed namespace or partition; NULL when there is none
@@ -309,7 +329,8 @@ struct liov_hw_inst {
  * @lba_shift: log2 of the bytes of an LBA
  * @whole: it is the whole namespace
  * @ident: what the namespace was when the backing was written
- * @seen:  liov_parent.ns_gen when the drive last said that it still is; 0 never
+ * @judged: what the drive last said of it
+ * @ask_at: jiffies; before it the drive is not asked again, if @judged.later
  */
 struct liov_backing {
 	struct list_head	node;
@@ -321,7 +342,8 @@ struct liov_backing {
 	u8			lba_shift;
 	bool			whole;
 	struct liov_ns_ident	ident;
-	u64			seen;
+	struct liov_verdict	judged;
+	unsigned long		ask_at;
 };
 
 /**
@@ -564,6 +586,7 @@ void liov_mod_delayed_work(struct liov_instance *inst, struct delayed_work *work
 			   unsigned long delay);
 
 /* guest_log.c */
+bool liov_guest_log_left(const struct liov_instance *inst);
 bool liov_guest_may_log(struct liov_instance *inst);
 
 /**
@@ -622,6 +645,8 @@ int liov_backing_inside(struct liov_instance *inst, u64 nsze);
 /* nscheck.c */
 int liov_ns_identify(struct liov_instance *inst, u32 nsid, struct nvme_id_ns *ns,
 		     struct liov_ns_ident *id);
+void liov_ns_judge(struct liov_instance *inst, struct liov_backing *b, u64 gen,
+		   struct block_device *bdev, int rc);
 int liov_ns_usable(struct liov_instance *inst, struct block_device *bdev,
 		   const struct liov_ns_ident *id);
 int liov_backing_check(struct liov_instance *inst);
@@ -635,6 +660,10 @@ void liov_watch_cancel(struct liov_instance *inst);
 void liov_watch_add(struct liov_parent *p);
 void liov_watch_del(struct liov_parent *p);
 void liov_watch_changed(struct liov_parent *p);
+void liov_watch_look_all(struct liov_parent *p);
+void liov_watch_lock(void);
+void liov_watch_unlock(void);
+struct liov_parent *liov_watch_sibling(struct liov_parent *p, struct liov_parent *prev);
 void *liov_watch_command(struct liov_host *h, const struct nvme_command *c);
 void liov_watch_command_over(void *cookie);
 int liov_watch_wait(struct liov_instance *inst, u32 nsid);
@@ -731,6 +760,7 @@ void liov_queues_abandon(struct liov_instance *inst);
 bool liov_queues_live(const struct liov_instance *inst);
 int liov_queues_resume(struct liov_instance *inst);
 int liov_queues_stop(struct liov_instance *inst, bool wait);
+void liov_queues_shut(struct liov_instance *inst);
 
 /* doorbell.c */
 void liov_doorbell_init(struct liov_instance *inst);

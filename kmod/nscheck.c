@@ -20,6 +20,7 @@ static int liov_ns_ask(struct liov_instance *inst, u32 nsid, u8 cns, void *buf, 
 	c.identify.opcode = nvme_admin_identify;
 	c.identify.cns = cns;
 	c.identify.nsid = cpu_to_le32(nsid);
+	inst->hw.sent++;
 	if (wait)
 		return liov_parent_admin(inst->parent, &c, buf, NVME_IDENTIFY_DATA_SIZE, NULL);
 	return liov_parent_admin_now(inst->parent, &c, buf, NVME_IDENTIFY_DATA_SIZE);
@@ -55,9 +56,11 @@ static int liov_ns_get(struct liov_instance *inst, u32 nsid, struct nvme_id_ns *
 	/* Of a namespace that is gone there is none. */
 	if (ns->nsze)
 		rc = liov_ns_ask_desc(inst, nsid, desc, wait);
-	if (rc >= 0)
-		liov_ns_ident_read(id, ns, rc || !ns->nsze ? NULL : desc);
-	rc = min(rc, 0);
+	/* Of one that has none, too: it says so itself, then these are zeroes. */
+	if (rc > 0 && (rc & 0x7ff) == NVME_SC_INVALID_FIELD)
+		rc = 0;
+	if (!rc)
+		liov_ns_ident_read(id, ns, desc);
 out:
 	kfree(desc);
 	return rc;
@@ -159,19 +162,76 @@ static void liov_ns_say_changed(struct liov_instance *inst, const struct liov_ba
 	}
 }
 
+/* ---- what was said, and for how long it holds ---- */
+
+/* For what may pass by itself the drive is asked again after so long, and for so long. */
+#define LIOV_ASK_AGAIN_MS	1000
+#define LIOV_ASK_FOR_MS		25000
+
+/* Identify Namespace, FPI: the format runs, bit 7 that it is told; the rest is what is left. */
+#define LIOV_FPI_TOLD		BIT(7)
+
 static bool liov_ns_disk_is_dead(const struct liov_backing *b)
 {
 	return test_bit(GD_DEAD, &file_bdev(b->file)->bd_disk->state);
 }
 
-/*
- * What another host did to a drive that both share shows in this host's view of it, after
- * a rescan.
+/**
+ * liov_ns_judge() - note what the drive said of a backing's namespace
+ * @inst: whose it is; the caller holds its lock
+ * @b:    backing
+ * @gen:  liov_parent.ns_gen before the drive was asked
+ * @bdev: the block device
+ * @rc:   0: it is what it was when the backing was written; or why not
  */
-static bool liov_ns_disk_changed(const struct liov_backing *b)
+void liov_ns_judge(struct liov_instance *inst, struct liov_backing *b, u64 gen,
+		   struct block_device *bdev, int rc)
 {
-	return liov_ns_disk_is_dead(b) ||
-	       bdev_logical_block_size(file_bdev(b->file)) != 1U << b->lba_shift;
+	lockdep_assert_held(&inst->lock);
+	b->judged = (struct liov_verdict){
+		.gen	= gen,
+		.block	= bdev_logical_block_size(bdev),
+		.mode	= b == &inst->backing ? inst->mode : NULL,
+		.at	= jiffies,
+		.rc	= rc,
+	};
+}
+
+/*
+ * Nothing that this host knows of has happened since.  What another host did to a drive that
+ * both share shows in this host's view of it, after a rescan.
+ */
+static bool liov_verdict_holds(const struct liov_instance *inst, const struct liov_backing *b)
+{
+	return b->judged.gen == READ_ONCE(inst->parent->ns_gen) && !liov_ns_disk_is_dead(b) &&
+	       b->judged.block == bdev_logical_block_size(file_bdev(b->file));
+}
+
+static bool liov_verdict_is_fresh(const struct liov_backing *b)
+{
+	return time_before(jiffies, b->judged.at + msecs_to_jiffies(LIOV_ASK_AGAIN_MS));
+}
+
+/* No answer, as the drive or the host cannot at the moment, but it may soon. */
+static bool liov_ns_may_pass(int rc)
+{
+	return rc == -ENOMEM || rc == -EBUSY || rc == -EINPROGRESS;
+}
+
+/*
+ * Such an answer is none for a while, and the drive is not asked all the time meanwhile.
+ * A format takes as long as it takes.  Returns -EAGAIN, or that it has taken too long.
+ */
+static int liov_ns_later(struct liov_backing *b, int rc)
+{
+	struct liov_verdict *v = &b->judged;
+
+	if (!v->later)
+		v->since = jiffies;
+	v->later = rc == -EINPROGRESS ||
+		time_before(jiffies, v->since + msecs_to_jiffies(LIOV_ASK_FOR_MS));
+	b->ask_at = jiffies + msecs_to_jiffies(LIOV_ASK_AGAIN_MS);
+	return v->later ? -EAGAIN : rc;
 }
 
 /*
@@ -194,11 +254,13 @@ static int liov_ns_still_there(struct liov_instance *inst, const struct liov_bac
 		rc = 0;
 		memset(now, 0, sizeof(*now));
 	}
-	if (rc) {
-		if (rc != -EAGAIN && rc != -EINTR)
-			liov_ns_say_failed(inst, b->nsid, rc);
-		return rc > 0 ? -EIO : rc;
-	}
+	if (rc > 0)
+		return rc & NVME_STATUS_DNR ? -EIO : -EBUSY;
+	if (rc)
+		return rc;
+	/* One that a reset has cancelled may go on all the same. */
+	if (ns->fpi & LIOV_FPI_TOLD && ns->fpi & ~LIOV_FPI_TOLD)
+		return -EINPROGRESS;
 	change = liov_ns_ident_compare(&b->ident, now);
 	if (!change)
 		return 0;
@@ -248,61 +310,74 @@ static bool liov_backing_limits_fell(const struct liov_guard *was, const struct 
 	       now->max_copy_ranges < was->max_copy_ranges || liov_limits_fell(was, now);
 }
 
-/* Firmware may have been activated. */
-static int liov_ns_controller(struct liov_instance *inst, bool wait)
-{
-	int rc = liov_parent_identify(inst->parent, wait);
-
-	if (rc && rc != -EAGAIN && rc != -EINTR)
-		liov_open_err(inst, "lightiov: Identify Controller of %s failed (%d); see the log of nvme\n",
-			      pci_name(inst->parent->host->pdev), rc);
-	return rc;
-}
-
+/* Asks the drive.  Firmware may have been activated.  Returns -EAGAIN or -EINTR in a reset. */
 static int liov_backing_look(struct liov_instance *inst, bool wait, struct nvme_id_ns *ns)
 {
 	u64 gen = READ_ONCE(inst->parent->ns_gen);
+	struct liov_backing *b = &inst->backing;
 	struct liov_ns_ident now;
 	int rc;
 
-	rc = liov_ns_still_there(inst, &inst->backing, wait, ns, &now);
+	rc = liov_parent_identify(inst->parent, wait);
+	if (!rc)
+		rc = liov_ns_still_there(inst, b, wait, ns, &now);
 	if (!rc)
 		rc = liov_backing_inside(inst, now.nsze);
 	if (!rc)
 		rc = liov_hw_keep_ns(inst, ns, wait);
-	if (!rc)
-		inst->backing.seen = gen;
+	if (rc != -EAGAIN && rc != -EINTR && !liov_ns_may_pass(rc))
+		liov_ns_judge(inst, b, gen, file_bdev(b->file), rc);
 	return rc;
+}
+
+static void liov_backing_say_failed(struct liov_instance *inst, int rc)
+{
+	const char *bdf = pci_name(inst->parent->host->pdev);
+
+	if (rc == -EINPROGRESS)
+		liov_open_err(inst, "lightiov: namespace %u of %s is being formatted; try again when that is done\n",
+			      inst->backing.nsid, bdf);
+	else if (rc == -ENOMEM || rc == -EBUSY || rc == -EIO)
+		liov_open_err(inst, "lightiov: Identify of %s and its namespace %u failed (%d); see the log of nvme\n",
+			      bdf, inst->backing.nsid, rc);
 }
 
 /**
  * liov_backing_check() - is what the backing names still what it was?
  * @inst: instance that is being opened; the caller holds its lock
  *
- * Looks at the drive again: namespace and partition may have changed since the backing
- * was written.  Fills liov_instance.guard in guarded mode.  May sleep.
+ * Looks at the drive again, if it did not in the last second: namespace and partition may
+ * have changed since the backing was written.  Fills liov_instance.guard in guarded mode.
+ * May sleep.
  *
  * Return: 0, -ENODEV (the LBAs are no longer there), -ESTALE (another namespace, or in
- * another format), -EBUSY (the host is at it), or what asking the drive gave.
+ * another format), -EBUSY (the host is at it, or the drive is busy), -EINPROGRESS (a format
+ * goes on), or what asking the drive gave.
  */
 int liov_backing_check(struct liov_instance *inst)
 {
+	struct liov_backing *b = &inst->backing;
 	struct nvme_id_ns *ns;
 	int rc;
 
 	lockdep_assert_held(&inst->lock);
+	rc = liov_watch_wait(inst, b->nsid);
+	/* Its mode may have changed since. */
+	if (!rc)
+		rc = liov_ns_usable(inst, file_bdev(b->file), &b->ident);
+	if (rc)
+		return rc;
+	/* It may be opened and closed all day. */
+	if (liov_verdict_holds(inst, b) && !b->judged.rc && b->judged.mode == inst->mode &&
+	    liov_verdict_is_fresh(b))
+		return liov_backing_inside(inst, le64_to_cpu(*(__le64 *)inst->hw.ns));
 	ns = kzalloc(sizeof(*ns), GFP_KERNEL);
 	if (!ns)
 		return -ENOMEM;
-	rc = liov_watch_wait(inst, inst->backing.nsid);
-	if (!rc)
-		rc = liov_ns_controller(inst, true);
-	/* Its mode may have changed since. */
-	if (!rc)
-		rc = liov_ns_usable(inst, file_bdev(inst->backing.file), &inst->backing.ident);
-	if (!rc)
-		rc = liov_backing_look(inst, true, ns);
-	if (!rc && inst->mode == &liov_guarded_ops)
+	rc = liov_backing_look(inst, true, ns);
+	if (rc)
+		liov_backing_say_failed(inst, rc);
+	else if (inst->mode == &liov_guarded_ops)
 		liov_backing_limits(inst, ns, &inst->guard);
 	kfree(ns);
 	return rc;
@@ -313,32 +388,41 @@ int liov_backing_check(struct liov_instance *inst)
  * @inst:    open instance; the caller holds its lock
  * @running: its controller is ready
  *
- * Asks the drive only if something may have changed since the last time.  Before CC.EN = 1
- * is answered the limits become what the drive has now; later they are what the guest was
- * told, and a drive that has lower ones is an error.  May sleep; waits neither for a reset
- * of the host's nor for a command of its.
+ * Asks the drive only if something may have changed since the last time; where it refuses
+ * or cannot say, again at most once a second.  Before CC.EN = 1 is
+ * answered the limits become what the drive has now; later they are what the guest was told,
+ * and a drive that has lower ones is an error.  May sleep; waits neither for a reset of the
+ * host's nor for a command of its.
  *
  * Return: as liov_backing_check(); -ESTALE for the limits too; -EAGAIN or -EINTR while the
- * controller is being reset.
+ * controller is being reset, the drive formats, or for some time when it cannot say.
  */
 int liov_backing_verify(struct liov_instance *inst, bool running)
 {
+	struct liov_backing *b = &inst->backing;
 	struct nvme_id_ns *ns;
 	struct liov_guard g;
 	int rc;
 
 	lockdep_assert_held(&inst->lock);
-	if (inst->backing.seen == READ_ONCE(inst->parent->ns_gen) &&
-	    !liov_ns_disk_changed(&inst->backing))
-		return 0;
+	if (liov_verdict_holds(inst, b) && b->judged.mode == inst->mode &&
+	    (!b->judged.rc || liov_verdict_is_fresh(b)))
+		return b->judged.rc;
+	if (b->judged.later && time_before(jiffies, b->ask_at))
+		return -EAGAIN;
+	/* Why a guest's disk does not come up is to be read, also right after another line. */
+	if (!running && !liov_guest_log_left(inst))
+		return -EAGAIN;
 	ns = kzalloc(sizeof(*ns), GFP_KERNEL);
 	if (!ns)
-		return -ENOMEM;
+		return liov_ns_later(b, -ENOMEM);
 	/* Once it is running a failure ends that; else the guest may have it again and again. */
 	inst->opening = !running;
-	rc = liov_ns_controller(inst, false);
-	if (!rc)
-		rc = liov_backing_look(inst, false, ns);
+	rc = liov_backing_look(inst, false, ns);
+	if (liov_ns_may_pass(rc))
+		rc = liov_ns_later(b, rc);
+	if (rc && rc != -EAGAIN && rc != -EINTR)
+		liov_backing_say_failed(inst, rc);
 	if (rc || inst->mode != &liov_guarded_ops)
 		goto out;
 	liov_backing_limits(inst, ns, &g);
@@ -347,7 +431,8 @@ int liov_backing_verify(struct liov_instance *inst, bool running)
 	} else if (liov_backing_limits_fell(&inst->guard, &g)) {
 		liov_open_err(inst, "lightiov: %s takes less in one command, or fewer commands, than the guest was told; the guest's driver has to reset its controller\n",
 			      pci_name(inst->parent->host->pdev));
-		inst->backing.seen = 0;
+		/* Then with the new ones. */
+		b->judged.gen = 0;
 		rc = -ESTALE;
 	}
 out:

@@ -41,7 +41,7 @@ static void liov_ns_desc_one(struct liov_ns_ident *id, u8 nidt, u8 nidl, const u
  * liov_ns_ident_read() - what the drive says of a namespace, in short
  * @id:   out
  * @ns:   Identify Namespace (CNS 00h)
- * @desc: Namespace Identification Descriptor list (CNS 03h), 4096 bytes; NULL if the
+ * @desc: Namespace Identification Descriptor list (CNS 03h), 4096 bytes, zeroes if the
  *        drive has none
  */
 void liov_ns_ident_read(struct liov_ns_ident *id, const struct nvme_id_ns *ns, const u8 *desc)
@@ -58,8 +58,6 @@ void liov_ns_ident_read(struct liov_ns_ident *id, const struct nvme_id_ns *ns, c
 	id->ms = le16_to_cpu(lbaf->ms);
 	id->ext = id->ms && (ns->flbas & NVME_NS_FLBAS_META_EXT);
 	id->pi = ns->dps;
-	if (!desc)
-		return;
 	/* A length of 0 ends the list. */
 	for (off = 0; off + head < NVME_IDENTIFY_DATA_SIZE && desc[off + 1];
 	     off += head + desc[off + 1]) {
@@ -69,13 +67,28 @@ void liov_ns_ident_read(struct liov_ns_ident *id, const struct nvme_id_ns *ns, c
 	}
 }
 
-static bool liov_ns_has_name(const struct liov_ns_ident *id)
+static bool liov_ns_name_is_told(const u8 *name, size_t size)
 {
-	static const struct liov_ns_ident none;
+	while (size) {
+		if (name[--size])
+			return true;
+	}
+	return false;
+}
 
-	return memcmp(id->nguid, none.nguid, sizeof(id->nguid)) ||
-	       memcmp(id->eui64, none.eui64, sizeof(id->eui64)) ||
-	       memcmp(id->uuid, none.uuid, sizeof(id->uuid));
+/* How the identifiers of one kind compare. */
+static void liov_ns_name_compare(const u8 *was, const u8 *now, size_t size, bool *had,
+				 bool *same, bool *differs)
+{
+	bool then = liov_ns_name_is_told(was, size);
+
+	*had |= then;
+	if (!then || !liov_ns_name_is_told(now, size))
+		return;
+	if (memcmp(was, now, size))
+		*differs = true;
+	else
+		*same = true;
 }
 
 /**
@@ -83,25 +96,30 @@ static bool liov_ns_has_name(const struct liov_ns_ident *id)
  * @was: before
  * @now: now
  *
- * Where the drive gives no unique identifier at all, the size has to be the same too:
- * there is nothing else that tells one made anew from the former one.
+ * New firmware may tell more identifiers than the former did, or fewer: those that both
+ * tell have to be the same, and one there must be, if there was any.  Where the drive gave no
+ * unique identifier at all, the size has to be the same too: there is nothing else that
+ * tells one made anew from the former one.
  *
  * Return: LIOV_NS_SAME, or the first difference.
  */
 enum liov_ns_change liov_ns_ident_compare(const struct liov_ns_ident *was,
 					  const struct liov_ns_ident *now)
 {
+	bool had = false, same = false, differs = false;
+
 	if (!now->nsze)
 		return LIOV_NS_GONE;
-	if (memcmp(was->nguid, now->nguid, sizeof(was->nguid)) ||
-	    memcmp(was->eui64, now->eui64, sizeof(was->eui64)) ||
-	    memcmp(was->uuid, now->uuid, sizeof(was->uuid)) || was->csi != now->csi)
+	liov_ns_name_compare(was->nguid, now->nguid, sizeof(was->nguid), &had, &same, &differs);
+	liov_ns_name_compare(was->eui64, now->eui64, sizeof(was->eui64), &had, &same, &differs);
+	liov_ns_name_compare(was->uuid, now->uuid, sizeof(was->uuid), &had, &same, &differs);
+	if (differs || (had && !same) || was->csi != now->csi)
 		return LIOV_NS_OTHER;
 	if (was->lba_shift != now->lba_shift)
 		return LIOV_NS_BLOCKS;
 	if (was->ms != now->ms || was->ext != now->ext || was->pi != now->pi)
 		return LIOV_NS_METADATA;
-	if (was->nsze != now->nsze && !liov_ns_has_name(now))
+	if (was->nsze != now->nsze && !same)
 		return LIOV_NS_SIZE;
 	return LIOV_NS_SAME;
 }

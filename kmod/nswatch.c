@@ -11,6 +11,11 @@
  * reset of the controller, liov_parent.ns_gen has moved on: nscheck.c then asks the drive
  * whether all is what it was.
  *
+ * To stop has two steps.  At once, whoever holds liov_instance.lock, the queues' doorbells
+ * are shut (liov_queues_shut()): from then on the hardware is given nothing new.  Then the
+ * instance's own work item deletes the queues, which ends what the hardware had.  The second
+ * may take as long as a user of the instance wants, the first does not.
+ *
  * Owns the list of all parents, since controllers of one NVM subsystem share namespaces,
  * the list of commands on their way, and struct liov_watch of each instance.
  *
@@ -69,8 +74,8 @@ static LIST_HEAD(parents);
 static DEFINE_SPINLOCK(commands_lock);
 static LIST_HEAD(commands);
 
-/* Instances that have been told to stop and have not yet. */
-static atomic_t stopping = ATOMIC_INIT(0);
+/* How often an instance that had been told to stop has; wakes the queue. */
+static atomic_t stops = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(watch_wq);
 
 static void liov_subsystem_of(struct liov_subsystem *of, const struct nvme_id_ctrl *id)
@@ -104,7 +109,7 @@ static int liov_watch_stop(struct liov_instance *inst)
 	int rc;
 
 	lockdep_assert_held(&inst->lock);
-	if (!inst->is_open || (!liov_queues_made(inst) && (!ready || READ_ONCE(inst->fatal))))
+	if (!inst->is_open || (!liov_queues_made(inst) && !ready))
 		return 0;
 	rc = liov_instance_quiesce(inst, false);
 	if (rc == -EAGAIN)
@@ -133,8 +138,10 @@ static int liov_watch_look(struct liov_instance *inst)
 
 static void liov_watch_stopped(struct liov_watch *w)
 {
-	if (test_and_clear_bit(LIOV_WATCH_STOP, &w->todo) && atomic_dec_and_test(&stopping))
-		wake_up_all(&watch_wq);
+	if (!test_and_clear_bit(LIOV_WATCH_STOP, &w->todo))
+		return;
+	atomic_inc(&stops);
+	wake_up_all(&watch_wq);
 }
 
 static void liov_watch_work(struct work_struct *work)
@@ -166,8 +173,9 @@ static void liov_watch_want(struct liov_instance *inst, int what)
 	lockdep_assert_held(&inst->parent->pool_lock);
 	if (!READ_ONCE(inst->is_open))
 		return;
-	if (!test_and_set_bit(what, &w->todo) && what == LIOV_WATCH_STOP)
-		atomic_inc(&stopping);
+	if (what == LIOV_WATCH_STOP)
+		liov_queues_shut(inst);
+	set_bit(what, &w->todo);
 	liov_mod_delayed_work(inst, &w->work, 0);
 }
 
@@ -226,6 +234,60 @@ void liov_watch_changed(struct liov_parent *p)
 	WRITE_ONCE(p->ns_gen, p->ns_gen + 1);
 }
 
+/**
+ * liov_watch_look_all() - the controller is back from a reset, with its namespaces
+ * @p: parent; the caller holds its pool_lock
+ *
+ * Also for those whose queues were not lost, since they had none.  Does not wait.
+ */
+void liov_watch_look_all(struct liov_parent *p)
+{
+	struct liov_backing *b;
+
+	lockdep_assert_held(&p->pool_lock);
+	list_for_each_entry(b, &p->backings, node)
+		liov_watch_want(container_of(b, struct liov_instance, backing), LIOV_WATCH_LOOK);
+}
+
+/**
+ * liov_watch_lock() - no parent comes or goes, and no backing is given in an NVM subsystem
+ *
+ * Outside of any pool_lock.  May sleep.
+ */
+void liov_watch_lock(void)
+{
+	mutex_lock(&watch_lock);
+}
+
+/**
+ * liov_watch_unlock() - undo liov_watch_lock()
+ */
+void liov_watch_unlock(void)
+{
+	mutex_unlock(&watch_lock);
+}
+
+/**
+ * liov_watch_sibling() - another controller of the same NVM subsystem
+ * @p:    parent
+ * @prev: the last one, NULL at first
+ *
+ * Inside liov_watch_lock().  Return: the next one, NULL if there are no more.
+ */
+struct liov_parent *liov_watch_sibling(struct liov_parent *p, struct liov_parent *prev)
+{
+	struct liov_subsystem of;
+
+	lockdep_assert_held(&watch_lock);
+	liov_subsystem_of(&of, p->id);
+	prev = prev ?: list_entry(&parents, struct liov_parent, watch_node);
+	list_for_each_entry_continue(prev, &parents, watch_node) {
+		if (prev != p && liov_subsystem_has(&of, prev))
+			return prev;
+	}
+	return NULL;
+}
+
 /* ---- commands of the host's ---- */
 
 static bool liov_command_is_about(const struct liov_ns_command *nc, u32 nsid)
@@ -277,14 +339,59 @@ static struct liov_parent *liov_watch_find(const struct liov_host *h)
 	return NULL;
 }
 
+/* Has an instance that was told of it still to stop? */
+static bool liov_command_is_held(const struct liov_ns_command *nc)
+{
+	struct liov_backing *b;
+	struct liov_parent *p;
+	bool held = false;
+
+	mutex_lock(&watch_lock);
+	list_for_each_entry(p, &parents, watch_node) {
+		if (!liov_subsystem_has(&nc->of, p))
+			continue;
+		mutex_lock(&p->pool_lock);
+		list_for_each_entry(b, &p->backings, node) {
+			struct liov_watch *w = &container_of(b, struct liov_instance,
+							     backing)->watch;
+
+			held |= liov_command_is_about(nc, b->nsid) &&
+				test_bit(LIOV_WATCH_STOP, &w->todo);
+		}
+		mutex_unlock(&p->pool_lock);
+	}
+	mutex_unlock(&watch_lock);
+	return held;
+}
+
+/* Returns whether all have stopped in time. */
+static bool liov_command_wait(const struct liov_ns_command *nc)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(LIOV_ADMIN_WAIT_MS);
+	long left;
+	int seen;
+
+	for (;;) {
+		seen = atomic_read(&stops);
+		/* Before the look; pairs with wake_up_all() of whoever stops. */
+		smp_mb();
+		if (!liov_command_is_held(nc))
+			return true;
+		left = end - jiffies;
+		if (left <= 0)
+			return false;
+		wait_event_timeout(watch_wq, atomic_read(&stops) != seen, left);
+	}
+}
+
 /**
  * liov_watch_command() - see struct liov_host_ops, @command
  * @h: the controller it goes to
  * @c: the command
  *
- * Returns when nobody uses the namespace any more, or with a line in the log if that
- * takes too long: the hardware still fetches nothing, since the queues get no doorbells.
- * May sleep for long.
+ * Returns when nobody uses the namespace any more, or with a line in the log if that takes
+ * too long.  The hardware was given nothing new meanwhile, and what it had before it has had
+ * for that long.  May sleep for long.
  *
  * Return: what liov_watch_command_over() gets, or NULL if it does not matter.
  */
@@ -311,9 +418,7 @@ void *liov_watch_command(struct liov_host *h, const struct nvme_command *c)
 		liov_command_tell_all(nc, LIOV_WATCH_STOP);
 	mutex_unlock(&watch_lock);
 
-	if (nc->effect == LIOV_NS_TAKEN &&
-	    !wait_event_timeout(watch_wq, !atomic_read(&stopping),
-				msecs_to_jiffies(LIOV_ADMIN_WAIT_MS)))
+	if (nc->effect == LIOV_NS_TAKEN && !liov_command_wait(nc))
 		pci_err(h->pdev, "lightiov: %s goes on though the queues of a guest could not be deleted in time\n",
 			nc->name);
 	return nc;
@@ -358,7 +463,7 @@ static const char *liov_watch_busy(const struct liov_parent *p, u32 nsid)
 
 /**
  * liov_watch_is_free() - may the instance use its namespace, as far as the host is concerned?
- * @inst: open instance whose controller is not ready; the caller holds its lock
+ * @inst: open instance without queues; the caller holds its lock
  *
  * Asked again and again until it may; says so once.
  *

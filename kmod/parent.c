@@ -471,7 +471,10 @@ static int liov_parent_register(struct liov_parent *p)
 		pci_err(pdev, "lightiov: nvme runs this controller without MSI-X; not offered to guests\n");
 		return -EOPNOTSUPP;
 	}
-	rc = liov_parent_identify(p, true);
+	/* Waiting for the end of a reset would be waiting for this work item itself. */
+	rc = liov_parent_identify(p, false);
+	if (rc == -EAGAIN || rc == -EINTR)
+		return rc;
 	if (rc) {
 		pci_err(pdev, "lightiov: Identify Controller failed (%d); not offered to guests\n",
 			rc);
@@ -519,7 +522,7 @@ static void liov_parent_live(struct liov_host *h)
 	if (!p->registered && liov_parent_register(p))
 		return;
 	mutex_lock(&p->pool_lock);
-	liov_watch_changed(p);
+	liov_watch_look_all(p);
 	liov_parent_judge(p);
 	list_for_each_entry(inst, &p->instances, node)
 		liov_instance_hw_back(inst);
@@ -567,6 +570,8 @@ static void liov_parent_stopped(struct liov_host *h)
 	wake_up_all(&p->wq);
 	/* What waits for the hardware to let go need not wait for the end of the reset. */
 	mutex_lock(&p->pool_lock);
+	/* Before the gate opens again, to whoever it is. */
+	liov_watch_changed(p);
 	list_for_each_entry(inst, &p->instances, node)
 		liov_control_kick(inst);
 	mutex_unlock(&p->pool_lock);

@@ -86,6 +86,19 @@ static int liov_guest_status(int rc)
 }
 
 /*
+ * Before the guest makes a queue.  Those that a reset of the host's took come first, and
+ * while there is none nobody may have looked what its commands will reach.
+ */
+static int liov_queues_may_come(struct liov_instance *inst)
+{
+	int rc = liov_resume_now(inst);
+
+	if (rc)
+		return rc;
+	return liov_watch_is_free(inst) ? liov_backing_verify(inst, true) : -EAGAIN;
+}
+
+/*
  * Has the hardware make a completion queue on @ring.  Returns 0, an NVMe status or
  * a negative errno.
  */
@@ -134,7 +147,7 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 	cq->gen = READ_ONCE(p->gen);
 	cq->made = true;
 	spin_lock_irq(&cq->lock);
-	cq->live = true;
+	cq->live = !READ_ONCE(inst->fatal);
 	spin_unlock_irq(&cq->lock);
 	liov_doorbell_own(inst, cq->qid, true);
 out:
@@ -161,8 +174,7 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 	lockdep_assert_held(&inst->lock);
 	if (cq->made)
 		return NVME_SC_INTERNAL;	/* its deletion failed, see there */
-	/* Queues that a reset of the host's took come first. */
-	rc = liov_resume_now(inst);
+	rc = liov_queues_may_come(inst);
 	if (rc)
 		return liov_guest_status(rc);
 	cq->depth = le16_to_cpu(c->create_cq.qsize) + 1;
@@ -250,7 +262,8 @@ static int liov_sq_make(struct liov_sq *sq, const struct liov_ring *ring)
 		sq->gen = READ_ONCE(p->gen);
 		sq->made = true;
 		spin_lock_irq(&sq->lock);
-		sq->live = true;
+		/* Not if it was shut meanwhile, see liov_queues_shut(). */
+		sq->live = !READ_ONCE(inst->fatal);
 		spin_unlock_irq(&sq->lock);
 		liov_doorbell_own(inst, sq->qid, false);
 	}
@@ -278,7 +291,7 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 	lockdep_assert_held(&inst->lock);
 	if (sq->made)
 		return NVME_SC_INTERNAL;
-	rc = liov_resume_now(inst);
+	rc = liov_queues_may_come(inst);
 	if (rc)
 		return liov_guest_status(rc);
 	sq->depth = le16_to_cpu(c->create_sq.qsize) + 1;
@@ -363,6 +376,30 @@ bool liov_queues_live(const struct liov_instance *inst)
 			return false;
 	}
 	return true;
+}
+
+/**
+ * liov_queues_shut() - at once: the hardware is given nothing new
+ * @inst: open instance; the caller holds its parent's pool_lock
+ *
+ * Whoever holds liov_instance.lock, and for how long.  A controller that is ready gets a
+ * fatal status, and its queues stay shut until its guest has reset it.  Takes the queues'
+ * spinlocks and liov_track.own_lock.
+ */
+void liov_queues_shut(struct liov_instance *inst)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&inst->parent->pool_lock);
+	/* First: a queue that is just being made, or its doorbell given, is not after this. */
+	if (READ_ONCE(inst->regs.csts) & NVME_CSTS_RDY)
+		WRITE_ONCE(inst->fatal, true);
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		spin_lock_irq(&inst->sq[i].lock);
+		inst->sq[i].live = false;
+		spin_unlock_irq(&inst->sq[i].lock);
+	}
+	liov_doorbell_revoke(inst);
 }
 
 /**

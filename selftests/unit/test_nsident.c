@@ -56,13 +56,34 @@ TEST(another_identifier_is_another_namespace)
 	setup();
 	desc[19] ^= 1;
 	EXPECT_EQ(compare(), LIOV_NS_OTHER);
-	/* one that it no longer has */
-	setup();
-	memset(desc, 0, sizeof(desc));
-	EXPECT_EQ(compare(), LIOV_NS_OTHER);
 	/* of another command set */
 	setup();
 	desc[24] = 2;
+	EXPECT_EQ(compare(), LIOV_NS_OTHER);
+}
+
+TEST(firmware_may_tell_more_identifiers_or_fewer)
+{
+	/* no UUID any more, or one only now */
+	setup();
+	memset(desc, 0, sizeof(desc));
+	EXPECT_EQ(compare(), LIOV_NS_SAME);
+	was = now;
+	setup();
+	memset(desc, 0, sizeof(desc));
+	liov_ns_ident_read(&was, &ns, desc);
+	desc[0] = NVME_NIDT_UUID;
+	desc[1] = NVME_NIDT_UUID_LEN;
+	memset(desc + 4, 0x44, NVME_NIDT_UUID_LEN);
+	EXPECT_EQ(compare(), LIOV_NS_SAME);
+	/* but one has to be known from before */
+	setup();
+	memset(ns.nguid, 0, sizeof(ns.nguid));
+	memset(ns.eui64, 0, sizeof(ns.eui64));
+	liov_ns_ident_read(&was, &ns, desc);
+	memset(desc, 0, sizeof(desc));
+	EXPECT_EQ(compare(), LIOV_NS_OTHER);
+	memset(ns.nguid, 0x11, sizeof(ns.nguid));
 	EXPECT_EQ(compare(), LIOV_NS_OTHER);
 }
 
@@ -106,11 +127,15 @@ TEST(without_identifiers_the_size_counts)
 	memset(desc, 0, sizeof(desc));
 	memset(ns.nguid, 0, sizeof(ns.nguid));
 	memset(ns.eui64, 0, sizeof(ns.eui64));
-	liov_ns_ident_read(&was, &ns, NULL);
-	liov_ns_ident_read(&now, &ns, NULL);
-	EXPECT_EQ(liov_ns_ident_compare(&was, &now), LIOV_NS_SAME);
+	liov_ns_ident_read(&was, &ns, desc);
+	EXPECT_EQ(compare(), LIOV_NS_SAME);
 	ns.nsze = cpu_to_le64(1001);
 	EXPECT_EQ(compare(), LIOV_NS_SIZE);
+	/* also if it has got one meanwhile */
+	memset(ns.nguid, 0x11, sizeof(ns.nguid));
+	EXPECT_EQ(compare(), LIOV_NS_SIZE);
+	ns.nsze = cpu_to_le64(1000);
+	EXPECT_EQ(compare(), LIOV_NS_SAME);
 }
 
 TEST(descriptors_are_read_to_the_end_and_no_further)
@@ -124,7 +149,8 @@ TEST(descriptors_are_read_to_the_end_and_no_further)
 		desc[off] = 0x7f;
 		desc[off + 1] = min(255U, (unsigned int)sizeof(desc) - off - 4);
 	}
-	EXPECT_EQ(compare(), LIOV_NS_OTHER);
+	EXPECT_EQ(compare(), LIOV_NS_SAME);
+	EXPECT(all_zero(now.uuid, sizeof(now.uuid)));
 	/* one that would end beyond the list does not count */
 	setup();
 	memset(desc, 0, sizeof(desc));

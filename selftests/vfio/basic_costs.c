@@ -219,6 +219,29 @@ static void answers_come_from_copies(struct test *t, struct nvme *n)
 	       "%lld of %u went to the drive in %llu ms", now - sent, LOOPS, now_ms() - start);
 }
 
+/* Each open asks the drive whether all is what it was; not all the time. */
+#define OPENS		60
+
+static void opening_all_day_costs_nothing(struct test *t, struct nvme *n)
+{
+	long long sent = basic_stat(t, n, "admin_forwarded");
+	u64 start = now_ms(), seconds;
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; !rc && i < OPENS; i++) {
+		vfio_close_device(&n->v);
+		rc = vfio_open_device(&n->v, n->uuid);
+	}
+	if (!EXPECT(t, !rc, "open %u: %s", i, strerror(-rc)))
+		return;
+	seconds = (now_ms() - start) / 1000 + 2;
+	sent = basic_stat(t, n, "admin_forwarded") - sent;
+	diag("%u opens in %llu ms, %lld commands", OPENS, now_ms() - start, sent);
+	EXPECT(t, sent <= 3 * (long long)seconds, "%lld commands to the drive", sent);
+	EXPECT(t, !nvme_restart(n), "it does not work after that");
+}
+
 static void queue_loop_is_limited(struct test *t, struct nvme *n)
 {
 	u64 dma = nvme_dma(n, nvme_alloc(n, SZ_4K)), start = now_ms(), ms;
@@ -276,6 +299,7 @@ static struct test tests[] = {
 	  TEST_GUARDED | TEST_RESETS },
 	{ "identify_and_logs_come_from_copies", answers_come_from_copies },
 	{ "loop_of_queues_is_limited", queue_loop_is_limited },
+	{ "opening_all_day_costs_nothing", opening_all_day_costs_nothing, TEST_RESETS },
 	{ "shutdown_flushes_the_drives_cache", shutdown_flushes, TEST_RESETS },
 };
 

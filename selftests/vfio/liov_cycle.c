@@ -9,6 +9,9 @@
  * and writes, at most one command a block at a time; what a block reads is what was
  * last written to it.  WRITES to the first MiBs of the instance's namespace.
  *
+ * liov_cycle UUID asleep: as without N, and the instance's admin queue sleeps in the host.  A
+ * controller that is lost all the same does nothing more, though its doorbells are rung.
+ *
  * liov_cycle UUID canary ID: writes stamps of area ID over the whole namespace and
  * reads them back, so that the host can look for them ("canary verify").
  *
@@ -21,8 +24,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "health.h"
+#include "sleepers.h"
 #include "stamp.h"
 
 #define DEPTH		32
@@ -60,8 +65,18 @@ struct load {
 /* How long ERR may come after CFS. */
 #define ERR_MS		20000
 
+/* What is outstanding at a loss comes within this time, if it comes. */
+#define LAST_MS		2000
+
+/*
+ * Until then all memory is pinned.  VFIO's type1 holds a lock of the container while its
+ * worker sleeps, and who pins would wait for that, with the means to wake it.
+ */
+#define ASLEEP_AFTER	2000
+
 static bool stop;
 static int err_fd = -1;
+static int sleeper = -1;
 
 static void on_term(int sig)
 {
@@ -137,6 +152,37 @@ static void say_err(int ms)
 	diag("ERR was raised %llu times", vfio_event_wait(err_fd, ms));
 }
 
+static unsigned int reap_for(struct nvme *n, struct load *l, u64 ms)
+{
+	u64 end = now_ms() + ms;
+	unsigned int i, got = 0;
+
+	for (; now_ms() < end; sleep_us(1000))
+		for (i = 0; i < n->nr_pairs; i++)
+			got += reap(n, l, i);
+	return got;
+}
+
+/* The host waits for the instance, and who wakes it is here. */
+static void nothing_comes_after_it(struct nvme *n, struct load *l)
+{
+	unsigned int i, got;
+
+	reap_for(n, l, LAST_MS);
+	for (i = 0; i < n->nr_pairs; i++) {
+		/* As if nothing were outstanding: for each a command that is new. */
+		memset(l->op[i], 0, sizeof(l->op[i]));
+		memset(l->busy, 0, sizeof(l->busy));
+		submit(n, l, i);
+	}
+	got = reap_for(n, l, LAST_MS);
+	if (got)
+		diag("%u commands were done after it", got);
+	else
+		diag("nothing was done after it");
+	close(sleeper);
+}
+
 static int run(struct nvme *n, struct load *l, unsigned long total)
 {
 	u64 last = now_ms();
@@ -167,6 +213,8 @@ static int run(struct nvme *n, struct load *l, unsigned long total)
 		vfio_irq_wait(&n->v, l->q[0].vector, 10);
 		if (nvme_get32(n, REG_CSTS) & CSTS_CFS) {
 			diag("the controller was lost after %lu I/Os", done);
+			if (sleeper >= 0)
+				nothing_comes_after_it(n, l);
 			say_err(ERR_MS);
 			return KSFT_FAIL;
 		}
@@ -215,7 +263,7 @@ static int canaries(struct nvme *n, u16 id)
 	return KSFT_PASS;
 }
 
-static int cycle(struct nvme *n, unsigned long total)
+static int cycle(struct nvme *n, unsigned long total, bool asleep)
 {
 	u32 per = n->lba < BLOCK ? BLOCK / n->lba : 1;
 	static struct load l;
@@ -231,6 +279,15 @@ static int cycle(struct nvme *n, unsigned long total)
 						  (i + 1) % n->v.nr_vectors))
 			return KSFT_FAIL;
 	}
+	if (asleep && run(n, &l, ASLEEP_AFTER))
+		return KSFT_FAIL;
+	sleeper = asleep ? sleeper_begin(n) : -1;
+	if (asleep && sleeper < 0) {
+		diag("it does not fall asleep: %s", strerror(-sleeper));
+		return KSFT_FAIL;
+	}
+	if (asleep)
+		diag("it sleeps");
 	return run(n, &l, total);
 }
 
@@ -243,14 +300,15 @@ int main(int argc, char **argv)
 	int rc;
 
 	if (!uuid)
-		return test_skip_all("usage: liov_cycle UUID [N [KIB] | canary ID]");
+		return test_skip_all("usage: liov_cycle UUID [N [KIB] | asleep | canary ID]");
 	signal(SIGTERM, on_term);
 	if (kib ? nvme_open_mem(&n, uuid, kib * 1024) : nvme_open(&n, uuid))
 		return KSFT_FAIL;
 	if (stamps)
 		rc = canaries(&n, strtoul(argv[3], NULL, 0));
 	else
-		rc = cycle(&n, argc > 2 ? strtoul(argv[2], NULL, 0) : 0);
+		rc = cycle(&n, argc > 2 ? strtoul(argv[2], NULL, 0) : 0,
+			   argc > 2 && !strcmp(argv[2], "asleep"));
 	nvme_close(&n);
 	return rc;
 }

@@ -4,7 +4,7 @@
  * likes.  He gives them an admin queue in memory that is not there and answers to no page
  * fault (userfaultfd); nothing of it needs privileges beyond a device of his own.
  *
- * Called by liov_scale.c.  Single-threaded.
+ * Called by liov_scale.c and liov_cycle.c.  Single-threaded.
  */
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -63,6 +63,25 @@ static unsigned int count_asleep(int uffd, unsigned int want)
 			n += msg.event == UFFD_EVENT_PAGEFAULT;
 	}
 	return n;
+}
+
+/**
+ * sleeper_begin() - the work item of an instance sleeps, with the lock of its slow path
+ * @n: instance, open
+ *
+ * Return: a file descriptor whose close wakes it, or -errno.
+ */
+int sleeper_begin(struct nvme *n)
+{
+	int uffd = open_uffd(), rc;
+
+	if (uffd < 0)
+		return uffd;
+	rc = fall_asleep(n, uffd);
+	if (!rc && count_asleep(uffd, 1) == 1)
+		return uffd;
+	close(uffd);
+	return rc ?: -ETIMEDOUT;
 }
 
 /**

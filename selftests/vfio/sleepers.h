@@ -4,6 +4,7 @@
 
 #include "nvme.h"
 
+int sleeper_begin(struct nvme *n);
 int sleepers_keep_waiting(struct nvme *const *n, unsigned int nr, unsigned int *asleep);
 
 #endif /* _LIOV_SLEEPERS_H */

@@ -38,9 +38,10 @@ program_is_stopped()
 	cat $VM_PROGRAM_LOG
 }
 
-# cannot_open REGEX: and the log says why
+# cannot_open REGEX: and the log says why, if the instance has its line of that second left
 cannot_open()
 {
+	sleep 1
 	vm_log_mark
 	! /out/vfio/liov_cycle "$C" 1 2>&1 || { echo "it could be opened"; return 1; }
 	says "$1"
@@ -93,6 +94,17 @@ same_format_stops_and_goes_on()
 	format 4 4096 && says "$C: .*Format NVM .* controller stops" && program_is_stopped &&
 		vm_program_start "$C" && vm_program_stop && format 4 4096 &&
 		vm_program_start "$C" && vm_program_stop
+}
+
+# Whoever opened the device can make its work items sleep for as long as he likes, and with
+# them the lock of its slow path. What follows a format he does not reach all the same.
+format_does_not_wait_for_who_sleeps()
+{
+	vm_program_start "$C" 0 asleep && l1_wait 60 grep -q 'it sleeps' $VM_PROGRAM_LOG || return 1
+	vm_log_mark
+	format 4 4096 && says "$C: .*Format NVM .* controller stops" && program_is_stopped || return 1
+	grep -q 'nothing was done after it' $VM_PROGRAM_LOG || return 1
+	! vm_log_says 'could not be deleted in time' && vm_program_start "$C" && vm_program_stop
 }
 
 # As nvme-cli 3 does; nvme-core has another path for it.
@@ -217,6 +229,7 @@ host_command_tests()
 	vm_test other_format_is_refused_at_open other_format_is_refused
 	vm_test backing_written_again_has_the_new_format written_again_it_has_the_new_format
 	vm_test format_to_the_same_is_a_pause same_format_stops_and_goes_on
+	vm_test format_waits_for_nobody_who_sleeps format_does_not_wait_for_who_sleeps
 	vm_test format_by_io_uring_stops_the_user_too format_by_io_uring_stops_the_user
 	vm_test format_leaves_other_namespaces_alone other_namespaces_go_on
 	vm_test detached_namespace_stops_the_user detach_stops_the_user

@@ -430,7 +430,7 @@ vm_program_start()
 {
 	# The child truncates it some time later: an earlier program must not be heard.
 	: >$VM_PROGRAM_LOG
-	nice -n "${2:-0}" /out/vfio/liov_cycle "$1" </dev/null >$VM_PROGRAM_LOG 2>&1 &
+	nice -n "${2:-0}" /out/vfio/liov_cycle "$1" "${@:3}" </dev/null >$VM_PROGRAM_LOG 2>&1 &
 	VM_PROGRAM=$!
 	l1_wait 120 vm_program_began_or_ended && grep -q ready $VM_PROGRAM_LOG && return 0
 	cat $VM_PROGRAM_LOG

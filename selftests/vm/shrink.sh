@@ -133,12 +133,69 @@ more_again()
 	guest_has_queues 2 && is "$GUEST" enabled && vm_fio_stop vm0 && l2_stop vm0
 }
 
+# ---- two functions of one drive ----
+
+# function_is_offered: the virtual function, to its guests
+function_is_offered()
+{
+	[ -e "/sys/bus/pci/devices/$VF/lightiov/state" ] &&
+		[ "$(cat "/sys/bus/pci/devices/$VF/lightiov/state")" = live ] && l1_ctrl_of "$VF" >/dev/null
+}
+
+l1_ctrl_of()
+{
+	local ctrl
+
+	ctrl=$(echo "/sys/bus/pci/devices/$1/nvme"/nvme*)
+	[ -d "$ctrl" ] && echo "${ctrl##*/}"
+}
+
+# Of a virtual function: three I/O queue pairs, one is its host driver's.
+second_function_comes_up()
+{
+	local pf ctrl
+
+	pf=/sys/bus/pci/devices/$(l1_bdf 0)
+	l1_drive_grants 0 3 && l1_wait 30 grants 3 || return 1
+	ctrl=/dev/$(l1_ctrl 0)
+	echo 0 >"$pf/sriov_drivers_autoprobe" && echo 1 >"$pf/sriov_numvfs" || return 1
+	VF=$(basename "$(readlink -f "$pf/virtfn0")")
+	{
+		nvme virt-mgmt "$ctrl" --cntlid=1 --rt=0 --act=8 --nr=4 &&
+			nvme virt-mgmt "$ctrl" --cntlid=1 --rt=1 --act=8 --nr=2 &&
+			nvme virt-mgmt "$ctrl" --cntlid=1 --act=9
+	} >/dev/null && l1_bind_nvme "$VF" && l1_wait 30 function_is_offered
+}
+
+# Each function has a disk of its own for the namespace, and the one's claims are unknown to
+# the other.
+blocks_of_another_functions_instance_are_refused()
+{
+	local a b there here rc=0
+
+	second_function_comes_up || return 1
+	here=$(l1_ns 0 1) && there=$("$LAB/nvme-ns" "$(l1_ctrl_of "$VF")" 1 10) || return 1
+	echo "$here and $there are one namespace"
+	a=$(vm_create 1q) && b=$(mdev_create "$VF" 1q) && mdev_attr "$a" backing "$here:1000+1000" ||
+		return 1
+	vm_log_mark
+	! mdev_attr "$b" backing "$there:1999+10" 2>/dev/null &&
+		says "LBAs 1000 to 1999 of namespace 1 belong to $a" || rc=1
+	mdev_attr "$b" backing "$there:2000+1000" && /out/vfio/liov_cycle "$b" 200 &&
+		/out/vfio/liov_cycle "$a" 200 || rc=1
+	mdev_remove "$a" && mdev_remove "$b" && echo 0 >"/sys/bus/pci/devices/$(l1_bdf 0)/sriov_numvfs" &&
+		grant 8 || rc=1
+	return $rc
+}
+
 for MODE in $MODES; do
 	vm_test guest_and_two_more guest_and_two_more
 	vm_test in_use_they_move in_use_they_move
 	vm_test what_does_not_fit_says_so what_does_not_fit_says_so
 	vm_test guest_does_with_fewer guest_does_with_fewer
 	vm_test more_again more_again
+	[ "$MODE" = direct ] || vm_test blocks_of_another_functions_instance_are_refused \
+		blocks_of_another_functions_instance_are_refused
 	vm_test nothing_is_left vm_nothing_is_left
 done
 vm_run
