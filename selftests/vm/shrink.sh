@@ -173,7 +173,7 @@ blocks_of_another_functions_instance_are_refused()
 {
 	local a b there here rc=0
 
-	second_function_comes_up || return 1
+	mdev_remove "$GUEST" && mdev_remove "$OTHER" && second_function_comes_up || return 1
 	here=$(l1_ns 0 1) && there=$("$LAB/nvme-ns" "$(l1_ctrl_of "$VF")" 1 10) || return 1
 	echo "$here and $there are one namespace"
 	a=$(vm_create 1q) && b=$(mdev_create "$VF" 1q) && mdev_attr "$a" backing "$here:1000+1000" ||
