@@ -9,7 +9,7 @@
 DEBUG_CONFIG=$LAB_DIR/debug.config
 # The CONFIG_LOCALVERSION of debug.config.
 DEBUG_VERSION=-lightiov-debug
-PKG_DEBUG="bc bison flex libssl-dev xz-utils zstd"
+PKG_DEBUG="bc bison flex libssl-dev xz-utils"
 
 # Runs inside the copy; the arguments are make's -j and packages.
 debug_kernel_script()

@@ -177,7 +177,8 @@ field()
 # unpack_kernel KVER: boot/lab-vmlinux, an ELF file that QEMU starts at its PVH entry. To
 # unpack itself is most of what a kernel does under TCG until its first line. Where in
 # the file the packed kernel is: Documentation/arch/x86/boot.rst, payload_offset. A kernel
-# without PVH, or packed in another way, unpacks itself.
+# without PVH, or packed in another way, unpacks itself; so does the debug kernel, whose
+# PVH entry runs code that KASAN instruments before there is a shadow.
 unpack_kernel()
 {
 	local packed=$ROOTFS/boot/vmlinuz-$1 start
