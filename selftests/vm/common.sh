@@ -270,6 +270,12 @@ vm_allow_on_debug_kernel()
 	! vm_is_debug_kernel || printf '%s\n' "$@" >>/results/allow
 }
 
+# Programs map one page at many addresses; DMA_API_DEBUG counts no more than seven mappings.
+vm_memory_has_many_addresses()
+{
+	vm_allow_on_debug_kernel 'report DMA-API: exceeded 7 overlapping mappings of cacheline'
+}
+
 # vm_is_gone PID: a process of this shell
 vm_is_gone()
 {

@@ -22,6 +22,7 @@ declare -A ASKED=([failslab]=0 [fail_page_alloc]=0)
 
 injection_is_there()
 {
+	vm_memory_has_many_addresses
 	vm_host_ready allow_direct=1 && modprobe vfio_iommu_type1 && BACKING=$(l1_ns 0 1) || return 1
 	PARENT=/sys/bus/pci/devices/$(l1_bdf 0)
 	NEW_UUID=$(cat /proc/sys/kernel/random/uuid)

@@ -41,6 +41,7 @@ host_partitions_the_namespace()
 {
 	local ns
 
+	vm_memory_has_many_addresses
 	vm_host_ready && modprobe vfio_iommu_type1 && ns=$(l1_ns 0 1) || return 1
 	[ "$(cat "/sys/block/${ns#/dev/}/queue/logical_block_size")" = 512 ] || return 1
 	vm_partition "$ns" "$P1_START $P1_COUNT" "$P2_START $P2_COUNT" || return 1

@@ -16,6 +16,7 @@ SECS=${SECS:-30}
 
 host_is_ready()
 {
+	vm_memory_has_many_addresses
 	vm_host_ready allow_direct=1 && modprobe vfio_iommu_type1
 }
 

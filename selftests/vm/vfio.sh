@@ -46,6 +46,7 @@ programs_on()
 
 host_is_ready()
 {
+	vm_memory_has_many_addresses
 	vm_host_ready allow_direct=1
 }
 
