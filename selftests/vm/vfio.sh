@@ -17,12 +17,16 @@ CALLS=${CALLS:-${FULL:+1000000}}
 CALLS=${CALLS:-200000}
 CALLS_SEED=${CALLS_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 
-# in_cgroup COMMAND...: in a memory cgroup of its own
+# in_cgroup COMMAND...: in a memory cgroup of its own, if this kernel has these
 in_cgroup()
 {
 	local dir=/sys/fs/cgroup
 
 	mountpoint -q $dir || mount -t cgroup2 none $dir || return 1
+	if ! grep -qw memory $dir/cgroup.controllers; then
+		"$@"
+		return
+	fi
 	echo +memory >$dir/cgroup.subtree_control && mkdir -p $dir/user || return 1
 	(echo $BASHPID >$dir/user/cgroup.procs && "$@")
 }
