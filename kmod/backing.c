@@ -180,7 +180,7 @@ static bool liov_backing_same_ns(const struct liov_backing *a, const struct liov
 				 bool siblings)
 {
 	return a->nsid == b->nsid &&
-	       (!siblings || liov_ns_ident_compare(&a->ident, &b->ident) != LIOV_NS_OTHER);
+	       (!siblings || !liov_ns_ident_differs(&a->ident, &b->ident));
 }
 
 /* Does another instance of @p store on LBAs of @b, which is for @inst?  Says so. */

@@ -38,7 +38,8 @@
  *
  * What looks in interrupts cost is nobody's time, and a guest can make each of them long.  So
  * on each CPU, of all queues together, they get a bounded share of it (struct
- * liov_look_share); what comes too soon is left to the next timer or to a work item.
+ * liov_look_share); what comes too soon is left to the next timer or to a work item.  Looks
+ * by completions in direct mode take next to nothing and are not held back.
  *
  * Beginnings and ends exclude each other by liov_track.lock.  No store is lost: the
  * timer runs from the beginning to the end, and who ends it looks once more when the
@@ -126,16 +127,6 @@ struct liov_look_share {
 
 static DEFINE_PER_CPU(struct liov_look_share, liov_look_share);
 
-/* A look of that time has ended; @rest times of it pass before the next one of its kind. */
-static void liov_look_took(u64 start, unsigned int rest)
-{
-	u64 now = ktime_get_ns(), ns = now - start;
-
-	this_cpu_write(liov_look_share.completion, now + LIOV_BUSY_REST_IRQ * ns);
-	if (rest > LIOV_BUSY_REST_IRQ)
-		this_cpu_write(liov_look_share.timer, now + rest * ns);
-}
-
 static struct liov_sq *liov_busy_sq(struct liov_busy *b)
 {
 	return container_of(b, struct liov_sq, busy);
@@ -157,6 +148,19 @@ static u64 liov_busy_apart_ns(void)
 static u64 liov_busy_max_ns(void)
 {
 	return max_t(u64, LIOV_BUSY_MAX * liov_busy_apart_ns(), LIOV_BUSY_MIN_NS);
+}
+
+/*
+ * A look of that time has ended; @rest times of it pass before the next one of its kind, but
+ * no more than a timer may wait: the machine may have been elsewhere meanwhile.
+ */
+static void liov_look_took(u64 start, unsigned int rest)
+{
+	u64 now = ktime_get_ns(), ns = now - start, most = liov_busy_max_ns();
+
+	this_cpu_write(liov_look_share.completion, now + min(LIOV_BUSY_REST_IRQ * ns, most));
+	if (rest > LIOV_BUSY_REST_IRQ)
+		this_cpu_write(liov_look_share.timer, now + min(rest * ns, most));
 }
 
 /*

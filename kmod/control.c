@@ -374,8 +374,11 @@ static unsigned int liov_control_do(struct liov_instance *inst, unsigned int tod
 	spin_lock(&inst->reg_lock);
 	if (todo & LIOV_DO_SHUTDOWN)
 		liov_regs_set_shutdown_done(&inst->regs);
-	if (todo & LIOV_DO_DISABLE)
+	if (todo & LIOV_DO_DISABLE) {
 		liov_regs_set_disabled(&inst->regs);
+		/* Once more: liov_queues_shut() may have found it ready until now. */
+		WRITE_ONCE(inst->fatal, false);
+	}
 	liov_control_update(inst);
 	spin_unlock(&inst->reg_lock);
 

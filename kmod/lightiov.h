@@ -300,11 +300,13 @@ struct liov_hw_inst {
 
 /**
  * struct liov_verdict - what the drive said of a backing's namespace; see nscheck.c
- * @gen:   liov_parent.ns_gen then; 0 if it was not asked
+ * @gen:   liov_parent.ns_gen then; 0 if it is to be asked again
  * @block: bytes of a block, as this host sees it
- * @mode:  for which it was asked; NULL if liov_instance.guard was not filled
+ * @mode:  for which it was asked; NULL if it is only what the backing was written with, and
+ *         liov_instance.guard was not filled
  * @at:    jiffies
  * @rc:    0: it still is what it was; else why not
+ * @rose:  its limits are higher than those in liov_instance.guard, which a guest was told
  * @later: no answer at the moment, since @since (jiffies)
  * @since: see there
  */
@@ -314,6 +316,7 @@ struct liov_verdict {
 	const struct liov_mode_ops *mode;
 	unsigned long		at;
 	int			rc;
+	bool			rose;
 	bool			later;
 	unsigned long		since;
 };
@@ -381,7 +384,7 @@ struct liov_watch {
  *          are not used again before the next one
  * @leaking: no fence could be had: what the hardware may use is not freed
  * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
- *          the guest resets.  Set by the reset hooks without @lock.
+ *          the guest resets.  Set by the reset hooks and liov_queues_shut() without @lock.
  * @wq:     its work items; NULL before the first open, see work.c
  * @memcg:  whom memory is charged to that they allocate, while it is open; likewise
  * @opening: it is being opened, or enabled by its guest: what goes wrong is not an
@@ -656,6 +659,7 @@ int liov_backing_recheck(struct liov_instance *inst);
 /* nswatch.c */
 extern const struct blk_holder_ops liov_watch_holder;
 void liov_watch_init(struct liov_instance *inst);
+bool liov_watch_stops(const struct liov_instance *inst);
 void liov_watch_cancel(struct liov_instance *inst);
 void liov_watch_add(struct liov_parent *p);
 void liov_watch_del(struct liov_parent *p);

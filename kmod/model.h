@@ -286,6 +286,7 @@ enum liov_ns_change {
 };
 
 void liov_ns_ident_read(struct liov_ns_ident *id, const struct nvme_id_ns *ns, const u8 *desc);
+bool liov_ns_ident_differs(const struct liov_ns_ident *a, const struct liov_ns_ident *b);
 enum liov_ns_change liov_ns_ident_compare(const struct liov_ns_ident *was,
 					  const struct liov_ns_ident *now);
 

@@ -16,14 +16,17 @@
 static int liov_ns_ask(struct liov_instance *inst, u32 nsid, u8 cns, void *buf, bool wait)
 {
 	struct nvme_command c = {};
+	int rc;
 
 	c.identify.opcode = nvme_admin_identify;
 	c.identify.cns = cns;
 	c.identify.nsid = cpu_to_le32(nsid);
-	inst->hw.sent++;
 	if (wait)
-		return liov_parent_admin(inst->parent, &c, buf, NVME_IDENTIFY_DATA_SIZE, NULL);
-	return liov_parent_admin_now(inst->parent, &c, buf, NVME_IDENTIFY_DATA_SIZE);
+		rc = liov_parent_admin(inst->parent, &c, buf, NVME_IDENTIFY_DATA_SIZE, NULL);
+	else
+		rc = liov_parent_admin_now(inst->parent, &c, buf, NVME_IDENTIFY_DATA_SIZE);
+	inst->hw.sent += rc != -EAGAIN && rc != -ENODEV;
+	return rc;
 }
 
 /* Since 1.3; a drive that refuses it is asked once only, it would log an error each time. */
@@ -222,11 +225,17 @@ static bool liov_ns_may_pass(int rc)
  * Such an answer is none for a while, and the drive is not asked all the time meanwhile.
  * A format takes as long as it takes.  Returns -EAGAIN, or that it has taken too long.
  */
-static int liov_ns_later(struct liov_backing *b, int rc)
+static int liov_ns_later(struct liov_instance *inst, int rc)
 {
+	struct liov_backing *b = &inst->backing;
 	struct liov_verdict *v = &b->judged;
+	bool was = v->later && time_before(jiffies, b->ask_at +
+					   msecs_to_jiffies(LIOV_ASK_FOR_MS));
 
-	if (!v->later)
+	if (!was && rc == -EINPROGRESS && inst->is_open)
+		liov_guest_warn(inst, "lightiov: the guest's controller waits for the end of a format of namespace %u\n",
+				b->nsid);
+	if (!was || rc == -EINPROGRESS)
 		v->since = jiffies;
 	v->later = rc == -EINPROGRESS ||
 		time_before(jiffies, v->since + msecs_to_jiffies(LIOV_ASK_FOR_MS));
@@ -356,6 +365,7 @@ static void liov_backing_say_failed(struct liov_instance *inst, int rc)
  */
 int liov_backing_check(struct liov_instance *inst)
 {
+	const struct nvme_id_ns *kept = inst->hw.ns;
 	struct liov_backing *b = &inst->backing;
 	struct nvme_id_ns *ns;
 	int rc;
@@ -368,13 +378,17 @@ int liov_backing_check(struct liov_instance *inst)
 	if (rc)
 		return rc;
 	/* It may be opened and closed all day. */
-	if (liov_verdict_holds(inst, b) && !b->judged.rc && b->judged.mode == inst->mode &&
+	if (b->judged.later && time_before(jiffies, b->ask_at))
+		return -EBUSY;
+	if (liov_verdict_holds(inst, b) && b->judged.mode == inst->mode &&
 	    liov_verdict_is_fresh(b))
-		return liov_backing_inside(inst, le64_to_cpu(*(__le64 *)inst->hw.ns));
+		return b->judged.rc ?: liov_backing_inside(inst, le64_to_cpu(kept->nsze));
 	ns = kzalloc(sizeof(*ns), GFP_KERNEL);
 	if (!ns)
 		return -ENOMEM;
 	rc = liov_backing_look(inst, true, ns);
+	if (liov_ns_may_pass(rc))
+		liov_ns_later(inst, rc);
 	if (rc)
 		liov_backing_say_failed(inst, rc);
 	else if (inst->mode == &liov_guarded_ops)
@@ -406,7 +420,7 @@ int liov_backing_verify(struct liov_instance *inst, bool running)
 
 	lockdep_assert_held(&inst->lock);
 	if (liov_verdict_holds(inst, b) && b->judged.mode == inst->mode &&
-	    (!b->judged.rc || liov_verdict_is_fresh(b)))
+	    (b->judged.rc ? liov_verdict_is_fresh(b) : running || !b->judged.rose))
 		return b->judged.rc;
 	if (b->judged.later && time_before(jiffies, b->ask_at))
 		return -EAGAIN;
@@ -415,12 +429,12 @@ int liov_backing_verify(struct liov_instance *inst, bool running)
 		return -EAGAIN;
 	ns = kzalloc(sizeof(*ns), GFP_KERNEL);
 	if (!ns)
-		return liov_ns_later(b, -ENOMEM);
+		return liov_ns_later(inst, -ENOMEM);
 	/* Once it is running a failure ends that; else the guest may have it again and again. */
 	inst->opening = !running;
 	rc = liov_backing_look(inst, false, ns);
 	if (liov_ns_may_pass(rc))
-		rc = liov_ns_later(b, rc);
+		rc = liov_ns_later(inst, rc);
 	if (rc && rc != -EAGAIN && rc != -EINTR)
 		liov_backing_say_failed(inst, rc);
 	if (rc || inst->mode != &liov_guarded_ops)
@@ -434,6 +448,8 @@ int liov_backing_verify(struct liov_instance *inst, bool running)
 		/* Then with the new ones. */
 		b->judged.gen = 0;
 		rc = -ESTALE;
+	} else {
+		b->judged.rose = memcmp(&g, &inst->guard, sizeof(g));
 	}
 out:
 	inst->opening = false;

@@ -125,6 +125,23 @@ enum liov_ns_change liov_ns_ident_compare(const struct liov_ns_ident *was,
 }
 
 /**
+ * liov_ns_ident_differs() - are these certainly two namespaces?
+ * @a: one
+ * @b: the other one
+ *
+ * Return: true if an identifier that both tell is not the same.
+ */
+bool liov_ns_ident_differs(const struct liov_ns_ident *a, const struct liov_ns_ident *b)
+{
+	bool had = false, same = false, differs = false;
+
+	liov_ns_name_compare(a->nguid, b->nguid, sizeof(a->nguid), &had, &same, &differs);
+	liov_ns_name_compare(a->eui64, b->eui64, sizeof(a->eui64), &had, &same, &differs);
+	liov_ns_name_compare(a->uuid, b->uuid, sizeof(a->uuid), &had, &same, &differs);
+	return differs;
+}
+
+/**
  * liov_ns_command() - what an admin command does to namespaces
  * @c:    a command that the host sends to the drive
  * @fna:  FNA of Identify Controller

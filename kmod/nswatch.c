@@ -173,9 +173,9 @@ static void liov_watch_want(struct liov_instance *inst, int what)
 	lockdep_assert_held(&inst->parent->pool_lock);
 	if (!READ_ONCE(inst->is_open))
 		return;
+	set_bit(what, &w->todo);
 	if (what == LIOV_WATCH_STOP)
 		liov_queues_shut(inst);
-	set_bit(what, &w->todo);
 	liov_mod_delayed_work(inst, &w->work, 0);
 }
 
@@ -186,6 +186,19 @@ static void liov_watch_want(struct liov_instance *inst, int what)
 void liov_watch_init(struct liov_instance *inst)
 {
 	INIT_DELAYED_WORK(&inst->watch.work, liov_watch_work);
+}
+
+/**
+ * liov_watch_stops() - has an instance to stop, and has not yet?
+ * @inst: instance
+ *
+ * For who makes a queue live: said before liov_queues_shut().  Any context.
+ *
+ * Return: whether it has.
+ */
+bool liov_watch_stops(const struct liov_instance *inst)
+{
+	return test_bit(LIOV_WATCH_STOP, &inst->watch.todo);
 }
 
 /**

@@ -45,7 +45,7 @@ static void liov_own_switch(struct liov_instance *inst, unsigned int first, unsi
 		return;
 	mutex_lock(&t->own_lock);
 	/* One that was shut in between: liov_queues_shut() revokes after it says so. */
-	own &= !READ_ONCE(inst->fatal);
+	own &= !READ_ONCE(inst->fatal) && !liov_watch_stops(inst);
 	for (i = first; i < first + nr; i++) {
 		struct liov_doorbell *db = liov_doorbell(inst, i);
 
@@ -164,8 +164,8 @@ void liov_doorbell_disown(struct liov_instance *inst, u16 qid, bool cq)
  * liov_doorbell_revoke() - take all of the drive's registers from the guest
  * @inst: instance
  *
- * From the stopping hook.  When it returns no store of the guest reaches the
- * drive.  Sleeps, but waits neither for I/O nor for the gate.
+ * From the stopping hook, and when its queues are shut.  When it returns no store of the guest
+ * reaches the drive.  Sleeps, but waits neither for I/O nor for the gate.
  */
 void liov_doorbell_revoke(struct liov_instance *inst)
 {

@@ -431,7 +431,8 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
  *
  * A reset may have brought new firmware, with other limits.  May sleep; takes pool_lock.
  *
- * Return: 0 or a negative errno; then what was read before is still there.
+ * Return: 0 or a negative errno, -EBUSY if it may pass; then what was read before is still
+ * there.
  */
 int liov_parent_identify(struct liov_parent *p, bool wait)
 {
@@ -459,7 +460,9 @@ int liov_parent_identify(struct liov_parent *p, bool wait)
 	kfree(id);
 	if (!rc)
 		liov_hw_refresh(p);
-	return rc > 0 ? -EIO : rc;
+	if (rc > 0)
+		return rc & NVME_STATUS_DNR ? -EIO : -EBUSY;
+	return rc;
 }
 
 static int liov_parent_register(struct liov_parent *p)

@@ -4,8 +4,9 @@
  * (liov_mode_ops) provides, deleting them, and the hardware fence that deletion
  * is.
  *
- * All functions run under liov_instance.lock, except liov_instance_hw_lost()'s
- * part in the reset hooks, which only clears @live under the queues' spinlocks.
+ * All functions run under liov_instance.lock, except liov_queues_shut() and
+ * liov_instance_hw_lost()'s part in the reset hooks, which only clear @live under the queues'
+ * spinlocks.
  *
  * A queue exists on the hardware from its creation until Delete completed or
  * the controller was disabled; the latter shows as a newer liov_parent.gen.
@@ -98,6 +99,12 @@ static int liov_queues_may_come(struct liov_instance *inst)
 	return liov_watch_is_free(inst) ? liov_backing_verify(inst, true) : -EAGAIN;
 }
 
+/* While it was being made; see liov_queues_shut(). */
+static bool liov_queue_is_shut(const struct liov_instance *inst)
+{
+	return READ_ONCE(inst->fatal) || liov_watch_stops(inst);
+}
+
 /*
  * Has the hardware make a completion queue on @ring.  Returns 0, an NVMe status or
  * a negative errno.
@@ -147,7 +154,7 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 	cq->gen = READ_ONCE(p->gen);
 	cq->made = true;
 	spin_lock_irq(&cq->lock);
-	cq->live = !READ_ONCE(inst->fatal);
+	cq->live = !liov_queue_is_shut(inst);
 	spin_unlock_irq(&cq->lock);
 	liov_doorbell_own(inst, cq->qid, true);
 out:
@@ -263,7 +270,7 @@ static int liov_sq_make(struct liov_sq *sq, const struct liov_ring *ring)
 		sq->made = true;
 		spin_lock_irq(&sq->lock);
 		/* Not if it was shut meanwhile, see liov_queues_shut(). */
-		sq->live = !READ_ONCE(inst->fatal);
+		sq->live = !liov_queue_is_shut(inst);
 		spin_unlock_irq(&sq->lock);
 		liov_doorbell_own(inst, sq->qid, false);
 	}
@@ -392,8 +399,10 @@ void liov_queues_shut(struct liov_instance *inst)
 
 	lockdep_assert_held(&inst->parent->pool_lock);
 	/* First: a queue that is just being made, or its doorbell given, is not after this. */
-	if (READ_ONCE(inst->regs.csts) & NVME_CSTS_RDY)
+	spin_lock(&inst->reg_lock);
+	if (inst->regs.csts & NVME_CSTS_RDY)
 		WRITE_ONCE(inst->fatal, true);
+	spin_unlock(&inst->reg_lock);
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		spin_lock_irq(&inst->sq[i].lock);
 		inst->sq[i].live = false;

@@ -70,7 +70,7 @@ void liov_charge_open(struct liov_instance *inst)
 }
 
 /**
- * liov_charge_close() - the device was closed, or could not be opened
+ * liov_charge_close() - the device was closed
  * @inst: instance; the caller holds its lock, and no work runs that does not take it
  */
 void liov_charge_close(struct liov_instance *inst)

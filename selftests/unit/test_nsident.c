@@ -87,6 +87,23 @@ TEST(firmware_may_tell_more_identifiers_or_fewer)
 	EXPECT_EQ(compare(), LIOV_NS_OTHER);
 }
 
+/* Of two controllers: only what both tell, and tell otherwise, makes them two. */
+TEST(namespaces_differ_if_a_common_identifier_does)
+{
+	setup();
+	now = was;
+	EXPECT(!liov_ns_ident_differs(&was, &now));
+	now.uuid[3] ^= 1;
+	EXPECT(liov_ns_ident_differs(&was, &now));
+	EXPECT(liov_ns_ident_differs(&now, &was));
+	memset(now.uuid, 0, sizeof(now.uuid));
+	EXPECT(!liov_ns_ident_differs(&was, &now));
+	memset(now.nguid, 0, sizeof(now.nguid));
+	memset(now.eui64, 0, sizeof(now.eui64));
+	EXPECT(!liov_ns_ident_differs(&was, &now));
+	EXPECT(!liov_ns_ident_differs(&now, &was));
+}
+
 TEST(another_format_is_noticed)
 {
 	setup();
