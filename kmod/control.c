@@ -206,7 +206,7 @@ static void liov_control_reset(struct liov_instance *inst)
 	lockdep_assert_held(&inst->reg_lock);
 	liov_regs_function_reset(&inst->regs);
 	liov_pci_function_reset(&inst->pci);
-	memset(inst->msix_table, 0, sizeof(inst->msix_table));
+	memset(inst->msix_table, 0, inst->nr_vectors * PCI_MSIX_ENTRY_SIZE);
 }
 
 /**

@@ -188,7 +188,7 @@ static void liov_instance_model_init(struct liov_instance *inst)
 	inst->ident.guard = inst->mode == &liov_direct_ops ? NULL : &inst->guard;
 
 	memset(inst->log, 0, sizeof(*inst->log));
-	memset(inst->msix_table, 0, sizeof(inst->msix_table));
+	memset(inst->msix_table, 0, inst->nr_vectors * PCI_MSIX_ENTRY_SIZE);
 	mutex_lock(&inst->parent->pool_lock);
 	liov_features_init(&inst->features, inst->nr_pairs, inst->ident.nsid, inst->parent->vwc,
 			   inst->parent->id);
@@ -269,11 +269,12 @@ void liov_instance_close(struct liov_instance *inst)
 
 static int liov_instance_alloc(struct liov_instance *inst)
 {
+	inst->msix_table = kcalloc(inst->nr_vectors, PCI_MSIX_ENTRY_SIZE, GFP_KERNEL_ACCOUNT);
 	inst->virq = kcalloc(inst->nr_vectors, sizeof(*inst->virq), GFP_KERNEL_ACCOUNT);
 	inst->cq = kcalloc(inst->nr_pairs + 1, sizeof(*inst->cq), GFP_KERNEL_ACCOUNT);
 	inst->sq = kcalloc(inst->nr_pairs + 1, sizeof(*inst->sq), GFP_KERNEL_ACCOUNT);
 	inst->log = kzalloc(sizeof(*inst->log), GFP_KERNEL_ACCOUNT);
-	if (!inst->virq || !inst->cq || !inst->sq || !inst->log)
+	if (!inst->msix_table || !inst->virq || !inst->cq || !inst->sq || !inst->log)
 		return -ENOMEM;
 	return liov_unmap_init(inst) ?: liov_hw_inst_alloc(inst);
 }
@@ -286,6 +287,7 @@ void liov_instance_free(struct liov_instance *inst)
 {
 	liov_work_free(inst);
 	liov_unmap_free(inst);
+	kfree(inst->msix_table);
 	kfree(inst->virq);
 	kfree(inst->cq);
 	kfree(inst->sq);

@@ -446,13 +446,13 @@ struct liov_instance {
 	struct liov_resume	resume;
 	struct liov_watch	watch;
 	atomic64_t		host_bytes;
-	u8			msix_table[LIOV_MAX_VECTORS * PCI_MSIX_ENTRY_SIZE];
 
 	bool			offers_err;
 	bool			err_raised;
 	struct liov_virq	err;
 	struct liov_virq	req;
 	/* As many as it has, since most have few: nr_vectors, and nr_pairs + 1. */
+	u8			*msix_table;
 	struct liov_virq	*virq;
 	struct liov_cq		*cq;
 	struct liov_sq		*sq;
