@@ -11,6 +11,12 @@
 
 #include "lightiov.h"
 
+/* @last of 0 is never, also where jiffies wrap. */
+static bool liov_log_is_due(unsigned long last, unsigned long now)
+{
+	return !last || !time_before(now, last + HZ);
+}
+
 /**
  * liov_guest_may_log() - has this instance a line of the host's log left?
  * @inst: instance
@@ -24,8 +30,7 @@ bool liov_guest_may_log(struct liov_instance *inst)
 {
 	unsigned long last = READ_ONCE(inst->log_at), now = jiffies;
 
-	/* 0 is never, also where jiffies wrap. */
-	if ((!last || !time_before(now, last + HZ)) &&
+	if (liov_log_is_due(last, now) &&
 	    cmpxchg(&inst->log_at, last, now | 1) == last)
 		return true;
 	atomic64_inc(&inst->log_held);
@@ -42,7 +47,5 @@ bool liov_guest_may_log(struct liov_instance *inst)
  */
 bool liov_guest_log_left(const struct liov_instance *inst)
 {
-	unsigned long last = READ_ONCE(inst->log_at);
-
-	return !last || !time_before(jiffies, last + HZ);
+	return liov_log_is_due(READ_ONCE(inst->log_at), jiffies);
 }

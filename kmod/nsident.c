@@ -91,6 +91,16 @@ static void liov_ns_name_compare(const u8 *was, const u8 *now, size_t size, bool
 		*same = true;
 }
 
+/* Of all kinds. */
+static void liov_ns_names_compare(const struct liov_ns_ident *was,
+				  const struct liov_ns_ident *now, bool *had, bool *same,
+				  bool *differs)
+{
+	liov_ns_name_compare(was->nguid, now->nguid, sizeof(was->nguid), had, same, differs);
+	liov_ns_name_compare(was->eui64, now->eui64, sizeof(was->eui64), had, same, differs);
+	liov_ns_name_compare(was->uuid, now->uuid, sizeof(was->uuid), had, same, differs);
+}
+
 /**
  * liov_ns_ident_compare() - is it still the same namespace, in the same format?
  * @was: before
@@ -110,9 +120,7 @@ enum liov_ns_change liov_ns_ident_compare(const struct liov_ns_ident *was,
 
 	if (!now->nsze)
 		return LIOV_NS_GONE;
-	liov_ns_name_compare(was->nguid, now->nguid, sizeof(was->nguid), &had, &same, &differs);
-	liov_ns_name_compare(was->eui64, now->eui64, sizeof(was->eui64), &had, &same, &differs);
-	liov_ns_name_compare(was->uuid, now->uuid, sizeof(was->uuid), &had, &same, &differs);
+	liov_ns_names_compare(was, now, &had, &same, &differs);
 	if (differs || (had && !same) || was->csi != now->csi)
 		return LIOV_NS_OTHER;
 	if (was->lba_shift != now->lba_shift)
@@ -135,9 +143,7 @@ bool liov_ns_ident_differs(const struct liov_ns_ident *a, const struct liov_ns_i
 {
 	bool had = false, same = false, differs = false;
 
-	liov_ns_name_compare(a->nguid, b->nguid, sizeof(a->nguid), &had, &same, &differs);
-	liov_ns_name_compare(a->eui64, b->eui64, sizeof(a->eui64), &had, &same, &differs);
-	liov_ns_name_compare(a->uuid, b->uuid, sizeof(a->uuid), &had, &same, &differs);
+	liov_ns_names_compare(a, b, &had, &same, &differs);
 	return differs;
 }
 

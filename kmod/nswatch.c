@@ -365,11 +365,8 @@ static bool liov_command_is_held(const struct liov_ns_command *nc)
 			continue;
 		mutex_lock(&p->pool_lock);
 		list_for_each_entry(b, &p->backings, node) {
-			struct liov_watch *w = &container_of(b, struct liov_instance,
-							     backing)->watch;
-
 			held |= liov_command_is_about(nc, b->nsid) &&
-				test_bit(LIOV_WATCH_STOP, &w->todo);
+				liov_watch_stops(container_of(b, struct liov_instance, backing));
 		}
 		mutex_unlock(&p->pool_lock);
 	}

@@ -183,6 +183,23 @@ l1_drive_grants()
 		l1_function_reset "$1"
 }
 
+# l1_virtual_function N QUEUES: with --vfs, brings drive N's first virtual function up, with
+# so many queue pairs (its admin queue is one) and two vectors, and no driver; prints its
+# address. A reset of the drive takes it offline.
+l1_virtual_function()
+{
+	local pf ctrl
+
+	pf=/sys/bus/pci/devices/$(l1_bdf "$1")
+	ctrl=/dev/$(l1_ctrl "$1")
+	echo 0 >"$pf/sriov_drivers_autoprobe" && echo 1 >"$pf/sriov_numvfs" || return 1
+	{
+		nvme virt-mgmt "$ctrl" --cntlid=1 --rt=0 --act=8 --nr="$2" &&
+			nvme virt-mgmt "$ctrl" --cntlid=1 --rt=1 --act=8 --nr=2 &&
+			nvme virt-mgmt "$ctrl" --cntlid=1 --act=9
+	} >/dev/null && basename "$(readlink -f "$pf/virtfn0")"
+}
+
 l1_ctrl_live()
 {
 	local ctrl

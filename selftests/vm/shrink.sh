@@ -153,18 +153,8 @@ l1_ctrl_of()
 # Of a virtual function: three I/O queue pairs, one is its host driver's.
 second_function_comes_up()
 {
-	local pf ctrl
-
-	pf=/sys/bus/pci/devices/$(l1_bdf 0)
 	l1_drive_grants 0 3 && l1_wait 30 grants 3 || return 1
-	ctrl=/dev/$(l1_ctrl 0)
-	echo 0 >"$pf/sriov_drivers_autoprobe" && echo 1 >"$pf/sriov_numvfs" || return 1
-	VF=$(basename "$(readlink -f "$pf/virtfn0")")
-	{
-		nvme virt-mgmt "$ctrl" --cntlid=1 --rt=0 --act=8 --nr=4 &&
-			nvme virt-mgmt "$ctrl" --cntlid=1 --rt=1 --act=8 --nr=2 &&
-			nvme virt-mgmt "$ctrl" --cntlid=1 --act=9
-	} >/dev/null && l1_bind_nvme "$VF" && l1_wait 30 function_is_offered
+	VF=$(l1_virtual_function 0 4) && l1_bind_nvme "$VF" && l1_wait 30 function_is_offered
 }
 
 # Each function has a disk of its own for the namespace, and the one's claims are unknown to

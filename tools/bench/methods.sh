@@ -178,19 +178,11 @@ has_virtual_functions()
 # drive takes the function offline, so it is the last to be made.
 sriov_host()
 {
-	local pf vf ctrl
+	local vf
 
-	pf=/sys/bus/pci/devices/$(l1_bdf 0)
 	has_virtual_functions ||
 		{ echo "drive 0 has no virtual functions"; return 4; }
-	ctrl=/dev/$(l1_ctrl 0)
-	echo 0 >"$pf/sriov_drivers_autoprobe" && echo 1 >"$pf/sriov_numvfs" || return 1
-	vf=$(basename "$(readlink -f "$pf/virtfn0")")
-	{
-		nvme virt-mgmt "$ctrl" --cntlid=1 --rt=0 --act=8 --nr=2 &&
-			nvme virt-mgmt "$ctrl" --cntlid=1 --rt=1 --act=8 --nr=2 &&
-			nvme virt-mgmt "$ctrl" --cntlid=1 --act=9
-	} >/dev/null || return 1
+	vf=$(l1_virtual_function 0 2) || return 1
 	modprobe vfio-pci && l1_bind_vfio "$vf" || return 1
 	device "vfio-pci,host=$vf" sriov
 }
