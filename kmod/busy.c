@@ -38,7 +38,7 @@
  *
  * What looks in interrupts cost is nobody's time, and a guest can make each of them long.  So
  * on each CPU, of all queues together, they get a bounded share of it (struct
- * liov_look_share); what comes too soon is left to the next timer or to a work item.  Looks
+ * liov_look_share); what comes too soon is left to the next timer or to a job.  Looks
  * by completions in direct mode take next to nothing and are not held back.
  *
  * Beginnings and ends exclude each other by liov_track.lock.  No store is lost: the
@@ -385,7 +385,7 @@ bool liov_busy_forget(struct liov_sq *sq)
  * @sq:   queue; it may have stopped to be busy
  * @pass: what may still be done
  *
- * Hard interrupt, or liov_cq.work.
+ * Hard interrupt, or liov_cq.job.
  */
 void liov_busy_completed(struct liov_sq *sq, struct liov_pass *pass)
 {
@@ -499,7 +499,7 @@ void liov_busy_stop(struct liov_sq *sq)
 	/* Nothing begins with a queue that is not live. */
 	hrtimer_cancel(&b->timer);
 	cancel_work_sync(&b->work);
-	cancel_delayed_work_sync(&sq->work);
+	liov_sq_cancel(sq);
 	b->streak = 0;
 	b->need = LIOV_BUSY_NEED;
 }

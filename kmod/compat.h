@@ -12,6 +12,7 @@
 #include <linux/hrtimer.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/sched/vhost_task.h>
 #include <linux/version.h>
 #include <linux/workqueue.h>
 #include <asm/kvm_page_track.h>
@@ -52,6 +53,7 @@
  * @LIOV_LACK_FENCE:	      the hardware does not give up a queue, nor can we reset it
  * @LIOV_LACK_SEPARATE_NVME:  nvme may be optimised as one with its core: see host_up.c
  * @LIOV_LACK_CALLS:	      calls of nvme's to its core are not seen
+ * @LIOV_LACK_WORKER:	      no threads in the user's process: see worker.c
  * @LIOV_NR_LACKS:	      their number
  */
 enum liov_lack {
@@ -63,6 +65,7 @@ enum liov_lack {
 	LIOV_LACK_FENCE,
 	LIOV_LACK_SEPARATE_NVME,
 	LIOV_LACK_CALLS,
+	LIOV_LACK_WORKER,
 	LIOV_NR_LACKS,
 };
 
@@ -112,6 +115,37 @@ static inline int kvm_write_track_remove_gfn(struct kvm *kvm, gfn_t gfn)
 	return -EOPNOTSUPP;
 }
 #endif
+
+/* Threads for a user's work are there if something, usually vhost, selects them. */
+#ifdef CONFIG_VHOST_TASK
+#define LIOV_HAVE_WORKER	1
+#else
+#define LIOV_HAVE_WORKER	0
+
+static inline struct vhost_task *vhost_task_create(bool (*fn)(void *),
+						   void (*handle_kill)(void *), void *arg,
+						   const char *name)
+{
+	return NULL;
+}
+
+static inline void vhost_task_start(struct vhost_task *vtsk)
+{
+}
+
+static inline void vhost_task_stop(struct vhost_task *vtsk)
+{
+}
+
+static inline void vhost_task_wake(struct vhost_task *vtsk)
+{
+}
+#endif
+
+static inline bool liov_can_have_worker(void)
+{
+	return LIOV_HAVE_WORKER && !liov_lacks(LIOV_LACK_WORKER);
+}
 
 /* Can MSI-X vectors be added while others are in use?  Not under some hypervisors. */
 static inline bool liov_can_add_vectors(struct pci_dev *pdev)

@@ -27,14 +27,14 @@ static void liov_submit_lock(struct liov_sq *sq)
 	down(&sq->submit);
 }
 
-/* What came meanwhile is done by the work item; see liov_guarded_go_on(). */
+/* What came meanwhile is done by the job; see liov_guarded_go_on(). */
 static void liov_submit_unlock(struct liov_sq *sq)
 {
 	up(&sq->submit);
 	/* The lock before the mark. */
 	smp_mb();
 	if (READ_ONCE(sq->again))
-		liov_queue_delayed_work(sq->inst, &sq->work, 0);
+		liov_job_queue(sq->inst, &sq->job);
 }
 
 /* ---- rings ---- */
@@ -85,7 +85,7 @@ static void liov_guarded_cq_free_ring(struct liov_cq *cq)
 	if (!g)
 		return;
 	/* It waits for nobody, and what queued it was on the vector. */
-	cancel_work_sync(&cq->work);
+	liov_job_cancel(inst, &cq->job);
 	cq->g = NULL;
 	cq->ring = NULL;
 	liov_ring_unmap(inst, &cq->ring_map);
@@ -185,7 +185,7 @@ static void liov_guarded_sq_free_ring(struct liov_sq *sq)
 	WRITE_ONCE(sq->load_waits, false);
 	liov_submit_unlock(sq);
 	/* Finds nothing to do from here on, but must not outlive the instance. */
-	cancel_delayed_work_sync(&sq->work);
+	liov_sq_cancel(sq);
 	if (!g)
 		return;
 
@@ -235,7 +235,7 @@ static void liov_gsq_try_again(struct liov_sq *sq, struct liov_gsq *g, unsigned 
 	liov_slot_put(g, i, LIOV_SLOT_BUSY);
 }
 
-/* The controller was disabled and its vector is free; liov_cq.work may still look. */
+/* The controller was disabled and its vector is free; liov_cq.job may still look. */
 static void liov_guarded_cq_again(struct liov_cq *cq, struct liov_ring *ring)
 {
 	struct liov_gcq *g = cq->g;
@@ -419,7 +419,7 @@ static void liov_guarded_unhold(struct liov_instance *inst)
 	for (i = inst->nr_pairs; i; i--) {
 		/* What the guest rang for meanwhile must not wait for its next ring. */
 		if (inst->sq[i].g)
-			liov_queue_delayed_work(inst, &inst->sq[i].work, 0);
+			liov_job_queue(inst, &inst->sq[i].job);
 		liov_submit_unlock(&inst->sq[i]);
 	}
 }
@@ -534,8 +534,9 @@ void liov_guarded_init(struct liov_instance *inst)
 
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		sema_init(&inst->sq[i].submit, 1);
-		INIT_DELAYED_WORK(&inst->sq[i].work, liov_guarded_work);
-		INIT_WORK(&inst->cq[i].work, liov_guarded_cq_work);
+		liov_job_init(&inst->sq[i].job, liov_guarded_job);
+		INIT_DELAYED_WORK(&inst->sq[i].work, liov_guarded_job_later);
+		liov_job_init(&inst->cq[i].job, liov_guarded_cq_job);
 	}
 }
 
@@ -566,4 +567,5 @@ const struct liov_mode_ops liov_guarded_ops = {
 	.release	= liov_guarded_release,
 	.leak		= liov_gmem_leak,
 	.always_irq	= true,
+	.jobs		= true,
 };

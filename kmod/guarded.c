@@ -9,7 +9,7 @@
  *
  * Who may run at once:
  *
- *   submit     any number of vCPUs, the tracking worker, liov_sq.work and, while
+ *   submit     any number of vCPUs, the tracking worker, liov_sq.job and, while
  *              the queue is busy (busy.c), the interrupt handler of its CQ, a timer
  *              and a vCPU that halts: one at a time per SQ by liov_sq.submit.  It
  *              may be slept under, since memory may have to be pinned, and is tried
@@ -17,7 +17,7 @@
  *              submit: who finds it taken leaves a mark, liov_sq.again, and whoever has
  *              it goes over the ring once more.  Uncontended, and never slept under, in
  *              the common case.
- *   complete   the interrupt handler of the CQ's vector, liov_cq.work, the reaping of a
+ *   complete   the interrupt handler of the CQ's vector, liov_cq.job, the reaping of a
  *              deleted SQ and submitters that refuse a command: liov_gcq.lock.
  *   slots      taken under liov_sq.submit, given back by completion: the bits
  *              of liov_gsq.free and liov_slot.state change atomically.
@@ -25,14 +25,14 @@
  *              hardware deleted its queue or was disabled.
  *
  * What an interrupt cannot do - wait for a pin, allocate - it leaves in the ring,
- * for liov_sq.work.  So does everybody who has done as much as he may in one go, struct
+ * for liov_sq.job.  So does everybody who has done as much as he may in one go, struct
  * liov_pass: a guest rings as often as it likes.  The same holds for completions and
- * liov_cq.work.
+ * liov_cq.job.
  *
  * A command is accepted only with a place in the guest's CQ reserved for its
  * completion, so the handler always has one.  What finds no slot or no place
  * stays in the guest's SQ, marked by liov_sq.starved and liov_cq.starved;
- * whoever makes room sees the mark and queues liov_sq.work.  Mark and room are
+ * whoever makes room sees the mark and queues liov_sq.job.  Mark and room are
  * stores with a full barrier before the look at the other.  So does what would be
  * too much work for the drive: load.c.
  */
@@ -56,7 +56,7 @@
 #define LIOV_RING_TRIES		100
 
 /*
- * What a vCPU that stored, or the work item, does in one stay: somebody else may have rung
+ * What a vCPU that stored, or the job, does in one stay: somebody else may have rung
  * in between, again and again.  The first is more than a busy queue has slots, and the
  * lookups take 5 ms at worst; in the middle of it others may have the CPU.
  */
@@ -66,7 +66,7 @@
 #define LIOV_STAY_INIT { .commands = LIOV_STAY_COMMANDS, .lookups = LIOV_STAY_LOOKUPS }
 
 /*
- * Times that a halt goes over the ring before it leaves the rest to the work item.  What it
+ * Times that a halt goes over the ring before it leaves the rest to the job.  What it
  * rang for may complete at once, and that interrupt wants to look too, each time.
  */
 #define LIOV_HALT_TURNS		4
@@ -353,14 +353,14 @@ void liov_guarded_wake(struct liov_cq *cq)
 	turn = READ_ONCE(cq->turn);
 	WRITE_ONCE(cq->turn, turn + 1);
 	while ((sq = liov_next_starved(cq, turn, &n)))
-		liov_queue_delayed_work(sq->inst, &sq->work, 0);
+		liov_job_queue(sq->inst, &sq->job);
 }
 
 /**
  * liov_guarded_cq_irq() - see struct liov_mode_ops
  * @cq:    queue
  * @alone: does not matter
- * @pass:  what may still be done; the rest of the completions is for liov_cq.work
+ * @pass:  what may still be done; the rest of the completions is for liov_cq.job
  *
  * Return: whether the guest gets an interrupt.
  */
@@ -377,7 +377,7 @@ bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone, struct liov_pass *pass)
 	/* The hardware need not interrupt again for what it has posted already. */
 	if (unlikely(!pass->completions) && liov_gcq_has_more(g)) {
 		cq->budget_cuts++;
-		liov_queue_work(cq->inst, &cq->work);
+		liov_job_queue(cq->inst, &cq->job);
 	}
 	spin_unlock_irqrestore(&g->lock, flags);
 	if (!n)
@@ -388,14 +388,14 @@ bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone, struct liov_pass *pass)
 }
 
 /**
- * liov_guarded_cq_work() - liov_cq.work: what an interrupt has left
- * @work: of the queue, which has a ring until liov_guarded_cq_free_ring()
+ * liov_guarded_cq_job() - liov_cq.job: what an interrupt has left
+ * @job: of the queue, which has a ring until liov_guarded_cq_free_ring()
  *
  * As much as an interrupt would, and once more if that was not enough.
  */
-void liov_guarded_cq_work(struct work_struct *work)
+void liov_guarded_cq_job(struct liov_job *job)
 {
-	struct liov_cq *cq = container_of(work, struct liov_cq, work);
+	struct liov_cq *cq = container_of(job, struct liov_cq, job);
 	struct liov_pass pass = LIOV_PASS_INIT;
 
 	if (liov_guarded_cq_irq(cq, false, &pass))
@@ -410,7 +410,7 @@ void liov_guarded_cq_work(struct work_struct *work)
  * @slot:  of the command being checked
  * @by:    who runs
  * @pass:  what he may still do
- * @later: the command needs what only the work item can get
+ * @later: the command needs what only the job can get
  * @cut:   it needs more than is left of @pass
  * @load:  what the command counts for which there was no room
  */
@@ -426,16 +426,16 @@ struct liov_submit {
 
 /**
  * liov_guarded_cut() - see struct liov_mode_ops, @sq_later
- * @sq: queue; somebody has done as much as he may, and its work item goes on
+ * @sq: queue; somebody has done as much as he may, and its job goes on
  */
 void liov_guarded_cut(struct liov_sq *sq)
 {
 	atomic64_inc(&sq->budget_cuts);
-	liov_queue_delayed_work(sq->inst, &sq->work, 0);
+	liov_job_queue(sq->inst, &sq->job);
 }
 
 /*
- * Is that enough for now?  A thread that is to die leaves at once, and the work item does
+ * Is that enough for now?  A thread that is to die leaves at once, and the job does
  * what it does for others, until the device is closed.
  */
 static bool liov_guarded_enough(const struct liov_pass *pass, enum liov_by by)
@@ -469,7 +469,7 @@ static bool liov_stack_is_short(void)
 	return current_stack_pointer - (unsigned long)task_stack_page(current) < LIOV_STACK_TO_PIN;
 }
 
-/* Is it the work item's to get what a command needs? */
+/* Is it the job's to get what a command needs? */
 static bool liov_submit_defers(const struct liov_submit *sub)
 {
 	return liov_by_interrupt(sub->by) ||
@@ -639,7 +639,7 @@ static bool liov_guarded_starve(struct liov_sq *sq, enum liov_by by)
 	}
 	if (liov_by_interrupt(by)) {
 		if (READ_ONCE(cq->lazy))
-			liov_queue_delayed_work(sq->inst, &sq->work, 0);
+			liov_job_queue(sq->inst, &sq->job);
 		return false;
 	}
 	spin_lock_irqsave(&cq->lock, flags);
@@ -687,6 +687,15 @@ static u32 liov_guarded_submit_some(struct liov_submit *sub, u32 n, u64 start, u
 	return n;
 }
 
+/* The next command cannot be had now: @later by the job, else when memory is back. */
+static void liov_guarded_not_now(struct liov_sq *sq, bool later)
+{
+	if (later)
+		liov_job_queue(sq->inst, &sq->job);
+	else
+		liov_queue_delayed_work(sq->inst, &sq->work, msecs_to_jiffies(LIOV_QUIET_MS));
+}
+
 static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by,
 			     struct liov_pass *pass)
 {
@@ -714,8 +723,7 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by,
 			break;
 		}
 		if (unlikely(status == LIOV_NOT_NOW)) {
-			liov_queue_delayed_work(sq->inst, &sq->work,
-						sub.later ? 0 : msecs_to_jiffies(LIOV_QUIET_MS));
+			liov_guarded_not_now(sq, sub.later);
 			break;
 		}
 		if (g->head == tail || liov_guarded_enough(pass, by))
@@ -757,7 +765,7 @@ static int liov_guarded_find_rings(struct liov_sq *sq)
 }
 
 /*
- * By the work item only: a vCPU in its doorbell keeps KVM from changing memory
+ * By the job only: a vCPU in its doorbell keeps KVM from changing memory
  * slots, and so user space from bringing the memory back.
  */
 static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
@@ -765,7 +773,7 @@ static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
 	int rc;
 
 	if (by != LIOV_BY_WORK) {
-		liov_queue_delayed_work(sq->inst, &sq->work, 0);
+		liov_job_queue(sq->inst, &sq->job);
 		return false;
 	}
 	rc = liov_guarded_find_rings(sq);
@@ -869,12 +877,23 @@ void liov_guarded_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pa
 }
 
 /**
- * liov_guarded_work() - liov_sq.work: what had to wait
+ * liov_guarded_job_later() - liov_sq.work: have the job done
  * @work: of the queue
  */
-void liov_guarded_work(struct work_struct *work)
+void liov_guarded_job_later(struct work_struct *work)
 {
 	struct liov_sq *sq = container_of(to_delayed_work(work), struct liov_sq, work);
+
+	liov_job_queue(sq->inst, &sq->job);
+}
+
+/**
+ * liov_guarded_job() - liov_sq.job: what had to wait
+ * @job: of the queue
+ */
+void liov_guarded_job(struct liov_job *job)
+{
+	struct liov_sq *sq = container_of(job, struct liov_sq, job);
 	struct mem_cgroup *old = liov_charge_begin(sq->inst);
 
 	liov_guarded_go_on(sq, LIOV_BY_WORK);
@@ -892,7 +911,7 @@ void liov_guarded_cq_kick(struct liov_cq *cq)
 	struct liov_sq *sq;
 
 	WRITE_ONCE(cq->turn, turn + 1);
-	/* One stay for all of them; those for which nothing is left get their work item. */
+	/* One stay for all of them; those for which nothing is left get their job. */
 	while ((sq = liov_next_starved(cq, turn, &n)))
 		liov_guarded_turns(sq, LIOV_BY_STORE, &stay, LIOV_STAY_TURNS);
 }

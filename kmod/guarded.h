@@ -119,12 +119,13 @@ void liov_gcq_post(struct liov_cq *cq, struct liov_sq *sq, struct liov_gsq *gsq,
 bool liov_gcq_reap_all(struct liov_cq *cq);
 void liov_guarded_wake(struct liov_cq *cq);
 bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone, struct liov_pass *pass);
-void liov_guarded_cq_work(struct work_struct *work);
+void liov_guarded_cq_job(struct liov_job *job);
 void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by);
 void liov_guarded_cut(struct liov_sq *sq);
 void liov_guarded_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass);
 void liov_guarded_cq_kick(struct liov_cq *cq);
-void liov_guarded_work(struct work_struct *work);
+void liov_guarded_job(struct liov_job *job);
+void liov_guarded_job_later(struct work_struct *work);
 
 /* load.c */
 bool liov_load_get(struct liov_instance *inst, u32 load);

@@ -202,7 +202,8 @@ static void liov_instance_model_init(struct liov_instance *inst)
  * liov_instance_open() - first open of the VFIO device
  * @inst: instance
  *
- * Return: 0, or a negative errno after a line that says what is missing.
+ * Return: 0, or a negative errno after a line that says what is missing; or, without one,
+ * -ERESTARTNOINTR.
  */
 int liov_instance_open(struct liov_instance *inst)
 {
@@ -235,6 +236,11 @@ int liov_instance_open(struct liov_instance *inst)
 	inst->is_open = true;
 out:
 	mutex_unlock(&inst->lock);
+	if (rc)
+		return rc;
+	rc = liov_worker_open(inst);
+	if (rc)
+		liov_instance_close(inst);
 	return rc;
 }
 
@@ -255,6 +261,7 @@ void liov_instance_close(struct liov_instance *inst)
 	liov_control_cancel(inst);
 	liov_admin_stop(inst);
 	liov_doorbell_close(inst);
+	liov_worker_close(inst);
 	liov_unmap_close(inst);
 	liov_irq_clear_triggers(inst);
 	liov_virq_reset(&inst->req);
@@ -313,6 +320,7 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	if (rc)
 		goto err_put;
 	mutex_init(&inst->lock);
+	liov_jobs_init(inst);
 	liov_irq_init(inst);
 	liov_doorbell_init(inst);
 	liov_pin_init(inst);

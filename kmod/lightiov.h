@@ -14,6 +14,7 @@
  *   liov_parent.irq_lock    hardware vectors and eventfds
  *   liov_unmap.lock         spinlock, a leaf: who is taking guest memory away
  *   liov_hw.lock            copies of the drive's answers; a leaf
+ *   liov_jobs.lock          raw spinlock: jobs that wait; inside it liov_worker.lock, a leaf
  *   spinlocks of the fast path: liov_sq.lock, inside it liov_cq.lock;
  *                           liov_vector.lock, inside it liov_gcq.lock or
  *                           liov_virq.lock
@@ -216,6 +217,26 @@ struct liov_control {
 	u64			reset_gen;
 };
 
+/**
+ * struct liov_jobs - what is left of a guest's queues; see worker.c
+ * @lock:    @queued, @worker; to write, @running
+ * @queued:  struct liov_job
+ * @running: the one that is being done
+ * @idle:    woken when one is over
+ * @worker:  who does them; NULL: @work
+ * @ready:   liov_worker.ready, or empty; under liov_worker.lock
+ * @work:    does them where no thread does
+ */
+struct liov_jobs {
+	raw_spinlock_t		lock;	/* as said above */
+	struct list_head	queued;
+	struct liov_job		*running;
+	wait_queue_head_t	idle;
+	struct liov_worker	*worker;
+	struct list_head	ready;
+	struct work_struct	work;
+};
+
 /* Events waiting to become asynchronous event completions. */
 enum liov_event {
 	LIOV_EVENT_DB_REGISTER,	/* write to a doorbell of no queue */
@@ -386,6 +407,7 @@ struct liov_watch {
  * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
  *          the guest resets.  Set by the reset hooks and liov_queues_shut() without @lock.
  * @wq:     its work items; NULL before the first open, see work.c
+ * @jobs:   of its queues, see worker.c
  * @memcg:  whom memory is charged to that they allocate, while it is open; likewise
  * @opening: it is being opened, or enabled by its guest: what goes wrong is not an
  *          operator's doing
@@ -403,6 +425,7 @@ struct liov_instance {
 	struct kobject		*kobj;		/* UUID/lightiov */
 	struct kobject		*stats_kobj;	/* UUID/lightiov/stats */
 	struct workqueue_struct	*wq;
+	struct liov_jobs	jobs;
 	struct mem_cgroup	*memcg;
 
 	struct mutex		lock;	/* the slow path: all below */
@@ -587,6 +610,20 @@ void liov_queue_delayed_work(struct liov_instance *inst, struct delayed_work *wo
 			     unsigned long delay);
 void liov_mod_delayed_work(struct liov_instance *inst, struct delayed_work *work,
 			   unsigned long delay);
+
+/* worker.c */
+void liov_jobs_init(struct liov_instance *inst);
+int liov_worker_open(struct liov_instance *inst);
+void liov_worker_close(struct liov_instance *inst);
+void liov_job_queue(struct liov_instance *inst, struct liov_job *job);
+void liov_job_cancel(struct liov_instance *inst, struct liov_job *job);
+void liov_sq_cancel(struct liov_sq *sq);
+
+static inline void liov_job_init(struct liov_job *job, void (*fn)(struct liov_job *job))
+{
+	INIT_LIST_HEAD(&job->node);
+	job->fn = fn;
+}
 
 /* guest_log.c */
 bool liov_guest_log_left(const struct liov_instance *inst);

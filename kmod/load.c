@@ -76,7 +76,7 @@ bool liov_load_wait(struct liov_sq *sq, u32 load)
  * @inst: instance
  * @load: what it counted
  *
- * Queues the work items of the queues that wait for room; those that still find none mark
+ * Queues the jobs of the queues that wait for room; those that still find none mark
  * themselves again.  Any context.
  */
 void liov_load_put(struct liov_instance *inst, u32 load)
@@ -96,6 +96,6 @@ void liov_load_put(struct liov_instance *inst, u32 load)
 		struct liov_sq *sq = &inst->sq[(turn + i) % inst->nr_pairs + 1];
 
 		if (READ_ONCE(sq->load_waits) && xchg(&sq->load_waits, false))
-			liov_queue_delayed_work(inst, &sq->work, 0);
+			liov_job_queue(inst, &sq->job);
 	}
 }

@@ -33,13 +33,14 @@ static const char * const lack_names[LIOV_NR_LACKS] = {
 	[LIOV_LACK_FENCE]		= "fence",
 	[LIOV_LACK_SEPARATE_NVME]	= "separate_nvme",
 	[LIOV_LACK_CALLS]		= "calls",
+	[LIOV_LACK_WORKER]		= "worker",
 };
 
 static char *lacks[LIOV_NR_LACKS];
 static unsigned int nr_lacks;
 module_param_array(lacks, charp, &nr_lacks, 0444);
 MODULE_PARM_DESC(lacks,
-		 "for tests: behave as if this were missing, of write_tracking, ipmodify, dynamic_msix, halts, host_interrupts, fence, separate_nvme, calls (default: none)");
+		 "for tests: behave as if this were missing, of write_tracking, ipmodify, dynamic_msix, halts, host_interrupts, fence, separate_nvme, calls, worker (default: none)");
 
 static bool lacking[LIOV_NR_LACKS] __ro_after_init;
 
@@ -62,7 +63,7 @@ static int __init liov_parse_lacks(void)
 	for (i = 0; i < nr_lacks; i++) {
 		what = match_string(lack_names, LIOV_NR_LACKS, lacks[i]);
 		if (what < 0) {
-			pr_err("lacks=%s: no such thing; write_tracking, ipmodify, dynamic_msix, halts, host_interrupts, fence, separate_nvme and calls are known\n",
+			pr_err("lacks=%s: no such thing; write_tracking, ipmodify, dynamic_msix, halts, host_interrupts, fence, separate_nvme, calls and worker are known\n",
 			       lacks[i]);
 			return -EINVAL;
 		}
@@ -92,6 +93,8 @@ static int __init liov_init(void)
 	liov_halt_init();
 	if (!liov_can_track())
 		pr_warn("this kernel's KVM does not track writes for others (CONFIG_KVM_EXTERNAL_WRITE_TRACKING); every doorbell of a guest will exit to user space\n");
+	if (!liov_can_have_worker())
+		pr_warn("this kernel has no threads for work of a user's (CONFIG_VHOST_TASK); what guests leave to be done is done by kernel workers, outside their limits\n");
 	if (liov_allow_direct)
 		pr_notice("direct mode is allowed: a guest in it can reach every namespace of its drive and all memory the drive is mapped for; give it to trusted guests only\n");
 	return 0;

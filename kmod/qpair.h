@@ -35,11 +35,21 @@ struct liov_ring {
 	u32		depth;
 };
 
+/**
+ * struct liov_job - what a vCPU or an interrupt leaves of a queue; see worker.c
+ * @node: liov_jobs.queued, or empty; under liov_jobs.lock
+ * @fn:   does it; process context, bounded
+ */
+struct liov_job {
+	struct list_head	node;
+	void			(*fn)(struct liov_job *job);
+};
+
 /* Who goes over a guest's submission queue. */
 enum liov_by {
 	LIOV_BY_STORE,		/* a vCPU, or whoever stored in its stead; may sleep */
-	LIOV_BY_WORK,		/* liov_sq.work; may also wait for memory slots */
-	LIOV_BY_COMPLETION,	/* of a busy queue; hard interrupt, or liov_cq.work */
+	LIOV_BY_WORK,		/* liov_sq.job; may also wait for memory slots */
+	LIOV_BY_COMPLETION,	/* of a busy queue; hard interrupt, or liov_cq.job */
 	LIOV_BY_TIMER,		/* of a busy queue; hard interrupt */
 	LIOV_BY_HALT,		/* of a busy queue: its vCPU halts; not to sleep */
 };
@@ -77,10 +87,10 @@ struct liov_pass {
  * @sq_free_ring: likewise
  * @sq_go_on:     the guest may have moved the tail.  Typically in a vCPU thread;
  *                LIOV_BY_STORE or LIOV_BY_WORK.  Whoever else is in it goes over
- *                the ring once more.  Bounded; goes on in a work item
+ *                the ring once more.  Bounded; goes on in a job
  * @sq_look:      the same for the others of enum liov_by, who may not sleep and do no
  *                more than @pass says
- * @sq_later:     what @sq_look would find is left to a work item.  Any context; NULL
+ * @sq_later:     what @sq_look would find is left to a job.  Any context; NULL
  *                where a look costs next to nothing
  * @cq_kick:      the guest may have moved the head, of a queue that is not lazy
  * @cq_irq:       the hardware's vector of this queue fired, which it has @alone
@@ -100,6 +110,7 @@ struct liov_pass {
  * @leak:         it did not: keep the pages for ever
  * @bypass:       the hardware's interrupt may go straight to a vCPU
  * @always_irq:   hardware queues interrupt also when the guest polls
+ * @jobs:         it has jobs, see worker.c
  * @only_fresh:   @cq_again and @sq_again are for queues of which the hardware has
  *                fetched nothing (liov_sq.fresh); else the guest makes new ones
  *
@@ -131,6 +142,7 @@ struct liov_mode_ops {
 	void (*leak)(struct liov_instance *inst);
 	bool bypass;
 	bool always_irq;
+	bool jobs;
 	bool only_fresh;
 };
 
@@ -235,7 +247,7 @@ struct liov_cq_pos {
  * @g:         guarded mode's part; see guarded.c
  * @starved:   guarded mode: some SQ waits for room
  * @turn:      guarded mode: which of them goes first next time
- * @work:      guarded mode: takes what an interrupt has left in the hardware's ring
+ * @job:       guarded mode: takes what an interrupt has left in the hardware's ring
  * @budget_cuts: guarded mode: times that one did; under liov_gcq.lock
  */
 struct liov_cq {
@@ -266,7 +278,7 @@ struct liov_cq {
 	struct liov_gcq		*g;
 	bool			starved;
 	unsigned int		turn;
-	struct work_struct	work;
+	struct liov_job		job;
 	u64			budget_cuts;
 } ____cacheline_aligned_in_smp;
 
@@ -380,10 +392,11 @@ struct liov_busy {
  *          cleared under it.  May be held while memory is pinned, and is tried by
  *          interrupts
  * @g:      guarded mode's part; see guarded.c
- * @work:   guarded mode: goes on with commands that were held back
+ * @job:    guarded mode: goes on with commands that were held back
+ * @work:   guarded mode: queues @job after a while
  * @ring_tries: guarded mode: how often its rings were not found again in a row;
  *          under @submit
- * @budget_cuts: guarded mode: times that somebody left the rest of the ring to @work,
+ * @budget_cuts: guarded mode: times that somebody left the rest of the ring to @job,
  *          since he had done as much as he may
  * @stats:  guarded mode's counters
  * For the rest see struct liov_cq.
@@ -415,6 +428,7 @@ struct liov_sq {
 	bool			again;
 	struct semaphore	submit;	/* the guest's ring, @g */
 	struct liov_gsq		*g;
+	struct liov_job		job;
 	struct delayed_work	work;
 	unsigned int		ring_tries;
 	atomic64_t		budget_cuts;

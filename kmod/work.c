@@ -9,9 +9,8 @@
  * work of all the others waiting.  An instance has fewer work items than one queue has
  * workers, so nothing in its own queue waits for anything else in it.
  *
- * Ordinary priority, also for commands that wait in a guest's ring: a guest can make such
- * work without end, and it is to get no more of a CPU than its own threads do.  No
- * WQ_MEM_RECLAIM: no reset hook waits for a work item of ours, nor does any I/O of the
+ * What a guest can make without end is not done here but by a thread of its own: worker.c.
+ * No WQ_MEM_RECLAIM: no reset hook waits for a work item of ours, nor does any I/O of the
  * host's, and a rescuer would be a thread for each instance.
  *
  * Made at the first open, so that instances nobody uses cost nothing; it goes with the

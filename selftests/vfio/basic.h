@@ -20,7 +20,10 @@ u32 nlb_4k(const struct nvme *n);
 /* The counter @name of the instance; negative, and the test has failed, if it cannot be read. */
 long long basic_stat(struct test *t, struct nvme *n, const char *name);
 
+/* Bytes that one Write Zeroes may clear; 0 if there is none. */
+u32 zeroes_limit(struct test *t, struct nvme *n);
+
 extern const struct suite suite_data, suite_commands, suite_rings, suite_memory, suite_stats,
-	suite_costs;
+	suite_costs, suite_worker;
 
 #endif /* _LIOV_BASIC_H */

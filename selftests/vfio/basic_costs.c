@@ -46,6 +46,13 @@ static bool limits_of(struct test *t, struct nvme *n, struct limits *l)
 	return true;
 }
 
+u32 zeroes_limit(struct test *t, struct nvme *n)
+{
+	struct limits l;
+
+	return (n->oncs & ONCS_WRITE_ZEROES) && limits_of(t, n, &l) ? l.zeroes : 0;
+}
+
 static void limits_are_told(struct test *t, struct nvme *n)
 {
 	struct limits l;

@@ -399,7 +399,7 @@ static const struct suite suite_controller = { "controller", tests, ARRAY_SIZE(t
 
 static const struct suite *const suites[] = {
 	&suite_controller, &suite_data, &suite_commands, &suite_rings, &suite_memory,
-	&suite_stats, &suite_costs,
+	&suite_stats, &suite_costs, &suite_worker,
 };
 
 int main(int argc, char **argv)

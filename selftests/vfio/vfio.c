@@ -83,20 +83,32 @@ static int get_irqs(struct vfio *v)
 	return 0;
 }
 
+int vfio_get_device(struct vfio *v, const char *uuid)
+{
+	int fd = ioctl(v->group, VFIO_GROUP_GET_DEVICE_FD, uuid);
+
+	return fd < 0 ? sys_err("VFIO_GROUP_GET_DEVICE_FD") : fd;
+}
+
+int vfio_take_device(struct vfio *v, int fd)
+{
+	int rc;
+
+	v->device = fd;
+	rc = get_regions(v);
+	return rc ? rc : get_irqs(v);
+}
+
 int vfio_open_device(struct vfio *v, const char *uuid)
 {
-	int rc = 0;
+	int rc;
 
 	if (v->ioas) {
 		rc = iommufd_open_device(v, uuid);
-	} else {
-		v->device = ioctl(v->group, VFIO_GROUP_GET_DEVICE_FD, uuid);
-		if (v->device < 0)
-			return sys_err("VFIO_GROUP_GET_DEVICE_FD");
+		return rc ? rc : vfio_take_device(v, v->device);
 	}
-	if (!rc)
-		rc = get_regions(v);
-	return rc ? rc : get_irqs(v);
+	rc = vfio_get_device(v, uuid);
+	return rc < 0 ? rc : vfio_take_device(v, rc);
 }
 
 void vfio_close_device(struct vfio *v)

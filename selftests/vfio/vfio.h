@@ -60,6 +60,9 @@ void vfio_close(struct vfio *v);
 /* The device alone: to see what closing it does, and to open it again. */
 void vfio_close_device(struct vfio *v);
 int vfio_open_device(struct vfio *v, const char *uuid);
+/* Its two parts, with a type1 container: what one process opens another can use. */
+int vfio_get_device(struct vfio *v, const char *uuid);
+int vfio_take_device(struct vfio *v, int fd);
 
 /* Allocates @len bytes and maps them at @iova. */
 int vfio_map_mem(struct vfio *v, size_t len, u64 iova);

@@ -247,6 +247,20 @@ controller_is_refused()
 		--iodepth=8 --verify=crc32c && vm_host_log_is_clean && rmmod nvme
 }
 
+# ---- no threads for a user's work ----
+
+kernel_workers_do_it()
+{
+	local uuid rc=0
+
+	l1_load_nvme && vm_log_mark && vm_load_lightiov lacks=worker && modprobe vfio_iommu_type1 || return 1
+	vm_log_says 'lightiov: this kernel has no threads for work of a user' || return 1
+	vm_baseline && uuid=$(vm_instance 2q 2) || return 1
+	/out/vfio/liov_basic "$uuid" data rings costs worker >/results/basic.log 2>&1 ||
+		{ cat /results/basic.log; rc=1; }
+	mdev_remove "$uuid" && return $rc
+}
+
 if [ -n "${NO_MSIX:-}" ]; then
 	vm_test controller_is_refused controller_is_refused
 	vm_run
@@ -269,4 +283,6 @@ vm_test every_doorbell_exits every_doorbell_exits
 vm_test nothing_is_left_without_tracking vm_nothing_is_left
 vm_test one_command_exits one_command_exits
 vm_test nothing_is_left_without_halts vm_nothing_is_left
+vm_test kernel_workers_do_it kernel_workers_do_it
+vm_test nothing_is_left_without_threads vm_nothing_is_left
 vm_run
