@@ -261,7 +261,7 @@ l1_load_lightiov()
 l1_load_kvm()
 {
 	[[ $(uname -r) != *-rt-* ]] || [ -c /dev/kvm ] ||
-		{ l1_insmod /out/lab_rt.ko && rmmod lab_rt; } || return 1
+		{ modprobe kvm && l1_insmod /out/lab_rt.ko && modprobe kvm_amd && rmmod lab_rt; } || return 1
 	modprobe kvm_amd && [ -c /dev/kvm ] || return 1
 	[ -d /sys/module/lab_svm ] || [[ $(uname -r) = 6.12.* ]] ||
 		l1_insmod /out/lab_svm.ko
