@@ -448,7 +448,7 @@ static void liov_busy_work(struct work_struct *work)
 
 	liov_busy_end(sq);
 	/* What was stored before the page was tracked. */
-	sq->inst->mode->sq_go_on(sq, LIOV_BY_STORE);
+	liov_sq_kick(sq);
 	liov_charge_end(old);
 }
 

@@ -307,8 +307,12 @@ out:
 
 	/* Stores made while nobody listened. */
 	old = liov_charge_begin(inst);
-	for (i = 0; i < liov_nr_doorbells(inst); i++)
-		liov_doorbell_kick(inst, i);
+	for (i = 0; i < liov_nr_doorbells(inst); i++) {
+		if (!(i & 1))
+			liov_sq_kick(&inst->sq[i / 2 + 1]);
+		else if (!inst->mode->jobs)
+			liov_doorbell_kick(inst, i);
+	}
 	liov_charge_end(old);
 }
 

@@ -423,7 +423,7 @@ static struct liov_step *liov_step_fault(struct liov_instance *inst, u64 gpa, u1
 	if (rc == -ENOMEM) {
 		/* The 2 MiB around it were too much; in a second it alone may not be. */
 		*status = liov_pin_again_soon(inst) ? LIOV_NOT_NOW : NVME_SC_INTERNAL;
-	} else if (rc == -EAGAIN ||
+	} else if (rc == -EAGAIN || rc == -EINTR ||
 		   ((rc == -EFAULT || rc == -EINVAL) && liov_unmap_recent(inst))) {
 		*status = LIOV_NOT_NOW;
 	} else if (rc == -EFAULT || rc == -EINVAL || rc == -EPERM) {

@@ -389,7 +389,7 @@ static bool liov_gsq_idle(struct liov_sq *sq)
  */
 static int liov_guarded_hold(struct liov_instance *inst)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(LIOV_DRAIN_MS);
+	unsigned long end;
 	unsigned int i;
 	int rc = 0;
 
@@ -398,6 +398,8 @@ static int liov_guarded_hold(struct liov_instance *inst)
 	liov_resume_now(inst);
 	for (i = 1; i <= inst->nr_pairs; i++)
 		liov_submit_lock(&inst->sq[i]);
+	/* Who had them may have been at pins for long. */
+	end = jiffies + msecs_to_jiffies(LIOV_DRAIN_MS);
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		while (!liov_gsq_idle(&inst->sq[i])) {
 			if (time_after(jiffies, end)) {
@@ -405,6 +407,8 @@ static int liov_guarded_hold(struct liov_instance *inst)
 				break;
 			}
 			usleep_range(50, 200);
+			/* What an interrupt has left: its job may have to wait for others. */
+			liov_guarded_cq_job(&inst->sq[i].cq->job);
 		}
 		if (inst->sq[i].g && liov_gsq_lost(&inst->sq[i]))
 			liov_gsq_give_up(&inst->sq[i]);

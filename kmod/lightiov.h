@@ -612,6 +612,8 @@ void liov_mod_delayed_work(struct liov_instance *inst, struct delayed_work *work
 			   unsigned long delay);
 
 /* worker.c */
+int liov_worker_init(void);
+void liov_worker_exit(void);
 void liov_jobs_init(struct liov_instance *inst);
 int liov_worker_open(struct liov_instance *inst);
 void liov_worker_close(struct liov_instance *inst);
@@ -623,6 +625,21 @@ static inline void liov_job_init(struct liov_job *job, void (*fn)(struct liov_jo
 {
 	INIT_LIST_HEAD(&job->node);
 	job->fn = fn;
+}
+
+/**
+ * liov_sq_kick() - a guest may have stored to a queue's doorbell and nobody saw it
+ * @sq: queue, live or not
+ *
+ * For work items that a guest can cause: where a mode has jobs, one does it, in the guest's
+ * own time.  May sleep.
+ */
+static inline void liov_sq_kick(struct liov_sq *sq)
+{
+	if (sq->inst->mode->jobs)
+		liov_job_queue(sq->inst, &sq->job);
+	else
+		sq->inst->mode->sq_go_on(sq, LIOV_BY_STORE);
 }
 
 /* guest_log.c */
@@ -839,7 +856,7 @@ void liov_halt_unwatch(struct liov_sq *sq);
  * @cq:   queue
  * @pass: what may still be done
  *
- * Hard interrupt, or a work item in its stead.
+ * Hard interrupt, or a job in its stead.
  */
 static inline void liov_busy_look(struct liov_cq *cq, struct liov_pass *pass)
 {

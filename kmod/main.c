@@ -80,10 +80,13 @@ static int __init liov_init(void)
 	rc = liov_parse_lacks();
 	if (rc)
 		return rc;
+	rc = liov_worker_init();
+	if (rc)
+		return rc;
 	rc = mdev_register_driver(&liov_mdev_driver);
 	if (rc) {
 		pr_err("cannot register the mdev driver (%d)\n", rc);
-		return rc;
+		goto err_worker;
 	}
 
 	rc = liov_host_init(&liov_parent_ops, reserve);
@@ -101,6 +104,8 @@ static int __init liov_init(void)
 
 err_mdev:
 	mdev_unregister_driver(&liov_mdev_driver);
+err_worker:
+	liov_worker_exit();
 	return rc;
 }
 
@@ -112,6 +117,7 @@ static void __exit liov_exit(void)
 {
 	liov_host_exit();
 	mdev_unregister_driver(&liov_mdev_driver);
+	liov_worker_exit();
 	liov_halt_exit();
 }
 

@@ -449,7 +449,7 @@ unsigned int liov_prp_walk(u64 prp1, u64 prp2, u32 len, u32 page_size,
 
 /*
  * What one pass in an interrupt, in a timer or at a halt may do, so that together it takes
- * 50 us at most (make bench-guard); what is more goes to a work item of the instance.
+ * 50 us at most (make bench-guard); what is more goes to a job of the queue.
  *
  * Looking up a step of guest memory is what takes longest, with three or four misses of
  * the caches.  A list costs LIOV_LIST_LOOKUPS(entries) more, for reading it; whether a

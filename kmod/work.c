@@ -9,7 +9,8 @@
  * work of all the others waiting.  An instance has fewer work items than one queue has
  * workers, so nothing in its own queue waits for anything else in it.
  *
- * What a guest can make without end is not done here but by a thread of its own: worker.c.
+ * What a guest makes most of, and without end, is not done here but by a thread of its own:
+ * worker.c.  Admin commands are, which it can have no more than a turn of at a time.
  * No WQ_MEM_RECLAIM: no reset hook waits for a work item of ours, nor does any I/O of the
  * host's, and a rescuer would be a thread for each instance.
  *
@@ -83,7 +84,7 @@ void liov_charge_close(struct liov_instance *inst)
  * liov_charge_begin() - what is allocated from here on is the user's
  * @inst: instance that is open, or whose lock the caller holds
  *
- * For work items; a thread of the user's pays by itself.
+ * For work items, and jobs that one of them does; a thread of the user's pays by itself.
  *
  * Return: for liov_charge_end().
  */

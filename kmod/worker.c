@@ -14,9 +14,12 @@
  * run one at a time, in the order in which they were queued; each is bounded; instances of
  * one worker take turns.
  *
- * The thread goes at the close of the last device, or when its process is killed or executes
- * another program while a device stays open in other hands: from then on a work item of each
- * instance does the same.  That is also so on kernels without CONFIG_VHOST_TASK.
+ * The thread goes after the close of the last device, or when its process is killed or
+ * executes another program while a device stays open in other hands: from then on a work item
+ * of each instance does the same.  That is also so on kernels without CONFIG_VHOST_TASK.  A
+ * close does not wait for its end, since its process may be stopped or frozen and somebody
+ * else may close, or the thread itself: a page fault in a job can leave it the last reference
+ * to a file.
  *
  * Who may run at once: liov_job_queue() anywhere; one runner of an instance's jobs, which is
  * the thread, or the work item after the thread has ended; liov_job_cancel() in any process;
@@ -31,6 +34,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/task_work.h>
 
 #include "compat.h"
 #include "lightiov.h"
@@ -46,6 +50,7 @@
  * @idle:    woken when that is over
  * @task:    the thread; NULL once it was killed or is about to be stopped
  * @killed:  the thread, once it was killed
+ * @stop:    ends it and frees this
  */
 struct liov_worker {
 	struct list_head	node;
@@ -57,10 +62,18 @@ struct liov_worker {
 	wait_queue_head_t	idle;
 	struct vhost_task	*task;
 	struct vhost_task	*killed;
+	struct work_struct	stop;
 };
 
-/* For moments: a thread is made without it, which may take long. */
-static DEFINE_MUTEX(liov_workers_lock);
+/*
+ * A stop waits for as long as the thread's process is stopped or frozen.  Who has many of
+ * these keeps others' threads, which do nothing more, and no more kworkers than that.
+ */
+#define LIOV_WORKER_STOPS	16
+
+static struct workqueue_struct *liov_worker_wq;
+
+static DEFINE_SPINLOCK(liov_workers_lock);
 static LIST_HEAD(liov_workers);
 
 static struct liov_instance *liov_jobs_inst(struct liov_jobs *j)
@@ -114,10 +127,12 @@ static bool liov_jobs_do_one(struct liov_jobs *j)
 	bool more;
 
 	raw_spin_lock_irq(&j->lock);
-	job = list_first_entry_or_null(&j->queued, struct liov_job, node);
-	if (job)
+	/* While the thread is being made the work item may be at it: it goes on. */
+	job = j->running ? NULL : list_first_entry_or_null(&j->queued, struct liov_job, node);
+	if (job) {
 		list_del_init(&job->node);
-	WRITE_ONCE(j->running, job);
+		WRITE_ONCE(j->running, job);
+	}
 	raw_spin_unlock_irq(&j->lock);
 	if (!job)
 		return false;
@@ -131,7 +146,8 @@ static bool liov_jobs_do_one(struct liov_jobs *j)
 	/* A full barrier is inside. */
 	if (wq_has_sleeper(&j->idle))
 		wake_up_all(&j->idle);
-	cond_resched();
+	/* Who always has jobs does not sleep. */
+	cond_resched_tasks_rcu_qs();
 	return more;
 }
 
@@ -146,7 +162,7 @@ static void liov_jobs_work(struct work_struct *work)
 /**
  * liov_job_cancel() - a job is not done any more
  * @inst: instance
- * @job:  job of its; nothing but itself may queue it again meanwhile
+ * @job:  job of its; nobody queues it again without end
  *
  * Waits until it is over if it is being done, not for others.  May sleep; not in a job.
  */
@@ -208,6 +224,9 @@ static bool liov_worker_run(void *data)
 	raw_spin_unlock_irq(&w->lock);
 	if (wq_has_sleeper(&w->idle))
 		wake_up_all(&w->idle);
+	/* It does not return to user mode, where that is done: have the signals looked at. */
+	if (unlikely(task_work_pending(current)))
+		set_thread_flag(TIF_NOTIFY_SIGNAL);
 	return true;
 }
 
@@ -243,7 +262,7 @@ static struct liov_worker *liov_worker_get(void)
 {
 	struct liov_worker *w, *found = NULL;
 
-	mutex_lock(&liov_workers_lock);
+	spin_lock(&liov_workers_lock);
 	list_for_each_entry(w, &liov_workers, node) {
 		if (liov_worker_is_ours(w)) {
 			found = w;
@@ -251,8 +270,22 @@ static struct liov_worker *liov_worker_get(void)
 			break;
 		}
 	}
-	mutex_unlock(&liov_workers_lock);
+	spin_unlock(&liov_workers_lock);
 	return found;
+}
+
+static void liov_worker_stop(struct work_struct *work)
+{
+	struct liov_worker *w = container_of(work, struct liov_worker, stop);
+	struct vhost_task *task;
+
+	/* From here on it is not woken; it may be about to say that it was killed. */
+	raw_spin_lock_irq(&w->lock);
+	task = w->task ?: w->killed;
+	w->task = NULL;
+	raw_spin_unlock_irq(&w->lock);
+	vhost_task_stop(task);
+	kfree(w);
 }
 
 /* Two opens at once may make two of them, which does no harm. */
@@ -262,22 +295,24 @@ static struct liov_worker *liov_worker_make(void)
 	struct vhost_task *task;
 
 	if (!w)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	raw_spin_lock_init(&w->lock);
 	INIT_LIST_HEAD(&w->ready);
 	init_waitqueue_head(&w->idle);
+	INIT_WORK(&w->stop, liov_worker_stop);
 	w->mm = current->mm;
 	w->users = 1;
 	task = vhost_task_create(liov_worker_run, liov_worker_killed, w, "lightiov");
 	if (IS_ERR_OR_NULL(task)) {
 		kfree(w);
-		return NULL;
+		/* Without a reason before 6.14. */
+		return task ? ERR_CAST(task) : ERR_PTR(-ENOMEM);
 	}
 	w->task = task;
 	vhost_task_start(task);
-	mutex_lock(&liov_workers_lock);
+	spin_lock(&liov_workers_lock);
 	list_add(&w->node, &liov_workers);
-	mutex_unlock(&liov_workers_lock);
+	spin_unlock(&liov_workers_lock);
 	return w;
 }
 
@@ -287,8 +322,9 @@ static struct liov_worker *liov_worker_make(void)
  *
  * In a thread of the user's, of whose kind a new one is.  May sleep.
  *
- * Return: 0; -ENOMEM: no memory, or no more threads for this user (RLIMIT_NPROC, pids.max);
- * -ERESTARTNOINTR: a signal came first, and user space does not notice.
+ * Return: 0; what the kernel says when it makes no thread, -ENOMEM if it does not: no memory,
+ * or no more threads for this user (RLIMIT_NPROC, pids.max); -ERESTARTNOINTR: a signal came
+ * first, and user space does not notice.
  */
 int liov_worker_open(struct liov_instance *inst)
 {
@@ -297,11 +333,12 @@ int liov_worker_open(struct liov_instance *inst)
 	if (!inst->mode->jobs || !liov_can_have_worker())
 		return 0;
 	w = liov_worker_get() ?: liov_worker_make();
-	if (!w) {
+	if (IS_ERR(w)) {
 		if (signal_pending(current))
 			return -ERESTARTNOINTR;
-		liov_guest_warn(inst, "lightiov: no thread for its queues; raise RLIMIT_NPROC or pids.max of who opens it, or free memory\n");
-		return -ENOMEM;
+		liov_guest_warn(inst, "lightiov: no thread for its queues (%ld); raise RLIMIT_NPROC or pids.max of who opens it, or free memory\n",
+				PTR_ERR(w));
+		return PTR_ERR(w);
 	}
 	raw_spin_lock_irq(&inst->jobs.lock);
 	inst->jobs.worker = w;
@@ -327,22 +364,15 @@ static void liov_worker_leave(struct liov_worker *w, struct liov_jobs *j)
 
 static void liov_worker_put(struct liov_worker *w)
 {
-	struct vhost_task *task;
+	bool last;
 
-	mutex_lock(&liov_workers_lock);
-	if (--w->users) {
-		mutex_unlock(&liov_workers_lock);
-		return;
-	}
-	list_del(&w->node);
-	mutex_unlock(&liov_workers_lock);
-	/* From here on it is not woken; it may be about to say that it was killed. */
-	raw_spin_lock_irq(&w->lock);
-	task = w->task ?: w->killed;
-	w->task = NULL;
-	raw_spin_unlock_irq(&w->lock);
-	vhost_task_stop(task);
-	kfree(w);
+	spin_lock(&liov_workers_lock);
+	last = !--w->users;
+	if (last)
+		list_del(&w->node);
+	spin_unlock(&liov_workers_lock);
+	if (last)
+		queue_work(liov_worker_wq, &w->stop);
 }
 
 /**
@@ -365,6 +395,11 @@ void liov_worker_close(struct liov_instance *inst)
 		liov_worker_put(w);
 	}
 	cancel_work_sync(&j->work);
+	/* A vCPU may have been late with one: it is not the next user's. */
+	raw_spin_lock_irq(&j->lock);
+	while (!list_empty(&j->queued))
+		list_del_init(j->queued.next);
+	raw_spin_unlock_irq(&j->lock);
 }
 
 /**
@@ -380,4 +415,25 @@ void liov_jobs_init(struct liov_instance *inst)
 	INIT_LIST_HEAD(&j->ready);
 	init_waitqueue_head(&j->idle);
 	INIT_WORK(&j->work, liov_jobs_work);
+}
+
+/**
+ * liov_worker_init() - once, when the module is loaded
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init liov_worker_init(void)
+{
+	liov_worker_wq = alloc_workqueue("lightiov-stop", WQ_UNBOUND, LIOV_WORKER_STOPS);
+	return liov_worker_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * liov_worker_exit() - once, when it is unloaded, and no device is open
+ *
+ * Waits for the threads' ends, and so for who is stopped or frozen to go on.
+ */
+void liov_worker_exit(void)
+{
+	destroy_workqueue(liov_worker_wq);
 }

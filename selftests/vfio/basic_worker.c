@@ -72,7 +72,7 @@ static bool worker_is_gone(void)
 	return !worker_of(getpid());
 }
 
-/* Times that a thread of this process went to sleep: each time it had had work. */
+/* Times that a thread of this process went to sleep: each time after some work. */
 static long sleeps_of(int tid)
 {
 	char path[64], line[128];
@@ -89,7 +89,7 @@ static long sleeps_of(int tid)
 }
 
 /* So many commands that most wait for room, and somebody has to go on with them. */
-static void flood(struct test *t, struct nvme *n)
+static void flood_and(struct test *t, struct nvme *n, void (*meanwhile)(pid_t pid), pid_t pid)
 {
 	long long held = basic_stat(t, n, "held_load");
 	u32 bytes = zeroes_limit(t, n), nlb = bytes / n->lba;
@@ -107,6 +107,8 @@ static void flood(struct test *t, struct nvme *n)
 		nvme_queue_cmd(&q, &sqe);
 	}
 	nvme_ring(n, &q);
+	if (meanwhile)
+		meanwhile(pid);
 	while (nr < FLOOD && now_ms() < end) {
 		while (nvme_reap(n, &q, &cqe)) {
 			EXPECT(t, !nvme_status(&cqe), "status %x", nvme_status(&cqe));
@@ -116,6 +118,11 @@ static void flood(struct test *t, struct nvme *n)
 	EXPECT(t, nr == FLOOD, "%u of %u came back", nr, FLOOD);
 	EXPECT(t, basic_stat(t, n, "held_load") > held, "none was held back");
 	EXPECT(t, !nvme_delete_pair(n, &q), "delete");
+}
+
+static void flood(struct test *t, struct nvme *n)
+{
+	flood_and(t, n, NULL, 0);
 }
 
 static void a_thread_of_the_user_works(struct test *t, struct nvme *n)
@@ -179,8 +186,10 @@ static int receive_fd(int sock)
 	struct cmsghdr *c;
 	int fd = -EPIPE;
 
-	if (recvmsg(sock, &m, MSG_CMSG_CLOEXEC) == 1 && (c = CMSG_FIRSTHDR(&m)) &&
-	    c->cmsg_type == SCM_RIGHTS)
+	if (recvmsg(sock, &m, MSG_CMSG_CLOEXEC) != 1)
+		return fd;
+	c = CMSG_FIRSTHDR(&m);
+	if (c && c->cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(c), sizeof(int));
 	return fd;
 }
@@ -211,6 +220,11 @@ static pid_t opener(struct nvme *n, int *fd)
 	return pid;
 }
 
+static void kill_it(pid_t pid)
+{
+	kill(pid, SIGKILL);
+}
+
 /* It is killed with commands held back, and its thread with it. */
 static void goes_on_without_its_opener(struct test *t, struct nvme *n)
 {
@@ -232,9 +246,42 @@ static void goes_on_without_its_opener(struct test *t, struct nvme *n)
 	EXPECT(t, !worker_of(getpid()), "a thread of who got it");
 	if (!t->failed)
 		flood(t, n);
-	EXPECT(t, !kill(pid, SIGKILL) && waitpid(pid, NULL, 0) == pid, "the opener stays");
+	if (!t->failed)
+		flood_and(t, n, kill_it, pid);
+	kill_it(pid);
+	EXPECT(t, waitpid(pid, NULL, 0) == pid, "the opener stays");
 	if (!t->failed)
 		flood(t, n);
+}
+
+/* Nobody who closes waits for somebody who is stopped, nor does the next one. */
+static void close_waits_for_no_stopped_opener(struct test *t, struct nvme *n)
+{
+	int fd = -1, rc, status;
+	u64 start;
+	pid_t pid;
+
+	if (n->v.ioas) {
+		t->skipped = "no group to open it from";
+		return;
+	}
+	vfio_close_device(&n->v);
+	pid = opener(n, &fd);
+	if (!EXPECT(t, pid > 0 && fd >= 0, "%s", strerror(-fd)))
+		return;
+	rc = vfio_take_device(&n->v, fd);
+	EXPECT(t, !rc && !nvme_restart(n), "it does not work (%d)", rc);
+	EXPECT(t, !kill(pid, SIGSTOP) && waitpid(pid, &status, WUNTRACED) == pid &&
+	       WIFSTOPPED(status), "the opener goes on");
+	start = now_ms();
+	vfio_close_device(&n->v);
+	rc = vfio_open_device(&n->v, n->uuid);
+	EXPECT(t, !rc && !nvme_restart(n), "it does not work after that (%d)", rc);
+	EXPECT(t, now_ms() - start < WAIT_MS, "it took %llu ms", now_ms() - start);
+	if (!t->failed)
+		flood(t, n);
+	kill_it(pid);
+	EXPECT(t, waitpid(pid, NULL, 0) == pid, "the opener stays");
 }
 
 /* A limit of threads is one of the errors an open may have: it can be tried again. */
@@ -263,7 +310,8 @@ static void no_thread_is_an_error(struct test *t, struct nvme *n)
 		_exit(rc < 0 ? -rc : 0);
 	}
 	if (EXPECT(t, waitpid(pid, &status, 0) == pid && WIFEXITED(status), "%x", status))
-		EXPECT(t, WEXITSTATUS(status) == ENOMEM, "errno %d", WEXITSTATUS(status));
+		EXPECT(t, WEXITSTATUS(status) == ENOMEM || WEXITSTATUS(status) == EAGAIN,
+		       "errno %d", WEXITSTATUS(status));
 	rc = vfio_open_device(&n->v, n->uuid);
 	EXPECT(t, !rc && !nvme_restart(n), "it does not work after that (%d)", rc);
 }
@@ -273,6 +321,8 @@ static struct test tests[] = {
 	{ "that_thread_is_of_its_openers_kind", it_is_of_its_opener_s_kind,
 	  TEST_GUARDED | TEST_RESETS },
 	{ "queues_go_on_when_who_opened_them_is_dead", goes_on_without_its_opener,
+	  TEST_GUARDED | TEST_RESETS },
+	{ "close_waits_for_no_opener_that_is_stopped", close_waits_for_no_stopped_opener,
 	  TEST_GUARDED | TEST_RESETS },
 	{ "no_more_threads_is_an_error_of_the_open", no_thread_is_an_error,
 	  TEST_GUARDED | TEST_RESETS },

@@ -227,7 +227,7 @@ few_exits()
 	return 1
 }
 
-# What is more than an interrupt may do goes to a work item: also a command that needs more
+# What is more than an interrupt may do goes to a job: also a command that needs more
 # lookups of memory than any of them may.
 large_commands_are_left_by_interrupts()
 {
