@@ -29,7 +29,7 @@
 #endif
 
 /*
- * What host_hooks.c needs to redirect a call and to find the admin queue:
+ * What host/hooks.c needs to redirect a call and to find the admin queue:
  * ftrace that may change the instruction pointer and can see the arguments,
  * and kprobes.  A kernel without them compiles, and the module refuses to load.
  */
@@ -51,7 +51,7 @@
  * @LIOV_LACK_HOST_INTERRUPTS: direct mode's interrupts show the host nothing, as if
  *			      they were posted to a vCPU
  * @LIOV_LACK_FENCE:	      the hardware does not give up a queue, nor can we reset it
- * @LIOV_LACK_SEPARATE_NVME:  nvme may be optimised as one with its core: see host_up.c
+ * @LIOV_LACK_SEPARATE_NVME:  nvme may be optimised as one with its core: see host/up.c
  * @LIOV_LACK_CALLS:	      calls of nvme's to its core are not seen
  * @LIOV_LACK_WORKER:	      no threads in the user's process: see worker.c
  * @LIOV_NR_LACKS:	      their number

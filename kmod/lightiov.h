@@ -40,8 +40,8 @@
 #include <linux/xarray.h>
 #include <asm/kvm_page_track.h>
 
-#include "host.h"
-#include "model.h"
+#include "host/host.h"
+#include "model/model.h"
 #include "qpair.h"
 #include "unmap.h"
 

@@ -17,7 +17,7 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
-#include "model.h"
+#include "model/model.h"
 
 struct liov_cq;
 struct liov_gcq;

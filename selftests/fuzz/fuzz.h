@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "dice.h"
-#include "model.h"
+#include "model/model.h"
 
 /* The entry point; the Makefile gives it the name that libFuzzer calls. */
 int fuzz_one_input(const u8 *data, size_t size);

@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "bench_pass.h"
-#include "model.h"
+#include "model/model.h"
 
 #define PAGE		4096ULL
 #define GUEST_STEPS	2048ULL		/* 4 GiB of guest memory */

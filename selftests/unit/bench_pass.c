@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "bench_pass.h"
-#include "model.h"
+#include "model/model.h"
 
 #define PAGE		4096ULL
 #define STEPS		65536ULL	/* 128 GiB of guest memory */

@@ -7,7 +7,7 @@
 #ifndef _LIOV_GUARD_REF_H
 #define _LIOV_GUARD_REF_H
 
-#include "model.h"
+#include "model/model.h"
 
 #define REF_MAX_PIECES	1024
 #define REF_MAX_STATUS	8

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the pure files of kmod/ use of the kernel, for a hosted compiler.  model.h
+ * What the pure files of kmod/model/ use of the kernel, for a hosted compiler.  model.h
  * includes it when __KERNEL__ is not defined.  The NVMe structures are the
  * kernel's own: LIOV_NVME_H is the path of its linux/nvme.h, set by the Makefile.
  * To be compiled with -Iselftests/unit -Iselftests/unit/include, little-endian

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Get and Set Features: features.c */
 #include "harness.h"
-#include "model.h"
+#include "model/model.h"
 
 static struct nvme_id_ctrl hw;
 

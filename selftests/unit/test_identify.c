@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a guest learns of controller and namespace: identify.c */
 #include "harness.h"
-#include "model.h"
+#include "model/model.h"
 
 #define NQN "nqn.2014-08.org.nvmexpress:uuid:00112233-4455-6677-8899-aabbccddeeff"
 

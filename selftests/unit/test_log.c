@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Get Log Page: log.c */
 #include "harness.h"
-#include "model.h"
+#include "model/model.h"
 
 #define MDTS 0x20000
 #define V14 NVME_VS(1, 4, 0)

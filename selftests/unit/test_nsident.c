@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Whether a namespace still is the one it was: nsident.c */
 #include "harness.h"
-#include "model.h"
+#include "model/model.h"
 
 static struct nvme_id_ns ns;
 static u8 desc[NVME_IDENTIFY_DATA_SIZE];

@@ -3,7 +3,7 @@
 #include <linux/pci_regs.h>
 
 #include "harness.h"
-#include "model.h"
+#include "model/model.h"
 
 static const struct liov_pci_ids ids = {
 	.vendor = 0x1234, .device = 0x5678, .subvendor = 0x9abc, .subdevice = 0xdef0,

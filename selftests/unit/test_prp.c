@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* PRP entries and lists: prp.c */
 #include "harness.h"
-#include "model.h"
+#include "model/model.h"
 
 #define PAGE 4096U
 #define MAX 4096

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Which I/O queues may be created and deleted: queues.c */
 #include "harness.h"
-#include "model.h"
+#include "model/model.h"
 
 static struct liov_queues init(void)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What is written to "backing": range.c */
 #include "harness.h"
-#include "model.h"
+#include "model/model.h"
 
 static struct liov_range range;
 static char text[200];

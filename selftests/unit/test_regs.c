@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Controller registers: regs.c */
 #include "harness.h"
-#include "model.h"
+#include "model/model.h"
 
 static const struct liov_regs_cfg cfg = {
 	.mqes = 1023, .mps = 0, .to = 15, .vs = NVME_VS(1, 4, 0), .nvm_css = true,

@@ -2,9 +2,9 @@
 /*
  * The host boundary: whether a controller may be used at this moment, and what the
  * rest of the module is told about it.  Called by parent.c, qpair.c and instances on
- * the one side, on the other by host_hooks.c (the redirected calls of nvme.ko) and
- * host_bind.c (binding and unbinding).  What is learned about a controller that comes
- * up: host_up.c; the commands it may be sent: host_cmd.c.
+ * the one side, on the other by hooks.c (the redirected calls of nvme.ko) and
+ * bind.c (binding and unbinding).  What is learned about a controller that comes
+ * up: up.c; the commands it may be sent: cmd.c.
  *
  * What a user can rely on, per controller:
  *
@@ -30,7 +30,7 @@
  * is taken before all of them:
  *   p->life     mutex; eviction and release, held while @gone runs
  *   p->tell     mutex; held while @stopping, @stopped or @lost runs
- *   hosts_lock  mutex; the list of hosts (host_bind.c); no callback runs under it
+ *   hosts_lock  mutex; the list of hosts (bind.c); no callback runs under it
  *   p->lock     spinlock; the state of one host
  * nvme.ko holds its shutdown_lock around @stopping, @lost and a @stopped in time.
  */
@@ -39,7 +39,7 @@
 #include <linux/io.h>
 #include <linux/iopoll.h>
 
-#include "host_priv.h"
+#include "priv.h"
 
 const struct liov_host_ops *liov_ops;
 struct workqueue_struct *liov_host_wq;

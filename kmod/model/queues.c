@@ -8,7 +8,7 @@
  *
  * Context: the caller holds the instance lock around every call.
  */
-#include "model.h"
+#include "model/model.h"
 
 /**
  * liov_queues_in_bar() - queue pairs whose doorbells lie in a controller's BAR0

@@ -25,7 +25,7 @@
 #include "shim.h"
 #endif
 
-#include "../uapi/lightiov.h"
+#include "../../uapi/lightiov.h"
 
 #define LIOV_MAX_PAIRS		LIGHTIOV_MAX_PAIRS
 #define LIOV_MAX_VECTORS	(LIOV_MAX_PAIRS + 1)	/* one per pair and the admin queue */

@@ -9,7 +9,7 @@
  *
  * Context: the caller holds the instance lock around every call.
  */
-#include "model.h"
+#include "model/model.h"
 
 /* linux/nvme.h has no names for these. */
 #define LIOV_LOG_SUPPORTED	0x00

@@ -12,7 +12,7 @@
  *
  * Owns no state.  Called by nscheck.c and admin.c.  Context: any.
  */
-#include "model.h"
+#include "model/model.h"
 
 /*
  * Write Zeroes, Verify, Write Uncorrectable: a power of two of memory pages, as the fields

@@ -8,7 +8,7 @@
  *
  * Context: the caller holds the instance lock around every call.
  */
-#include "model.h"
+#include "model/model.h"
 
 #define LIOV_PRP_SIZE		8
 /* Entries read at a time: as many as are no burden on the stack. */

@@ -14,7 +14,7 @@
  * out.  A host waits for RDY = 0 before it enables again (section 3.5.1), so no
  * further state is needed to keep the two apart.
  */
-#include "model.h"
+#include "model/model.h"
 
 /* CAP (section 3.1.3.1); linux/nvme.h has only the readers. */
 #define LIOV_CAP_CQR		BIT_ULL(16)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What the rest of the module asks of a controller through nvme.ko: an admin command,
- * a reset, the namespace behind a block device.  Whether and when it may: see host.c.
+ * a reset, the namespace behind a block device.  Whether and when it may: see ctrl.c.
  */
 #include <linux/blkdev.h>
 #include <linux/nvme_ioctl.h>
 #include <linux/sched/mm.h>
 
-#include "host_priv.h"
+#include "priv.h"
 
 /**
  * liov_host_admin - send an admin command and wait for it

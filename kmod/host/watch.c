@@ -9,14 +9,14 @@
  * second reference is taken, as blk-mq's own walks over its tags do, and a work item looks
  * whether it is the last one left.
  *
- * Owns the list of these requests, under sent_lock (a leaf).  Called by host_hooks.c and
- * host_bind.c.
+ * Owns the list of these requests, under sent_lock (a leaf).  Called by hooks.c and
+ * bind.c.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
 #include <linux/slab.h>
 
-#include "host_priv.h"
+#include "priv.h"
 
 /* How soon the end of such a command is noticed; arbitrary. */
 #define LIOV_SENT_MS	20

@@ -3,7 +3,7 @@
  * The host boundary's objects: a struct liov_hostp for each NVMe function, from
  * its appearance to its removal; when nvme.ko binds and unbinds; suspend; load
  * and unload.  Entered by the driver core (bus notifier), by the PM core and by
- * main.c.  What a user may rely on and the locks: see host.c.
+ * main.c.  What a user may rely on and the locks: see ctrl.c.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
@@ -12,7 +12,7 @@
 #include <linux/slab.h>
 #include <linux/suspend.h>
 
-#include "host_priv.h"
+#include "priv.h"
 
 static LIST_HEAD(hosts);
 static DEFINE_MUTEX(hosts_lock);

@@ -11,7 +11,7 @@
  *
  * Context: the caller holds the instance lock around every call.
  */
-#include "model.h"
+#include "model/model.h"
 
 /* Fields that linux/nvme.h does not name, or not in every version. */
 #define LIOV_ID_CTRL_OCFS	534	/* le16: Optional Copy Formats Supported */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The host boundary: all that the rest of the module may know of nvme.ko.
- * Implemented by host.c, host_up.c, host_cmd.c, host_bind.c, host_watch.c and host_hooks.c.
+ * Implemented by ctrl.c, up.c, cmd.c, bind.c, watch.c and hooks.c.
  */
 #ifndef _LIOV_HOST_H
 #define _LIOV_HOST_H
@@ -88,7 +88,7 @@ static inline void liov_lock_in_reclaim(struct mutex *lock)
  * @nr_host:    of these the host driver uses qids 1..nr_host
  * @priv:       for the user of the boundary (set by @live, cleared by @gone)
  *
- * The rest is private to host.c (container_of).
+ * The rest is private to ctrl.c (container_of).
  */
 struct liov_host {
 	struct pci_dev	*pdev;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shared by host.c (gate, callbacks), host_up.c (what is learned of a controller),
- * host_cmd.c (commands), host_bind.c (objects, binding), host_watch.c (the host's own
- * commands) and host_hooks.c (what touches nvme-core); nobody else includes it.
- * Locks: see host.c.
+ * Shared by ctrl.c (gate, callbacks), up.c (what is learned of a controller),
+ * cmd.c (commands), bind.c (objects, binding), watch.c (the host's own
+ * commands) and hooks.c (what touches nvme-core); nobody else includes it.
+ * Locks: see ctrl.c.
  */
 #ifndef _LIOV_HOST_PRIV_H
 #define _LIOV_HOST_PRIV_H
@@ -17,7 +17,7 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
-#include "host.h"
+#include "host/host.h"
 
 struct nvme_ctrl;
 
@@ -72,7 +72,7 @@ enum liov_told {
 	LIOV_TOLD_STOPPED,
 };
 
-/* Calls of nvme.ko to nvme-core that are redirected; see host_up.c. */
+/* Calls of nvme.ko to nvme-core that are redirected; see up.c. */
 #define LIOV_CALL_COUNT		BIT(0)	/* nvme_set_queue_count() */
 #define LIOV_CALL_QUIESCE	BIT(1)	/* nvme_quiesce_io_queues() */
 #define LIOV_CALL_CANCEL	BIT(2)	/* nvme_cancel_admin_tagset() */
@@ -84,7 +84,7 @@ enum liov_told {
  * struct liov_hostp - a struct liov_host with its private part
  * @h:         what the rest of the module sees
  * @kref:      one for the list, one for each hook that works on it
- * @node:      in the list of hosts (host.c)
+ * @node:      in the list of hosts (ctrl.c)
  * @work:      learns about a controller that came up, then calls @live
  * @life:      serialises eviction and release
  * @tell:      held while @stopping, @stopped or @lost runs
@@ -119,7 +119,7 @@ struct liov_hostp {
 	struct kref		kref;
 	struct list_head	node;
 	struct delayed_work	work;
-	struct mutex		life;	/* outermost, see host.c */
+	struct mutex		life;	/* outermost, see ctrl.c */
 	struct mutex		tell;	/* inside @life */
 	struct mutex		page_lock; /* a leaf */
 	char			*page;
@@ -177,7 +177,7 @@ static inline struct liov_hostp *to_hostp(struct liov_host *h)
 #define LIOV_NOMEM_MS		500
 
 /*
- * host.c.  @liov_ops, @liov_reserve and the work queue are set by
+ * ctrl.c.  @liov_ops, @liov_reserve and the work queue are set by
  * liov_host_init() before anything reads them; @liov_exiting is set once, before
  * the last evictions: nothing comes up again; @liov_pm_hold is set while a
  * system suspend is under way: @live has to wait.
@@ -198,21 +198,21 @@ void liov_host_disabled(struct liov_hostp *p);
 int liov_host_ask(struct liov_hostp *p, int want);
 int liov_host_answer(struct liov_hostp *p, int want, int granted);
 
-/* host_up.c */
+/* up.c */
 void liov_host_saw(struct liov_hostp *p, u8 call);
 void liov_host_live_work(struct work_struct *work);
 
-/* host_bind.c */
+/* bind.c */
 struct liov_hostp *liov_host_of_ctrl(struct nvme_ctrl *ctrl);
 struct liov_hostp *liov_host_of_queue(struct request_queue *q);
 void liov_host_put(struct liov_hostp *p);
 
-/* host_watch.c */
+/* watch.c */
 bool liov_host_watches(const struct nvme_command *cmd);
 void liov_host_command(struct request *req, const struct nvme_command *cmd);
 void liov_host_watch_exit(void);
 
-/* host_hooks.c */
+/* hooks.c */
 int liov_hooks_register(void);
 void liov_hooks_unregister(void);
 void liov_hooks_bind(struct module *owner);

@@ -10,7 +10,7 @@
  *
  * Context: the caller holds the instance lock around every call.
  */
-#include "model.h"
+#include "model/model.h"
 
 #define LIOV_FEAT_FID_MASK	0xffU
 #define LIOV_FEAT_SEL_MASK	0x700U

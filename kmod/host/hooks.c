@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What touches nvme-core: the redirected calls, and the questions asked of a
- * controller without its private structures.  Used by host.c alone.
+ * controller without its private structures.  Used by ctrl.c alone.
  *
  * nvme.ko and nvme-core are two modules, so a call from the one to the other is
  * never inlined (where they are none, see liov_hooks_may_miss()), nor is one from
@@ -13,7 +13,7 @@
  * which would hide that.
  *
  * The same functions serve the tcp, rdma and fc drivers: a wrapper acts only
- * on a controller that host.c knows.
+ * on a controller that ctrl.c knows.
  *
  * Locks: learn_lock serialises users of the one kprobe; owner_lock guards the
  * writers of nvme_owner and nvme_bound, which liov_redirect() reads under RCU
@@ -28,7 +28,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 
-#include "host_priv.h"
+#include "priv.h"
 
 static int match_ctrl(struct device *dev, void *data)
 {
@@ -419,7 +419,7 @@ static noinline int wrap_submit_dbbuf(struct request_queue *q,
 	return NVME_SC_INVALID_OPCODE;
 }
 
-/* A command of the host's that guests must be protected from first, see host_watch.c. */
+/* A command of the host's that guests must be protected from first, see watch.c. */
 static noinline void wrap_init_request(struct request *req, struct nvme_command *cmd)
 {
 	atomic_inc(&inflight);

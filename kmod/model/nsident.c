@@ -9,7 +9,7 @@
  *
  * Context: pure functions.
  */
-#include "model.h"
+#include "model/model.h"
 
 /* CDW10 of the commands that are looked at (sections 5.12, 5.14, 5.22 to 5.24). */
 #define LIOV_CDW10_SEL		0xf

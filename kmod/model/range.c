@@ -4,7 +4,7 @@
  *
  * Owns nothing; pure.  Called by backing.c, under the instance lock.
  */
-#include "model.h"
+#include "model/model.h"
 
 static bool liov_is_blank(char c)
 {

@@ -18,7 +18,7 @@
  * Context: called by guarded.c in the thread that submits, under liov_sq.submit.  May
  * sleep if the functions of struct liov_guard_env do.
  */
-#include "model.h"
+#include "model/model.h"
 
 #define LIOV_PAGE_MASK		(LIOV_GUARD_PAGE_SIZE - 1)
 #define LIOV_LIST_ENTRIES	((u32)(LIOV_GUARD_PAGE_SIZE / sizeof(__le64)))

@@ -12,7 +12,7 @@
  */
 #include <linux/pci_regs.h>
 
-#include "model.h"
+#include "model/model.h"
 
 /* NVMe over PCIe transport 1.0, section 3.8.1.5: NVM Express I/O controller. */
 #define LIOV_PCI_CLASS		0x010802U

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The host boundary: a controller comes up.  The work item of a host learns what its users
- * have to know, opens the gate to everybody and calls @live.  Queued by host.c when
- * nvme.ko has started the controller, and by host_bind.c; one at a time for each host.
+ * have to know, opens the gate to everybody and calls @live.  Queued by ctrl.c when
+ * nvme.ko has started the controller, and by bind.c; one at a time for each host.
  *
  * All but the callback happens in a section of the gate, for whose end a reset waits: what
  * is allocated there must not wait for I/O.  What could not be allocated is tried again.
@@ -13,8 +13,8 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "host_priv.h"
-#include "model.h"
+#include "priv.h"
+#include "model/model.h"
 
 /**
  * liov_host_saw - nvme.ko made a call that is redirected
