@@ -72,32 +72,6 @@ static u16 liov_admin_data(struct liov_instance *inst, const struct nvme_command
 	return status;
 }
 
-/**
- * liov_hw_status() - what the guest is told of the hardware's answer
- * @rc: from liov_host_admin() or liov_host_enter()
- *
- * Return: the NVMe status; LIOV_SC_LATER while the host resets the controller,
- * Internal Error if the hardware did not answer.
- */
-u16 liov_hw_status(int rc)
-{
-	if (rc == -EAGAIN || rc == -EINTR)
-		return LIOV_SC_LATER;
-	return rc > 0 ? rc & (NVME_STATUS_DNR | 0x7ff) : rc ? NVME_SC_INTERNAL : 0;
-}
-
-/**
- * liov_abort_status() - the same for Abort
- * @rc: likewise
- *
- * Return: the NVMe status; 0 if the hardware did not answer, then the result says that
- * nothing was aborted.
- */
-u16 liov_abort_status(int rc)
-{
-	return rc > 0 ? liov_hw_status(rc) : 0;
-}
-
 /* ---- commands ---- */
 
 static u16 liov_admin_identify(struct liov_instance *inst, const struct nvme_command *c)
@@ -546,30 +520,6 @@ void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val)
 	else
 		WRITE_ONCE(inst->admin.tail, val);
 	liov_admin_kick(inst);
-}
-
-/**
- * liov_admin_kick() - what held the admin queue up may be over
- * @inst: open instance
- *
- * Any context.
- */
-void liov_admin_kick(struct liov_instance *inst)
-{
-	liov_mod_delayed_work(inst, &inst->admin.work, 0);
-}
-
-/**
- * liov_admin_event() - something the guest should hear of
- * @inst: instance
- * @ev:   what
- *
- * Reported with the next Asynchronous Event Request.  Any context.
- */
-void liov_admin_event(struct liov_instance *inst, enum liov_event ev)
-{
-	if (!test_and_set_bit(ev, &inst->admin.events))
-		liov_admin_kick(inst);
 }
 
 /**

@@ -4,7 +4,7 @@
  * the base; 7.x is the second.  Nothing here has state or takes a lock.
  *
  * What a kernel or a platform may lack is found out when the module is loaded or
- * a controller comes up; liov_lacks() (main.c) makes a test out of each.
+ * a controller comes up; liov_lacks() (core.c) makes a test out of each.
  */
 #ifndef _LIOV_COMPAT_H
 #define _LIOV_COMPAT_H

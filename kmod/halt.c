@@ -45,6 +45,7 @@ static DEFINE_HASHTABLE(liov_halt_table, LIOV_HALT_BITS);
 static DEFINE_SPINLOCK(liov_halt_lock);	/* writers of liov_halt_table, liov_halt_queues */
 static unsigned int liov_halt_queues;	/* in the table */
 static bool liov_halt_hooked;
+static void (*liov_halt_look)(struct liov_busy *b, struct liov_pass *pass) __ro_after_init;
 
 /* In its bucket: what a halt of this thread will come to. */
 static unsigned int liov_halt_count(struct task_struct *vcpu)
@@ -132,7 +133,7 @@ static void notrace liov_halt_hook(unsigned long ip, unsigned long parent_ip,
 		if (!pass.commands || pass.lookups < 2)
 			break;
 		pass.lookups--;
-		liov_busy_halted(b, &pass);
+		liov_halt_look(b, &pass);
 	}
 	rcu_read_unlock();
 }
@@ -207,12 +208,16 @@ static void liov_halt_unhook_kvm(void)
 
 /**
  * liov_halt_init() - hook KVM; once, when the module is loaded
+ * @look: what is done for each busy queue of a vCPU that halts; in its thread, inside
+ *        rcu_read_lock(), interrupts perhaps off: must not sleep
  *
  * Without it the module works, and says so.  May sleep.
  */
-void liov_halt_init(void)
+void __init liov_halt_init(void (*look)(struct liov_busy *b, struct liov_pass *pass))
 {
 	int rc;
+
+	liov_halt_look = look;
 
 	if (!liov_can_track())
 		return;

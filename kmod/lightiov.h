@@ -40,6 +40,7 @@
 #include <linux/xarray.h>
 #include <asm/kvm_page_track.h>
 
+#include "core.h"
 #include "host/host.h"
 #include "model/model.h"
 #include "qpair.h"
@@ -48,9 +49,6 @@
 #define LIOV_NR_TYPES		5	/* 1, 2, 4, 8, 16 queue pairs */
 #define LIOV_AERL		3	/* 0's based, as in Identify Controller */
 #define LIOV_ADMIN_WAIT_MS	60000	/* as long as nvme's own admin timeout */
-
-/* Instead of an NVMe status: the host resets the controller, try again after that. */
-#define LIOV_SC_LATER		0xfffe
 
 /* Memory that is not to be had at the moment is tried again after so long; arbitrary. */
 #define LIOV_QUIET_MS		20
@@ -595,9 +593,6 @@ static inline bool liov_read_guest(void *to, const void *from, unsigned int len)
 /* How long after a reset of the host's another one is not unlikely; arbitrary. */
 #define LIOV_SETTLE_MS		2000
 
-/* main.c */
-extern bool liov_allow_direct;
-
 /* work.c */
 void liov_charge_open(struct liov_instance *inst);
 void liov_charge_close(struct liov_instance *inst);
@@ -778,16 +773,16 @@ void liov_sysfs_del_instance(struct liov_instance *inst);
 int liov_stats_add(struct liov_instance *inst);
 void liov_stats_del(struct liov_instance *inst);
 
+/* event.c */
+void liov_admin_kick(struct liov_instance *inst);
+void liov_admin_event(struct liov_instance *inst, enum liov_event ev);
+
 /* admin.c */
 void liov_admin_init(struct liov_instance *inst);
 void liov_admin_reset(struct liov_instance *inst);
 bool liov_admin_enable(struct liov_instance *inst);
 void liov_admin_stop(struct liov_instance *inst);
 void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val);
-void liov_admin_kick(struct liov_instance *inst);
-void liov_admin_event(struct liov_instance *inst, enum liov_event ev);
-u16 liov_hw_status(int rc);
-u16 liov_abort_status(int rc);
 
 /* admin_hw.c */
 int liov_hw_alloc(struct liov_parent *p);
@@ -846,7 +841,7 @@ void liov_busy_halted(struct liov_busy *b, struct liov_pass *pass);
 void liov_busy_stop(struct liov_sq *sq);
 
 /* halt.c */
-void liov_halt_init(void);
+void liov_halt_init(void (*look)(struct liov_busy *b, struct liov_pass *pass));
 void liov_halt_exit(void);
 void liov_halt_watch(struct liov_sq *sq);
 void liov_halt_unwatch(struct liov_sq *sq);

@@ -1,121 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The host boundary's objects: a struct liov_hostp for each NVMe function, from
- * its appearance to its removal; when nvme.ko binds and unbinds; suspend; load
- * and unload.  Entered by the driver core (bus notifier), by the PM core and by
+ * The host boundary: a struct liov_hostp is made for each NVMe function that appears;
+ * when nvme.ko binds and unbinds, and what its calls set off (struct liov_hook_ops);
+ * suspend; load and unload.  Entered by hooks.c, the driver core (bus notifier), by the PM core and by
  * main.c.  What a user may rely on and the locks: see ctrl.c.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
-#include <linux/io.h>
 #include <linux/notifier.h>
 #include <linux/slab.h>
 #include <linux/suspend.h>
 
 #include "priv.h"
-
-static LIST_HEAD(hosts);
-static DEFINE_MUTEX(hosts_lock);
-
-static void host_unmap(struct liov_hostp *p)
-{
-	if (p->h.bar)
-		iounmap(p->h.bar);
-	p->h.bar = NULL;
-}
-
-static void host_free(struct kref *kref)
-{
-	struct liov_hostp *p = container_of(kref, struct liov_hostp, kref);
-
-	cancel_delayed_work_sync(&p->work);
-	host_unmap(p);
-	pci_dev_put(p->h.pdev);
-	free_page((unsigned long)p->page);
-	kfree(p);
-}
-
-/**
- * liov_host_put - drop a reference to a host
- * @p: the host
- *
- * Context: may sleep; not from the host's own work item.
- */
-void liov_host_put(struct liov_hostp *p)
-{
-	kref_put(&p->kref, host_free);
-}
-
-static struct liov_hostp *host_of_pdev_locked(struct device *dev)
-{
-	struct liov_hostp *p;
-
-	lockdep_assert_held(&hosts_lock);
-	list_for_each_entry(p, &hosts, node) {
-		if (&p->h.pdev->dev == dev) {
-			kref_get(&p->kref);
-			return p;
-		}
-	}
-	return NULL;
-}
-
-static struct liov_hostp *host_of_pdev(struct device *dev)
-{
-	guard(mutex)(&hosts_lock);
-	return host_of_pdev_locked(dev);
-}
-
-/**
- * liov_host_of_ctrl - the host whose function a controller belongs to
- * @ctrl: the controller, valid for the duration of the call
- *
- * Context: may sleep; takes hosts_lock.
- * Return: the host with a reference (liov_host_put()), or NULL: not a PCI
- * controller, or not one of ours.
- */
-struct liov_hostp *liov_host_of_ctrl(struct nvme_ctrl *ctrl)
-{
-	struct liov_hostp *p;
-	struct device *cdev;
-	void *found;
-
-	guard(mutex)(&hosts_lock);
-	list_for_each_entry(p, &hosts, node) {
-		if (!READ_ONCE(p->bound))
-			continue;
-		cdev = liov_ctrl_get(p->h.pdev);
-		found = cdev ? dev_get_drvdata(cdev) : NULL;
-		put_device(cdev);
-		if (found == ctrl) {
-			kref_get(&p->kref);
-			return p;
-		}
-	}
-	return NULL;
-}
-
-/**
- * liov_host_of_queue - the host whose admin queue this is
- * @q: a request queue; compared only
- *
- * Context: may sleep; takes hosts_lock.
- * Return: the host with a reference (liov_host_put()), or NULL: an I/O queue, or the
- * admin queue of a controller that was never live.
- */
-struct liov_hostp *liov_host_of_queue(struct request_queue *q)
-{
-	struct liov_hostp *p;
-
-	guard(mutex)(&hosts_lock);
-	list_for_each_entry(p, &hosts, node) {
-		if (READ_ONCE(p->adminq) == q) {
-			kref_get(&p->kref);
-			return p;
-		}
-	}
-	return NULL;
-}
 
 /* ---- binding and unbinding ---- */
 
@@ -227,7 +123,7 @@ static void host_release(struct liov_hostp *p)
 	if (p->owner_counted)
 		liov_hooks_unbind();
 	p->owner_counted = false;
-	host_unmap(p);
+	liov_host_unmap(p);
 	mutex_unlock(&p->life);
 }
 
@@ -254,31 +150,11 @@ static struct liov_hostp *host_create(struct pci_dev *pdev)
 	mutex_init(&p->tell);
 	mutex_init(&p->page_lock);
 	liov_lock_in_reclaim(&p->page_lock);
-	liov_lock_in_reclaim(&hosts_lock);
 	spin_lock_init(&p->lock);
 	init_waitqueue_head(&p->wq);
 
-	scoped_guard(mutex, &hosts_lock) {
-		old = host_of_pdev_locked(&pdev->dev);
-		if (!old) {
-			/* Else nobody looks at it when the suspend is over. */
-			p->paused = READ_ONCE(liov_pm_hold);
-			kref_get(&p->kref);
-			list_add_tail(&p->node, &hosts);
-		}
-	}
-	if (!old)
-		return p;
-	/* Not under hosts_lock: it cancels the work item. */
-	liov_host_put(p);
-	return old;
-}
-
-static void host_unlist(struct liov_hostp *p)
-{
-	scoped_guard(mutex, &hosts_lock)
-		list_del_init(&p->node);
-	liov_host_put(p);
+	old = liov_hosts_add(p);
+	return old ?: p;
 }
 
 static int host_bus_notify(struct notifier_block *nb, unsigned long action,
@@ -294,7 +170,7 @@ static int host_bus_notify(struct notifier_block *nb, unsigned long action,
 		if (!p)
 			pci_err(pdev, "lightiov: no memory to follow this controller\n");
 	} else {
-		p = host_of_pdev(&pdev->dev);
+		p = liov_host_of_pdev(&pdev->dev);
 	}
 	if (!p)
 		return NOTIFY_DONE;
@@ -316,7 +192,7 @@ static int host_bus_notify(struct notifier_block *nb, unsigned long action,
 		break;
 	case BUS_NOTIFY_REMOVED_DEVICE:
 		host_release(p);
-		host_unlist(p);
+		liov_hosts_del(p);
 		break;
 	}
 	liov_host_put(p);
@@ -325,25 +201,58 @@ static int host_bus_notify(struct notifier_block *nb, unsigned long action,
 
 static struct notifier_block host_bus_nb = { .notifier_call = host_bus_notify };
 
-/* ---- system suspend ---- */
+/* ---- calls of nvme.ko's ---- */
+
+static int hook_ask(struct liov_hostp *p, int want)
+{
+	liov_host_saw(p, LIOV_CALL_COUNT);
+	return liov_host_ask(p, want);
+}
+
+static void hook_quiesce(struct liov_hostp *p)
+{
+	liov_host_saw(p, LIOV_CALL_QUIESCE);
+	liov_host_down(p);
+}
+
+static void hook_cancelled(struct liov_hostp *p)
+{
+	liov_host_saw(p, LIOV_CALL_CANCEL);
+	liov_host_disabled(p);
+}
 
 /*
- * The first host that matches, with a reference.  Each caller changes what it
- * looks for, so hosts that come or go meanwhile are no matter.
+ * The gate opens after the real function, which still sends admin commands.  A
+ * timeout may take the controller down again meanwhile: the order here - count,
+ * look, start, compare the count - lets such a closing win.
  */
-static struct liov_hostp *host_first(bool (*match)(struct liov_hostp *p))
+static bool hook_start(struct liov_hostp *p, unsigned int *seq)
 {
-	struct liov_hostp *p;
+	struct device *cdev;
+	bool live;
 
-	guard(mutex)(&hosts_lock);
-	list_for_each_entry(p, &hosts, node) {
-		if (match(p)) {
-			kref_get(&p->kref);
-			return p;
-		}
-	}
-	return NULL;
+	liov_host_saw(p, LIOV_CALL_START);
+	*seq = liov_host_seq(p);
+	cdev = liov_ctrl_get(p->h.pdev);
+	live = cdev && liov_ctrl_is_live(p, cdev);
+	put_device(cdev);
+	return live;
 }
+
+static const struct liov_hook_ops hook_ops = {
+	.get		= liov_host_of_ctrl,
+	.put		= liov_host_put,
+	.ask		= hook_ask,
+	.answer		= liov_host_answer,
+	.quiesce	= hook_quiesce,
+	.cancelled	= hook_cancelled,
+	.start		= hook_start,
+	.started	= liov_host_up,
+	.watches	= liov_host_watches,
+	.command	= liov_host_command,
+};
+
+/* ---- system suspend ---- */
 
 static bool is_bound(struct liov_hostp *p)
 {
@@ -397,7 +306,7 @@ static int host_pm_notify(struct notifier_block *nb, unsigned long action,
 	case PM_HIBERNATION_PREPARE:
 	case PM_RESTORE_PREPARE:
 		WRITE_ONCE(liov_pm_hold, true);
-		while ((p = host_first(is_running))) {
+		while ((p = liov_hosts_first(is_running))) {
 			host_pause(p);
 			liov_host_put(p);
 		}
@@ -406,7 +315,7 @@ static int host_pm_notify(struct notifier_block *nb, unsigned long action,
 	case PM_POST_HIBERNATION:
 	case PM_POST_RESTORE:
 		WRITE_ONCE(liov_pm_hold, false);
-		while ((p = host_first(is_paused))) {
+		while ((p = liov_hosts_first(is_paused))) {
 			host_resume(p);
 			liov_host_put(p);
 		}
@@ -458,7 +367,7 @@ int liov_host_init(const struct liov_host_ops *ops, unsigned int reserve)
 	liov_host_wq = alloc_workqueue("lightiov_host", WQ_UNBOUND, 0);
 	if (!liov_host_wq)
 		return -ENOMEM;
-	rc = liov_hooks_register();
+	rc = liov_hooks_register(&hook_ops);
 	if (rc)
 		goto err_wq;
 	rc = register_pm_notifier(&host_pm_nb);
@@ -485,7 +394,7 @@ static void host_evict_all(void)
 {
 	struct liov_hostp *p;
 
-	while ((p = host_first(is_bound))) {
+	while ((p = liov_hosts_first(is_bound))) {
 		host_evict(p);
 		liov_host_put(p);
 	}
@@ -512,8 +421,8 @@ void liov_host_exit(void)
 	/* With no host bound the hooks have nothing to do any more. */
 	liov_hooks_unregister();
 	liov_host_watch_exit();
-	while ((p = host_first(is_any))) {
-		host_unlist(p);
+	while ((p = liov_hosts_first(is_any))) {
+		liov_hosts_del(p);
 		liov_host_put(p);
 	}
 	destroy_workqueue(liov_host_wq);

@@ -302,10 +302,13 @@ static bool notrace filter_dbbuf(unsigned long caller,
 		from_pci_driver(caller);
 }
 
+/* Who is told of the calls; set before any is redirected. */
+static const struct liov_hook_ops *hook_ops;
+
 /* On the way of every command that is not file-system I/O. */
 static bool notrace filter_command(unsigned long caller, struct ftrace_regs *fregs)
 {
-	return liov_host_watches((struct nvme_command *)ftrace_regs_get_argument(fregs, 1));
+	return hook_ops->watches((struct nvme_command *)ftrace_regs_get_argument(fregs, 1));
 }
 
 /* Wrappers that have been entered and not left. */
@@ -317,13 +320,12 @@ static noinline int wrap_set_queue_count(struct nvme_ctrl *ctrl, int *count)
 	int rc, want = *count;
 
 	atomic_inc(&inflight);
-	p = liov_host_of_ctrl(ctrl);
+	p = hook_ops->get(ctrl);
 	if (!p || want <= 0) {
 		rc = nvme_set_queue_count(ctrl, count);
 		goto out;
 	}
-	liov_host_saw(p, LIOV_CALL_COUNT);
-	*count = liov_host_ask(p, want);
+	*count = hook_ops->ask(p, want);
 	rc = nvme_set_queue_count(ctrl, count);
 	if (!rc && !*count) {
 		/* Refused outright: perhaps only what we added was too much. */
@@ -331,10 +333,10 @@ static noinline int wrap_set_queue_count(struct nvme_ctrl *ctrl, int *count)
 		rc = nvme_set_queue_count(ctrl, count);
 	}
 	if (!rc && *count > 0)
-		*count = liov_host_answer(p, want, *count);
+		*count = hook_ops->answer(p, want, *count);
 out:
 	if (p)
-		liov_host_put(p);
+		hook_ops->put(p);
 	atomic_dec(&inflight);
 	barrier();
 	return rc;
@@ -345,14 +347,12 @@ static noinline void wrap_quiesce_io_queues(struct nvme_ctrl *ctrl)
 	struct liov_hostp *p;
 
 	atomic_inc(&inflight);
-	p = liov_host_of_ctrl(ctrl);
-	if (p) {
-		liov_host_saw(p, LIOV_CALL_QUIESCE);
-		liov_host_down(p);
-	}
+	p = hook_ops->get(ctrl);
+	if (p)
+		hook_ops->quiesce(p);
 	nvme_quiesce_io_queues(ctrl);
 	if (p)
-		liov_host_put(p);
+		hook_ops->put(p);
 	atomic_dec(&inflight);
 	barrier();
 }
@@ -363,43 +363,29 @@ static noinline void wrap_cancel_admin_tagset(struct nvme_ctrl *ctrl)
 
 	atomic_inc(&inflight);
 	nvme_cancel_admin_tagset(ctrl);
-	p = liov_host_of_ctrl(ctrl);
+	p = hook_ops->get(ctrl);
 	if (p) {
-		liov_host_saw(p, LIOV_CALL_CANCEL);
-		liov_host_disabled(p);
-		liov_host_put(p);
+		hook_ops->cancelled(p);
+		hook_ops->put(p);
 	}
 	atomic_dec(&inflight);
 	barrier();
 }
 
-/*
- * The gate opens after the real function, which still sends admin commands.  A
- * timeout may take the controller down again meanwhile: the order here - count,
- * look, start, compare the count - lets such a closing win.
- */
 static noinline void wrap_start_ctrl(struct nvme_ctrl *ctrl)
 {
 	struct liov_hostp *p;
-	struct device *cdev;
 	unsigned int seq = 0;
-	bool live = false;
+	bool live;
 
 	atomic_inc(&inflight);
-	p = liov_host_of_ctrl(ctrl);
-	if (p) {
-		liov_host_saw(p, LIOV_CALL_START);
-		seq = liov_host_seq(p);
-		cdev = liov_ctrl_get(p->h.pdev);
-		live = cdev && liov_ctrl_is_live(p, cdev);
-		put_device(cdev);
-	}
+	p = hook_ops->get(ctrl);
+	live = p && hook_ops->start(p, &seq);
 	nvme_start_ctrl(ctrl);
-	if (p) {
-		if (live)
-			liov_host_up(p, seq);
-		liov_host_put(p);
-	}
+	if (live)
+		hook_ops->started(p, seq);
+	if (p)
+		hook_ops->put(p);
 	atomic_dec(&inflight);
 	barrier();
 }
@@ -423,7 +409,7 @@ static noinline int wrap_submit_dbbuf(struct request_queue *q,
 static noinline void wrap_init_request(struct request *req, struct nvme_command *cmd)
 {
 	atomic_inc(&inflight);
-	liov_host_command(req, cmd);
+	hook_ops->command(req, cmd);
 	nvme_init_request(req, cmd);
 	atomic_dec(&inflight);
 	barrier();
@@ -497,16 +483,18 @@ static int hook_on(struct liov_hook *hook)
 
 /**
  * liov_hooks_register - redirect nvme.ko's calls
+ * @ops: who is told of them, until liov_hooks_unregister() has returned
  *
  * Context: may sleep.
  * Return: 0, -EOPNOTSUPP if this kernel cannot, -EBUSY if a live patch owns a
  * function or ftrace is off, another negative errno of ftrace.  The reason and
  * the remedy are in the log; nothing stays registered.
  */
-int liov_hooks_register(void)
+int liov_hooks_register(const struct liov_hook_ops *ops)
 {
 	int i, rc;
 
+	hook_ops = ops;
 	if (liov_lacks(LIOV_LACK_IPMODIFY))
 		return liov_hooks_refuse();
 	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
@@ -564,7 +552,7 @@ void liov_hooks_unbind(void)
 {
 }
 
-int liov_hooks_register(void)
+int liov_hooks_register(const struct liov_hook_ops *ops)
 {
 	return liov_hooks_refuse();
 }

@@ -202,9 +202,14 @@ int liov_host_answer(struct liov_hostp *p, int want, int granted);
 void liov_host_saw(struct liov_hostp *p, u8 call);
 void liov_host_live_work(struct work_struct *work);
 
-/* bind.c */
+/* hosts.c */
+struct liov_hostp *liov_host_of_pdev(struct device *dev);
 struct liov_hostp *liov_host_of_ctrl(struct nvme_ctrl *ctrl);
 struct liov_hostp *liov_host_of_queue(struct request_queue *q);
+struct liov_hostp *liov_hosts_first(bool (*match)(struct liov_hostp *p));
+struct liov_hostp *liov_hosts_add(struct liov_hostp *p);
+void liov_hosts_del(struct liov_hostp *p);
+void liov_host_unmap(struct liov_hostp *p);
 void liov_host_put(struct liov_hostp *p);
 
 /* watch.c */
@@ -212,8 +217,36 @@ bool liov_host_watches(const struct nvme_command *cmd);
 void liov_host_command(struct request *req, const struct nvme_command *cmd);
 void liov_host_watch_exit(void);
 
+/**
+ * struct liov_hook_ops - who is told of nvme.ko's calls: bind.c
+ * @get:       the host of a controller, with a reference, or NULL: not one of ours
+ * @put:       the reference
+ * @ask:       nvme.ko is about to ask for @want I/O queues: for how many to ask instead
+ * @answer:    so many were @granted of those: how many nvme.ko gets to see
+ * @quiesce:   it is about to take the controller down
+ * @cancelled: it has taken it down
+ * @start:     the controller is about to be live; false if it is not to be
+ * @started:   it is; @seq is what @start gave
+ * @watches:   is a command of interest to @command?  From ftrace: notrace
+ * @command:   it is about to be sent; may sleep for long
+ *
+ * In nvme.ko's context: may sleep, and are often below its time-out handling.
+ */
+struct liov_hook_ops {
+	struct liov_hostp *(*get)(struct nvme_ctrl *ctrl);
+	void (*put)(struct liov_hostp *p);
+	int (*ask)(struct liov_hostp *p, int want);
+	int (*answer)(struct liov_hostp *p, int want, int granted);
+	void (*quiesce)(struct liov_hostp *p);
+	void (*cancelled)(struct liov_hostp *p);
+	bool (*start)(struct liov_hostp *p, unsigned int *seq);
+	void (*started)(struct liov_hostp *p, unsigned int seq);
+	bool (*watches)(const struct nvme_command *cmd);
+	void (*command)(struct request *req, const struct nvme_command *cmd);
+};
+
 /* hooks.c */
-int liov_hooks_register(void);
+int liov_hooks_register(const struct liov_hook_ops *ops);
 void liov_hooks_unregister(void);
 void liov_hooks_bind(struct module *owner);
 void liov_hooks_unbind(void);

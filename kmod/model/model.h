@@ -586,4 +586,12 @@ enum liov_refusal liov_guard_refusal(u16 status);
 u16 liov_guard_check(const struct liov_guard *g, const struct liov_guard_env *env,
 		     const struct nvme_command *in, struct liov_guarded *out);
 
+/* ---- status.c ---- */
+
+/* Instead of an NVMe status: the host resets the controller, try again after that. */
+#define LIOV_SC_LATER		0xfffe
+
+u16 liov_hw_status(int rc);
+u16 liov_abort_status(int rc);
+
 #endif /* _LIOV_MODEL_H */

@@ -100,7 +100,8 @@ same_format_stops_and_goes_on()
 # them the lock of its slow path. What follows a format he does not reach all the same.
 format_does_not_wait_for_who_sleeps()
 {
-	vm_program_start "$C" 0 asleep && l1_wait 60 grep -q 'it sleeps' $VM_PROGRAM_LOG || return 1
+	vm_program_start "$C" 0 asleep && l1_wait 60 grep -q 'it sleeps' $VM_PROGRAM_LOG ||
+		{ cat $VM_PROGRAM_LOG; return 1; }
 	vm_log_mark
 	format 4 4096 && says "$C: .*Format NVM .* controller stops" && program_is_stopped || return 1
 	grep -q 'nothing was done after it' $VM_PROGRAM_LOG || return 1

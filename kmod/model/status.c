@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a guest is told of the host's own answer to a command.  Plain functions, no state.
+ */
+#include <linux/errno.h>
+
+#include "model/model.h"
+
+/**
+ * liov_hw_status() - what the guest is told of the hardware's answer
+ * @rc: from liov_host_admin() or liov_host_enter()
+ *
+ * Return: the NVMe status; LIOV_SC_LATER while the host resets the controller,
+ * Internal Error if the hardware did not answer.
+ */
+u16 liov_hw_status(int rc)
+{
+	if (rc == -EAGAIN || rc == -EINTR)
+		return LIOV_SC_LATER;
+	return rc > 0 ? rc & (NVME_STATUS_DNR | 0x7ff) : rc ? NVME_SC_INTERNAL : 0;
+}
+
+/**
+ * liov_abort_status() - the same for Abort
+ * @rc: likewise
+ *
+ * Return: the NVMe status; 0 if the hardware did not answer, then the result says that
+ * nothing was aborted.
+ */
+u16 liov_abort_status(int rc)
+{
+	return rc > 0 ? liov_hw_status(rc) : 0;
+}
