@@ -14,7 +14,7 @@
 # make unit       the pure C files under ASAN and UBSAN
 # make fuzz       the same files under libFuzzer (MINUTES=10 for each of four)
 # make bench-guard  what the check of a guarded command costs on this machine
-# make lint       sparse, checkpatch --strict, W=1
+# make lint       sparse, checkpatch --strict, W=1, floors
 # make lab-shell  a root prompt in the emulated host with the module loaded
 # make clean      what a build left; make distclean: the lab's cache too
 #

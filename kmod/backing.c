@@ -289,6 +289,33 @@ static void liov_backing_say_nsid(struct liov_instance *inst, const char *path, 
 			path, rc);
 }
 
+/* The blocks of @b, of the device's @ext and as far as @range says. */
+static int liov_backing_take_range(struct liov_instance *inst, struct liov_backing *b,
+				   const char *path, const struct liov_range *range,
+				   const struct liov_extent *ext)
+{
+	u64 nsze = b->ident.nsze;
+
+	b->first = ext->first;
+	b->nlb = ext->nlb;
+	if (range->given) {
+		if (!range->count || range->start > ext->nlb ||
+		    range->count > ext->nlb - range->start) {
+			dev_err(liov_dev(inst), "lightiov: %llu+%llu is not inside %s, which has %llu logical blocks of %u bytes\n",
+				range->start, range->count, path, ext->nlb, 1U << b->lba_shift);
+			return -ERANGE;
+		}
+		b->first += range->start;
+		b->nlb = range->count;
+	}
+	if (!b->nlb || b->first > nsze || b->nlb > nsze - b->first) {
+		dev_err(liov_dev(inst), "lightiov: %s is empty or reaches beyond its namespace of %llu logical blocks\n",
+			path, nsze);
+		return -ERANGE;
+	}
+	return 0;
+}
+
 /* Fills @b, whose text is there, and claims; @ns is for Identify. */
 static int liov_backing_make(struct liov_instance *inst, struct liov_backing *b,
 			     const char *path, const struct liov_range *range,
@@ -297,7 +324,6 @@ static int liov_backing_make(struct liov_instance *inst, struct liov_backing *b,
 	struct block_device *bdev;
 	struct liov_extent ext;
 	struct file *probe;
-	u64 nsze;
 	int rc;
 
 	probe = bdev_file_open_by_path(path, BLK_OPEN_READ, NULL, NULL);
@@ -320,33 +346,13 @@ static int liov_backing_make(struct liov_instance *inst, struct liov_backing *b,
 	if (rc)
 		goto out;
 	b->lba_shift = b->ident.lba_shift;
-	nsze = b->ident.nsze;
-	rc = liov_backing_extent(inst, bdev, b->lba_shift, nsze, &ext);
-	if (rc)
-		goto out;
-
-	b->first = ext.first;
-	b->nlb = ext.nlb;
-	if (range->given) {
-		if (!range->count || range->start > ext.nlb ||
-		    range->count > ext.nlb - range->start) {
-			dev_err(liov_dev(inst), "lightiov: %llu+%llu is not inside %s, which has %llu logical blocks of %u bytes\n",
-				range->start, range->count, path, ext.nlb, 1U << b->lba_shift);
-			rc = -ERANGE;
-			goto out;
-		}
-		b->first += range->start;
-		b->nlb = range->count;
-	}
-	if (!b->nlb || b->first > nsze || b->nlb > nsze - b->first) {
-		dev_err(liov_dev(inst), "lightiov: %s is empty or reaches beyond its namespace of %llu logical blocks\n",
-			path, nsze);
-		rc = -ERANGE;
-		goto out;
-	}
-	rc = liov_backing_check_overlap(inst, b);
+	rc = liov_backing_extent(inst, bdev, b->lba_shift, b->ident.nsze, &ext);
 	if (!rc)
-		rc = liov_backing_claim(inst, b, bdev, range->given, nsze);
+		rc = liov_backing_take_range(inst, b, path, range, &ext);
+	if (!rc)
+		rc = liov_backing_check_overlap(inst, b);
+	if (!rc)
+		rc = liov_backing_claim(inst, b, bdev, range->given, b->ident.nsze);
 out:
 	bdev_fput(probe);
 	return rc;

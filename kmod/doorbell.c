@@ -243,6 +243,38 @@ static void liov_track_drop_all(struct liov_instance *inst)
 	}
 }
 
+/*
+ * Adds what shall be tracked and is not, and looks at what is, if it has to.  Returns
+ * whether something was added; *@missing: a page is not there.
+ */
+static bool liov_track_add_all(struct liov_instance *inst, gfn_t gfn, bool look, bool *missing)
+{
+	struct liov_track *t = &inst->track;
+	bool added = false;
+	unsigned int i;
+
+	lockdep_assert_held(&t->lock);
+	for (i = 0; i < liov_nr_doorbells(inst); i++) {
+		struct liov_doorbell *db = liov_doorbell(inst, i);
+
+		if (db->tracked) {
+			if (look)
+				liov_track_protect(inst, gfn + i);
+			continue;
+		}
+		if (!liov_doorbell_wants_tracking(inst, i))
+			continue;
+		if (kvm_write_track_add_gfn(inst->vdev.kvm, gfn + i)) {
+			*missing = true;
+			break;
+		}
+		db->tracked = true;
+		added = true;
+		t->adds++;
+	}
+	return added;
+}
+
 static void liov_track_work(struct work_struct *work)
 {
 	struct liov_track *t = container_of(to_delayed_work(work), struct liov_track, work);
@@ -276,24 +308,7 @@ static void liov_track_work(struct work_struct *work)
 		liov_track_drop_all(inst);
 		WRITE_ONCE(t->base_gfn, gfn);
 	}
-	for (i = 0; i < liov_nr_doorbells(inst); i++) {
-		struct liov_doorbell *db = liov_doorbell(inst, i);
-
-		if (db->tracked) {
-			if (look)
-				liov_track_protect(inst, gfn + i);
-			continue;
-		}
-		if (!liov_doorbell_wants_tracking(inst, i))
-			continue;
-		if (kvm_write_track_add_gfn(inst->vdev.kvm, gfn + i)) {
-			missing = true;
-			break;
-		}
-		db->tracked = true;
-		added = true;
-		t->adds++;
-	}
+	added = liov_track_add_all(inst, gfn, look, &missing);
 	if (missing) {
 		t->delay_ms = min(2 * t->delay_ms, LIOV_TRACK_DELAY_MAX_MS);
 		liov_mod_delayed_work(inst, &t->work, msecs_to_jiffies(t->delay_ms));

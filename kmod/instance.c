@@ -302,6 +302,24 @@ void liov_instance_free(struct liov_instance *inst)
 	liov_hw_inst_free(inst);
 }
 
+/* All that needs no undoing. */
+static void liov_instance_init(struct liov_instance *inst)
+{
+	mutex_init(&inst->lock);
+	liov_jobs_init(inst);
+	liov_irq_init(inst);
+	liov_doorbell_init(inst);
+	liov_pin_init(inst);
+	liov_mem_init(inst);
+	liov_gmem_init(inst);
+	liov_guarded_init(inst);
+	liov_resume_init(inst);
+	liov_control_init(inst);
+	liov_watch_init(inst);
+	liov_admin_init(inst);
+	inst->mode = &liov_guarded_ops;
+}
+
 static int liov_mdev_probe(struct mdev_device *mdev)
 {
 	struct liov_parent *p = container_of(mdev->type->parent, struct liov_parent, mdev);
@@ -319,19 +337,7 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	rc = liov_instance_alloc(inst);
 	if (rc)
 		goto err_put;
-	mutex_init(&inst->lock);
-	liov_jobs_init(inst);
-	liov_irq_init(inst);
-	liov_doorbell_init(inst);
-	liov_pin_init(inst);
-	liov_mem_init(inst);
-	liov_gmem_init(inst);
-	liov_guarded_init(inst);
-	liov_resume_init(inst);
-	liov_control_init(inst);
-	liov_watch_init(inst);
-	liov_admin_init(inst);
-	inst->mode = &liov_guarded_ops;
+	liov_instance_init(inst);
 	rc = uuid_parse(dev_name(&mdev->dev), &inst->ident.uuid);
 	if (rc)
 		goto err_put;
