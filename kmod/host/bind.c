@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The host boundary: a struct liov_hostp is made for each NVMe function that appears;
- * when nvme.ko binds and unbinds, and what its calls set off (struct liov_hook_ops);
- * suspend; load and unload.  Entered by hooks.c, the driver core (bus notifier), by the PM core and by
- * main.c.  What a user may rely on and the locks: see ctrl.c.
+ * The host boundary: a struct liov_hostp is made for each NVMe function that appears; when
+ * nvme.ko binds and unbinds, and what its calls set off (struct liov_hook_ops); suspend; load
+ * and unload.  Entered by hooks.c, the driver core (bus notifier), the PM core and main.c.
+ * What a user may rely on and the locks: see ctrl.c.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
