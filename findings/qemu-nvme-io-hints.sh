@@ -7,12 +7,11 @@
 # the discard granularity.
 #
 # Guess it contradicts: these properties do what they do for virtio-blk and scsi-hd, through
-# NPWG and NOWS (physical block 4096, minimum 8192, optimal 65536), and NPDG becomes the
-# block layer's discard_granularity (65536).
+# NPWG and NOWS (physical block 4096, minimum 8192, optimal 65536); and the drive's
+# NPDG, without these properties 8 blocks, becomes a discard_granularity of 4096.
 # Seen: NPWG, NPWA and NOWS stay 0 although NSFEAT says that these fields count, so the guest
 # has physical_block_size 512, minimum_io_size 512, optimal_io_size 0. NPDG is 127 (128
-# blocks), as asked, but discard_granularity is 512, the logical block: fstrim sends
-# discards far smaller than the drive's unit.
+# blocks), as asked, but discard_granularity is 512, the logical block.
 # Who meets it: who sets these for a 4 KiB-sector or qcow2 host disk and wonders why the
 # guest still writes and discards in sectors of 512.
 
