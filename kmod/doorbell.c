@@ -280,7 +280,6 @@ static void liov_track_work(struct work_struct *work)
 	struct liov_track *t = container_of(to_delayed_work(work), struct liov_track, work);
 	struct liov_instance *inst = container_of(t, struct liov_instance, track);
 	bool missing = false, added = false, look;
-	struct mem_cgroup *old;
 	unsigned int i;
 	u64 bar, gfn;
 
@@ -321,14 +320,12 @@ out:
 		liov_doorbell_zap(inst, 0, liov_nr_doorbells(inst));
 
 	/* Stores made while nobody listened. */
-	old = liov_charge_begin(inst);
 	for (i = 0; i < liov_nr_doorbells(inst); i++) {
 		if (!(i & 1))
 			liov_sq_kick(&inst->sq[i / 2 + 1]);
 		else if (!inst->mode->jobs)
 			liov_doorbell_kick(inst, i);
 	}
-	liov_charge_end(old);
 }
 
 /**

@@ -43,25 +43,25 @@
  * struct liov_worker - the thread of a process
  * @node:    liov_workers; with @users under liov_workers_lock
  * @users:   devices that it has open
- * @mm:      whose process, while @task is set; not to be looked into
+ * @mm:      whose process, while it @works; not to be looked into
+ * @task:    the thread
  * @lock:    all below
  * @ready:   struct liov_jobs that have some
  * @serving: the ones of which it does one
  * @idle:    woken when that is over
- * @task:    the thread; NULL once it was killed or is about to be stopped
- * @killed:  the thread, once it was killed
+ * @works:   it does jobs; false once it was killed or is about to be stopped
  * @stop:    ends it and frees this
  */
 struct liov_worker {
 	struct list_head	node;
 	unsigned int		users;
 	struct mm_struct	*mm;
+	struct vhost_task	*task;
 	raw_spinlock_t		lock;	/* as said above */
 	struct list_head	ready;
 	struct liov_jobs	*serving;
 	wait_queue_head_t	idle;
-	struct vhost_task	*task;
-	struct vhost_task	*killed;
+	bool			works;
 	struct work_struct	stop;
 };
 
@@ -87,16 +87,16 @@ static struct liov_instance *liov_jobs_inst(struct liov_jobs *j)
 static bool liov_worker_wake(struct liov_worker *w, struct liov_jobs *j)
 {
 	unsigned long flags;
-	bool there;
+	bool works;
 
 	raw_spin_lock_irqsave(&w->lock, flags);
-	there = w->task;
-	if (there && list_empty(&j->ready)) {
+	works = w->works;
+	if (works && list_empty(&j->ready)) {
 		list_add_tail(&j->ready, &w->ready);
 		vhost_task_wake(w->task);
 	}
 	raw_spin_unlock_irqrestore(&w->lock, flags);
-	return there;
+	return works;
 }
 
 /**
@@ -237,8 +237,7 @@ static void liov_worker_killed(void *data)
 	struct liov_jobs *j, *next;
 
 	raw_spin_lock_irq(&w->lock);
-	w->killed = w->task;
-	w->task = NULL;
+	w->works = false;
 	list_for_each_entry_safe(j, next, &w->ready, ready) {
 		list_del_init(&j->ready);
 		liov_queue_work(liov_jobs_inst(j), &j->work);
@@ -252,7 +251,7 @@ static bool liov_worker_is_ours(struct liov_worker *w)
 	bool ours;
 
 	raw_spin_lock_irq(&w->lock);
-	ours = w->task && w->mm == current->mm;
+	ours = w->works && w->mm == current->mm;
 	raw_spin_unlock_irq(&w->lock);
 	return ours;
 }
@@ -277,14 +276,12 @@ static struct liov_worker *liov_worker_get(void)
 static void liov_worker_stop(struct work_struct *work)
 {
 	struct liov_worker *w = container_of(work, struct liov_worker, stop);
-	struct vhost_task *task;
 
-	/* From here on it is not woken; it may be about to say that it was killed. */
+	/* From here on it is not woken. */
 	raw_spin_lock_irq(&w->lock);
-	task = w->task ?: w->killed;
-	w->task = NULL;
+	w->works = false;
 	raw_spin_unlock_irq(&w->lock);
-	vhost_task_stop(task);
+	vhost_task_stop(w->task);
 	kfree(w);
 }
 
@@ -309,6 +306,7 @@ static struct liov_worker *liov_worker_make(void)
 		return task ? ERR_CAST(task) : ERR_PTR(-ENOMEM);
 	}
 	w->task = task;
+	w->works = true;
 	vhost_task_start(task);
 	spin_lock(&liov_workers_lock);
 	list_add(&w->node, &liov_workers);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -62,7 +63,7 @@ static int worker_of(int pid)
 	return tid;
 }
 
-/* The close waits for its end, and the kernel's own end of it takes a moment more. */
+/* Nobody waits for its end, which comes soon after the close. */
 static bool worker_is_gone(void)
 {
 	u64 end = now_ms() + WAIT_MS;
@@ -88,8 +89,11 @@ static long sleeps_of(int tid)
 	return n;
 }
 
-/* So many commands that most wait for room, and somebody has to go on with them. */
-static void flood_and(struct test *t, struct nvme *n, void (*meanwhile)(pid_t pid), pid_t pid)
+/*
+ * So many commands that most wait for room, and somebody has to go on with them.  @victim, if
+ * not 0, is killed meanwhile.
+ */
+static void flood_and_kill(struct test *t, struct nvme *n, pid_t victim)
 {
 	long long held = basic_stat(t, n, "held_load");
 	u32 bytes = zeroes_limit(t, n), nlb = bytes / n->lba;
@@ -107,8 +111,8 @@ static void flood_and(struct test *t, struct nvme *n, void (*meanwhile)(pid_t pi
 		nvme_queue_cmd(&q, &sqe);
 	}
 	nvme_ring(n, &q);
-	if (meanwhile)
-		meanwhile(pid);
+	if (victim)
+		kill(victim, SIGKILL);
 	while (nr < FLOOD && now_ms() < end) {
 		while (nvme_reap(n, &q, &cqe)) {
 			EXPECT(t, !nvme_status(&cqe), "status %x", nvme_status(&cqe));
@@ -122,7 +126,7 @@ static void flood_and(struct test *t, struct nvme *n, void (*meanwhile)(pid_t pi
 
 static void flood(struct test *t, struct nvme *n)
 {
-	flood_and(t, n, NULL, 0);
+	flood_and_kill(t, n, 0);
 }
 
 static void a_thread_of_the_user_works(struct test *t, struct nvme *n)
@@ -204,12 +208,13 @@ static pid_t opener(struct nvme *n, int *fd)
 		return -1;
 	pid = fork();
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(sock[0]);
 		*fd = vfio_get_device(&n->v, n->uuid);
-		if (*fd >= 0) {
-			send_fd(sock[1], *fd);
-			close(*fd);
-		}
+		if (*fd < 0)
+			_exit(1);
+		send_fd(sock[1], *fd);
+		close(*fd);
 		close(sock[1]);
 		for (;;)
 			pause();
@@ -220,36 +225,47 @@ static pid_t opener(struct nvme *n, int *fd)
 	return pid;
 }
 
-static void kill_it(pid_t pid)
+/* The device is another process's from now on, and used here: that one's number, or 0. */
+static pid_t opened_by_another(struct test *t, struct nvme *n)
+{
+	int fd = -1, rc;
+	pid_t pid;
+
+	vfio_close_device(&n->v);
+	EXPECT(t, worker_is_gone(), "it is still there after the close");
+	pid = opener(n, &fd);
+	if (!EXPECT(t, pid > 0 && fd >= 0, "%s", strerror(-fd)))
+		return 0;
+	rc = vfio_take_device(&n->v, fd);
+	EXPECT(t, !rc && !nvme_restart(n), "it does not work (%d)", rc);
+	return pid;
+}
+
+static void ends(struct test *t, pid_t pid)
 {
 	kill(pid, SIGKILL);
+	EXPECT(t, waitpid(pid, NULL, 0) == pid, "the opener stays");
 }
 
 /* It is killed with commands held back, and its thread with it. */
 static void goes_on_without_its_opener(struct test *t, struct nvme *n)
 {
-	int fd = -1, rc;
 	pid_t pid;
 
 	if (n->v.ioas) {
 		t->skipped = "it is the same there, and who binds is who opens";
 		return;
 	}
-	vfio_close_device(&n->v);
-	EXPECT(t, worker_is_gone(), "it is still there after the close");
-	pid = opener(n, &fd);
-	if (!EXPECT(t, pid > 0 && fd >= 0, "%s", strerror(-fd)))
+	pid = opened_by_another(t, n);
+	if (!pid)
 		return;
-	rc = vfio_take_device(&n->v, fd);
-	EXPECT(t, !rc && !nvme_restart(n), "it does not work (%d)", rc);
 	EXPECT(t, !!worker_of(pid) == kernel_has_threads(), "no thread of the opener's");
 	EXPECT(t, !worker_of(getpid()), "a thread of who got it");
 	if (!t->failed)
 		flood(t, n);
 	if (!t->failed)
-		flood_and(t, n, kill_it, pid);
-	kill_it(pid);
-	EXPECT(t, waitpid(pid, NULL, 0) == pid, "the opener stays");
+		flood_and_kill(t, n, pid);
+	ends(t, pid);
 	if (!t->failed)
 		flood(t, n);
 }
@@ -257,7 +273,7 @@ static void goes_on_without_its_opener(struct test *t, struct nvme *n)
 /* Nobody who closes waits for somebody who is stopped, nor does the next one. */
 static void close_waits_for_no_stopped_opener(struct test *t, struct nvme *n)
 {
-	int fd = -1, rc, status;
+	int rc, status;
 	u64 start;
 	pid_t pid;
 
@@ -265,12 +281,9 @@ static void close_waits_for_no_stopped_opener(struct test *t, struct nvme *n)
 		t->skipped = "no group to open it from";
 		return;
 	}
-	vfio_close_device(&n->v);
-	pid = opener(n, &fd);
-	if (!EXPECT(t, pid > 0 && fd >= 0, "%s", strerror(-fd)))
+	pid = opened_by_another(t, n);
+	if (!pid)
 		return;
-	rc = vfio_take_device(&n->v, fd);
-	EXPECT(t, !rc && !nvme_restart(n), "it does not work (%d)", rc);
 	EXPECT(t, !kill(pid, SIGSTOP) && waitpid(pid, &status, WUNTRACED) == pid &&
 	       WIFSTOPPED(status), "the opener goes on");
 	start = now_ms();
@@ -280,8 +293,7 @@ static void close_waits_for_no_stopped_opener(struct test *t, struct nvme *n)
 	EXPECT(t, now_ms() - start < WAIT_MS, "it took %llu ms", now_ms() - start);
 	if (!t->failed)
 		flood(t, n);
-	kill_it(pid);
-	EXPECT(t, waitpid(pid, NULL, 0) == pid, "the opener stays");
+	ends(t, pid);
 }
 
 /* A limit of threads is one of the errors an open may have: it can be tried again. */
