@@ -254,6 +254,17 @@ static const struct liov_hook_ops hook_ops = {
 
 /* ---- system suspend ---- */
 
+/* For each host that matches; @fn changes that. */
+static void host_each(bool (*match)(struct liov_hostp *p), void (*fn)(struct liov_hostp *p))
+{
+	struct liov_hostp *p;
+
+	while ((p = liov_hosts_first(match))) {
+		fn(p);
+		liov_host_put(p);
+	}
+}
+
 static bool is_bound(struct liov_hostp *p)
 {
 	return READ_ONCE(p->bound);
@@ -299,26 +310,18 @@ static void host_resume(struct liov_hostp *p)
 static int host_pm_notify(struct notifier_block *nb, unsigned long action,
 			  void *data)
 {
-	struct liov_hostp *p;
-
 	switch (action) {
 	case PM_SUSPEND_PREPARE:
 	case PM_HIBERNATION_PREPARE:
 	case PM_RESTORE_PREPARE:
 		WRITE_ONCE(liov_pm_hold, true);
-		while ((p = liov_hosts_first(is_running))) {
-			host_pause(p);
-			liov_host_put(p);
-		}
+		host_each(is_running, host_pause);
 		break;
 	case PM_POST_SUSPEND:
 	case PM_POST_HIBERNATION:
 	case PM_POST_RESTORE:
 		WRITE_ONCE(liov_pm_hold, false);
-		while ((p = liov_hosts_first(is_paused))) {
-			host_resume(p);
-			liov_host_put(p);
-		}
+		host_each(is_paused, host_resume);
 		break;
 	}
 	return NOTIFY_OK;
@@ -390,16 +393,6 @@ err_wq:
 	return rc;
 }
 
-static void host_evict_all(void)
-{
-	struct liov_hostp *p;
-
-	while ((p = liov_hosts_first(is_bound))) {
-		host_evict(p);
-		liov_host_put(p);
-	}
-}
-
 /**
  * liov_host_exit - evict all users and let go of nvme.ko
  *
@@ -410,20 +403,15 @@ static void host_evict_all(void)
  */
 void liov_host_exit(void)
 {
-	struct liov_hostp *p;
-
 	unregister_pm_notifier(&host_pm_nb);
 	WRITE_ONCE(liov_exiting, true);
-	host_evict_all();
+	host_each(is_bound, host_evict);
 	bus_unregister_notifier(&pci_bus_type, &host_bus_nb);
 	/* A bind may have missed the flag by a hair; it has not got to @live. */
-	host_evict_all();
+	host_each(is_bound, host_evict);
 	/* With no host bound the hooks have nothing to do any more. */
 	liov_hooks_unregister();
 	liov_host_watch_exit();
-	while ((p = liov_hosts_first(is_any))) {
-		liov_hosts_del(p);
-		liov_host_put(p);
-	}
+	host_each(is_any, liov_hosts_del);
 	destroy_workqueue(liov_host_wq);
 }

@@ -30,7 +30,7 @@
  * is taken before all of them:
  *   p->life     mutex; eviction and release, held while @gone runs
  *   p->tell     mutex; held while @stopping, @stopped or @lost runs
- *   hosts_lock  mutex; the list of hosts (bind.c); no callback runs under it
+ *   hosts_lock  mutex; the list of hosts (hosts.c); no callback runs under it
  *   p->lock     spinlock; the state of one host
  * nvme.ko holds its shutdown_lock around @stopping, @lost and a @stopped in time.
  */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What touches nvme-core: the redirected calls, and the questions asked of a
- * controller without its private structures.  Used by ctrl.c alone.
+ * controller without its private structures.  Of the folder it calls nobody but by
+ * struct liov_hook_ops.
  *
  * nvme.ko and nvme-core are two modules, so a call from the one to the other is
  * never inlined (where they are none, see liov_hooks_may_miss()), nor is one from
@@ -13,7 +14,7 @@
  * which would hide that.
  *
  * The same functions serve the tcp, rdma and fc drivers: a wrapper acts only
- * on a controller that ctrl.c knows.
+ * on a controller that hosts.c knows.
  *
  * Locks: learn_lock serialises users of the one kprobe; owner_lock guards the
  * writers of nvme_owner and nvme_bound, which liov_redirect() reads under RCU

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The host boundary: all that the rest of the module may know of nvme.ko.
- * Implemented by ctrl.c, up.c, cmd.c, bind.c, watch.c and hooks.c.
+ * Implemented by the files of this folder.
  */
 #ifndef _LIOV_HOST_H
 #define _LIOV_HOST_H
