@@ -13,6 +13,7 @@
 # Who meets it: tools that take a vmlinux out of a vmlinuz, for a debugger or for a PVH
 # boot of a small guest, and check the exit status or use the file.
 
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 # shellcheck source=guest.bash
 . "$(dirname "$0")/guest.bash"
 unpack "$T/k" "linux-image-6.12.118+deb13-amd64=6.12.118-1" zstd=1.5.7+dfsg-1+deb13u1

@@ -13,13 +13,12 @@
 # Who meets it: who cleans up after an old kernel on a machine with one kernel left, and finds
 # no module after the next upgrade.
 
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+DKMS=dkms=3.2.2-1~deb13u1
 # shellcheck source=guest.bash
 . "$(dirname "$0")/guest.bash"
+unpack_alone "$T/d" "$DKMS"
 cd "$T" || exit 2
-apt-get update -qq > /dev/null 2>&1
-apt-get download -o APT::Sandbox::User=root 'dkms=3.2.2-1~deb13u1' > log 2>&1 ||
-	untried "$(cat log)"
-dpkg-deb -x dkms_*.deb d
 mkdir -p tree src/lx-1.0 mods
 printf '%s\n' 'PACKAGE_NAME=lx' 'PACKAGE_VERSION=1.0' 'BUILT_MODULE_NAME[0]=lx' \
 	'DEST_MODULE_LOCATION[0]=/updates' 'AUTOINSTALL=yes' > src/lx-1.0/dkms.conf

@@ -11,13 +11,12 @@
 # `mkrpm`, which older versions had: they go on as if the package had been made. A typing
 # mistake (`dkms autoinstal`) passes as well.
 
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+DKMS=dkms=3.2.2-1~deb13u1
 # shellcheck source=guest.bash
 . "$(dirname "$0")/guest.bash"
+unpack_alone "$T/d" "$DKMS"
 cd "$T" || exit 2
-apt-get update -qq > /dev/null 2>&1
-apt-get download -o APT::Sandbox::User=root 'dkms=3.2.2-1~deb13u1' > log 2>&1 ||
-	untried "$(cat log)"
-dpkg-deb -x dkms_*.deb d
 mkdir -p tree src mods
 for a in mkdeb mkdsc mkbmdeb mkrpm autoinstal; do
 	bash d/usr/sbin/dkms "$a" --dkmstree "$T/tree" --sourcetree "$T/src" \

@@ -3,20 +3,15 @@
 #
 # Sourced by the findings that need packages unpacked or a small guest. Debian
 # 13, root, apt. Nothing is installed on the machine: packages are unpacked in
-# a folder that is removed at exit. Exit codes: 0 as stated, 1 the behaviour has
+# the caller's temporary folder $T. Exit codes: 0 as stated, 1 the behaviour has
 # changed, 2 it could not be tried (a pinned version is gone, no guest).
 
 set -u
-T=$(mktemp -d)
-trap 'rm -rf "$T"' EXIT
-
-QEMU=qemu-system-x86=1:10.0.13+ds-0+deb13u1
 KVER=6.12.118+deb13-amd64
-NVME=nvme-cli=2.13-2
 GUEST=("linux-image-$KVER=6.12.118-1" "kmod=34.2-2" liblzma5=5.8.1-1+deb13u2
 	"busybox-static=1:1.37.0-6+b9")
 FAILED=0
-export QEMU NVME GUEST FAILED
+export GUEST FAILED
 
 untried() { echo "not tried: $*" >&2; exit 2; }
 
@@ -50,6 +45,14 @@ unpack() {
 		[ -e "$dir/$deb" ] || ln -s "usr/$deb" "$dir/$deb"
 	done
 	[ -z "$keep" ] || touch "$keep/unpacked"
+}
+
+# unpack_alone DIR PKG=VERSION: this package without what it depends on
+unpack_alone() {
+	apt-get update -qq > /dev/null 2>&1
+	(cd "$T" && apt-get download -o APT::Sandbox::User=root "$2" > apt.log 2>&1) ||
+		untried "$(cat "$T/apt.log")"
+	dpkg-deb -x "$T/${2%%=*}"_*.deb "$1"
 }
 
 # guest COMMANDS [QEMU ARGUMENT...]: boot Debian's kernel with nvme-cli in an

@@ -17,6 +17,9 @@
 # Who meets it: everybody who wants CAP, CC, CSTS or the doorbell stride of a live drive
 # on Debian, or monitors with effects-log.
 
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+QEMU=qemu-system-x86=1:10.0.13+ds-0+deb13u1
+NVME=nvme-cli=2.13-2
 # shellcheck source=guest.bash
 . "$(dirname "$0")/guest.bash"
 unpack "$T/q" "$QEMU"

@@ -14,6 +14,9 @@
 # Who meets it: anybody who runs an old runbook, script or answer from the web; the
 # only sign is "value:00000000" in a line that otherwise reports success.
 
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+QEMU=qemu-system-x86=1:10.0.13+ds-0+deb13u1
+NVME=nvme-cli=2.13-2
 # shellcheck source=guest.bash
 . "$(dirname "$0")/guest.bash"
 unpack "$T/q" "$QEMU"

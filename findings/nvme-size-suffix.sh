@@ -10,6 +10,8 @@
 # needed here: an accepted size is followed by the complaint about the device.)
 # Who meets it: whoever types `nvme format -b 4K`, `nvme write -z 4K`.
 
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+NVME=nvme-cli=2.13-2
 # shellcheck source=guest.bash
 . "$(dirname "$0")/guest.bash"
 unpack "$T/n" "$NVME"

@@ -11,6 +11,8 @@
 # Who meets it: everybody who grows disks of running guests (`virsh blockresize`, cloud
 # agents) and moves from virtio-blk to nvme.
 
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+QEMU=qemu-system-x86=1:10.0.13+ds-0+deb13u1
 # shellcheck source=guest.bash
 . "$(dirname "$0")/guest.bash"
 unpack "$T/q" "$QEMU"

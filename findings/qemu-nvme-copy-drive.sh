@@ -14,6 +14,9 @@
 # Who meets it: whoever tests Copy, or software that believes ONCS, on the form of the
 # command line that every example shows.
 
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+QEMU=qemu-system-x86=1:10.0.13+ds-0+deb13u1
+NVME=nvme-cli=2.13-2
 # shellcheck source=guest.bash
 . "$(dirname "$0")/guest.bash"
 unpack "$T/q" "$QEMU"

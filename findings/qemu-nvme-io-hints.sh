@@ -15,6 +15,9 @@
 # Who meets it: who sets these for a 4 KiB-sector or qcow2 host disk and wonders why the
 # guest still writes and discards in sectors of 512.
 
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+QEMU=qemu-system-x86=1:10.0.13+ds-0+deb13u1
+NVME=nvme-cli=2.13-2
 # shellcheck source=guest.bash
 . "$(dirname "$0")/guest.bash"
 unpack "$T/q" "$QEMU"

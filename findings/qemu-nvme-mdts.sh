@@ -10,6 +10,8 @@
 # Who meets it: command lines of CI and of driver tests that used mdts=0 to get large
 # commands; the message blames a value too large for a value of zero.
 
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+QEMU=qemu-system-x86=1:10.0.13+ds-0+deb13u1
 # shellcheck source=guest.bash
 . "$(dirname "$0")/guest.bash"
 unpack "$T/q" "$QEMU"

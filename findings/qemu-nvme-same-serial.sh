@@ -15,6 +15,9 @@
 # Who meets it: guests made from a template with a fixed serial, and hosts that give a
 # guest several emulated drives.
 
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+QEMU=qemu-system-x86=1:10.0.13+ds-0+deb13u1
+NVME=nvme-cli=2.13-2
 # shellcheck source=guest.bash
 . "$(dirname "$0")/guest.bash"
 unpack "$T/q" "$QEMU"

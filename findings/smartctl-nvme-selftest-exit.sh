@@ -12,6 +12,8 @@
 # Who meets it: smartd-like scripts that start a test, see 0, and wait for or trust a result
 # that never comes: QEMU's drives, and every drive with OACS bit 4 clear.
 
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+QEMU=qemu-system-x86=1:10.0.13+ds-0+deb13u1
 # shellcheck source=guest.bash
 . "$(dirname "$0")/guest.bash"
 unpack "$T/q" "$QEMU"
