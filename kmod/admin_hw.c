@@ -147,8 +147,8 @@ void liov_hw_refresh(struct liov_parent *p)
  * @ns:   Identify Namespace
  * @wait: also for a reset of the host's
  *
- * In direct mode asks for CNS 05h, too: extended formats, of which the guard lets none be
- * used.  May sleep.
+ * Where there is no guard asks for CNS 05h, too: extended formats, of which that lets none
+ * be used.  May sleep.
  *
  * Return: 0, or a negative errno.
  */
@@ -161,7 +161,7 @@ int liov_hw_keep_ns(struct liov_instance *inst, const struct nvme_id_ns *ns, boo
 
 	lockdep_assert_held(&inst->lock);
 	memcpy(inst->hw.ns, ns, LIOV_NS_KEPT);
-	if (inst->mode != &liov_direct_ops || !liov_hw_knows_command_sets(p))
+	if (inst->mode->guard || !liov_hw_knows_command_sets(p))
 		return 0;
 	if (!cs_ns) {
 		cs_ns = kzalloc(NVME_IDENTIFY_DATA_SIZE, GFP_KERNEL_ACCOUNT);

@@ -385,7 +385,9 @@ static int liov_backing_resize(struct liov_instance *inst, struct liov_backing *
 	}
 	if (b->nlb < nlb) {
 		WRITE_ONCE(inst->guard.nlb, b->nlb);
-		rc = liov_guarded_drain(inst);
+		/* What was in flight at a reset is better done than given up. */
+		liov_resume_now(inst);
+		rc = inst->mode->drain(inst);
 		if (rc) {
 			WRITE_ONCE(inst->guard.nlb, nlb);
 			dev_err(liov_dev(inst), "lightiov: the guest's commands did not end in time (%d); its size stays, try again\n",
@@ -458,7 +460,7 @@ out:
  * @text: path of a block device, or PATH:start+count; an empty string releases
  *        the present one.  No blanks around it
  *
- * While the instance is open in guarded mode this resizes it: the first LBA
+ * While the instance is open in a mode that can wait for commands this resizes it: the first LBA
  * stays, and less needs the word "shrink" after the path.  May sleep, also for
  * as long as a controller reset takes.
  *
@@ -474,7 +476,7 @@ int liov_backing_set(struct liov_instance *inst, const char *text)
 	int rc = 0;
 
 	mutex_lock(&inst->lock);
-	if (inst->is_open && (!*text || inst->mode != &liov_guarded_ops)) {
+	if (inst->is_open && (!*text || !inst->mode->drain)) {
 		dev_err(liov_dev(inst), "lightiov: the backing cannot be %s while a VM uses this device\n",
 			*text ? "changed" : "released");
 		rc = -EBUSY;

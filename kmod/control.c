@@ -279,7 +279,7 @@ void liov_control_msix_access(struct liov_instance *inst, u64 off, void *buf, un
  */
 static int liov_control_stop(struct liov_instance *inst)
 {
-	int rc = liov_instance_quiesce(inst, false);
+	int rc = liov_fence(inst, false);
 
 	return rc == -ENODEV ? 0 : rc;
 }
@@ -436,6 +436,14 @@ static void liov_control_work(struct work_struct *work)
 
 /* ---- reset by VFIO, open and close ---- */
 
+/* All pins; the guest may have asked for another window meanwhile. */
+static void liov_control_release(struct liov_instance *inst)
+{
+	lockdep_assert_held(&inst->lock);
+	liov_mem_cancel(inst);
+	inst->mode->drop(inst, 0, U64_MAX);
+}
+
 /**
  * liov_control_function_reset() - VFIO_DEVICE_RESET: at once, and with all pins dropped
  * @inst: open instance; the caller holds its lock
@@ -452,10 +460,10 @@ void liov_control_function_reset(struct liov_instance *inst)
 	spin_unlock(&inst->reg_lock);
 
 	liov_mem_cancel(inst);
-	if (liov_instance_quiesce(inst, true))
-		liov_instance_abandon(inst);
+	if (liov_fence(inst, true))
+		liov_fence_failed(inst);
 	else
-		inst->mode->release(inst);
+		liov_control_release(inst);
 	liov_control_forget(inst);
 	liov_doorbell_decode_changed(inst);
 }
@@ -476,10 +484,10 @@ void liov_control_close(struct liov_instance *inst)
 	spin_unlock(&inst->reg_lock);
 
 	liov_mem_cancel(inst);
-	if (liov_instance_quiesce(inst, true))
-		liov_instance_abandon(inst);
+	if (liov_fence(inst, true))
+		liov_fence_failed(inst);
 	liov_control_forget(inst);
-	inst->mode->release(inst);
+	liov_control_release(inst);
 }
 
 /**

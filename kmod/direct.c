@@ -224,25 +224,6 @@ static bool liov_direct_cq_irq(struct liov_cq *cq, bool alone, struct liov_pass 
 	return true;
 }
 
-static int liov_direct_check(struct liov_instance *inst)
-{
-	int rc;
-
-	if (!liov_allow_direct) {
-		liov_guest_warn(inst, "lightiov: direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
-		return -EPERM;
-	}
-	if (!inst->backing.whole) {
-		liov_guest_warn(inst, "lightiov: %s is not a whole namespace of %s; direct mode needs one\n",
-				inst->backing.text, pci_name(inst->parent->host->pdev));
-		return -EINVAL;
-	}
-	rc = liov_backing_check(inst);
-	if (rc)
-		return rc;
-	return liov_mem_check_iommu(inst);
-}
-
 static void liov_direct_open(struct liov_instance *inst)
 {
 	unsigned int i;
@@ -355,7 +336,7 @@ static u16 liov_direct_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32 
 
 const struct liov_mode_ops liov_direct_ops = {
 	.name		= "direct",
-	.check		= liov_direct_check,
+	.check		= liov_mem_check_iommu,
 	.open		= liov_direct_open,
 	.cq_make_ring	= liov_direct_cq_make_ring,
 	.cq_free_ring	= liov_direct_cq_free_ring,
@@ -370,9 +351,12 @@ const struct liov_mode_ops liov_direct_ops = {
 	.cq_again	= liov_direct_cq_again,
 	.sq_again	= liov_direct_sq_again,
 	.abort		= liov_direct_abort,
-	.unmap		= liov_mem_unmap,
-	.release	= liov_mem_release,
+	.in_use		= liov_mem_overlaps,
+	.drop		= liov_mem_drop,
 	.leak		= liov_mem_leak,
+	.trusted	= true,
+	.windows	= true,
+	.own_doorbells	= true,
 	.bypass		= true,
 	.only_fresh	= true,
 };

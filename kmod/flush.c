@@ -34,8 +34,8 @@ static u64 liov_flush_written(const struct liov_instance *inst)
  * @inst: open instance without queues at the hardware; the caller holds its lock
  *
  * Return: the block device, for liov_flush_run(), with a reference; NULL if the drive has
- * no volatile cache or nothing was written since the last time.  In direct mode nobody
- * knows what was.
+ * no volatile cache or nothing was written since the last time.  Where there is no guard
+ * nobody knows what was.
  */
 struct file *liov_flush_begin(struct liov_instance *inst)
 {
@@ -44,7 +44,7 @@ struct file *liov_flush_begin(struct liov_instance *inst)
 	lockdep_assert_held(&inst->lock);
 	if (!READ_ONCE(inst->parent->vwc) || !inst->backing.file)
 		return NULL;
-	if (inst->mode == &liov_guarded_ops && inst->flushed == written)
+	if (inst->mode->guard && inst->flushed == written)
 		return NULL;
 	inst->flushed = written;
 	return get_file(inst->backing.file);

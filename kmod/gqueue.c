@@ -394,8 +394,6 @@ static int liov_guarded_hold(struct liov_instance *inst)
 	int rc = 0;
 
 	lockdep_assert_held(&inst->lock);
-	/* What was in flight at a reset is better done than given up. */
-	liov_resume_now(inst);
 	for (i = 1; i <= inst->nr_pairs; i++)
 		liov_submit_lock(&inst->sq[i]);
 	/* Who had them may have been at pins for long. */
@@ -428,15 +426,7 @@ static void liov_guarded_unhold(struct liov_instance *inst)
 	}
 }
 
-/**
- * liov_guarded_drain() - wait until commands accepted so far are completed
- * @inst: open guarded instance; the caller holds its lock
- *
- * Commands accepted later see what the caller changed before.  May sleep.
- *
- * Return: 0, or -ETIMEDOUT.
- */
-int liov_guarded_drain(struct liov_instance *inst)
+static int liov_guarded_drain(struct liov_instance *inst)
 {
 	int rc = liov_guarded_hold(inst);
 
@@ -476,47 +466,28 @@ static void liov_guarded_unmap_rings(struct liov_instance *inst, u64 iova, u64 l
 	}
 }
 
+static bool liov_guarded_in_use(struct liov_instance *inst, u64 iova, u64 len)
+{
+	return liov_gmem_overlaps(inst, iova, len) ||
+		liov_guarded_rings_overlap(inst, iova, len);
+}
+
 /*
  * The guest loses memory: at a reboot all of it, when a firmware changes what the
  * low memory is all of that for a moment, else what is unplugged.  It goes once the
  * hardware has completed what it was given.  Hardware never touches the guest's
  * rings, so a queue outlives its rings: they are looked for at its next doorbell.
  */
-static void liov_guarded_unmap(struct liov_instance *inst, u64 iova, u64 len)
+static int liov_guarded_unmap(struct liov_instance *inst, u64 iova, u64 len)
 {
-	int rc;
+	int rc = liov_guarded_hold(inst);
 
-	lockdep_assert_held(&inst->lock);
-	if (!liov_gmem_overlaps(inst, iova, len) && !liov_guarded_rings_overlap(inst, iova, len))
-		return;
-	rc = liov_guarded_hold(inst);
 	if (!rc) {
 		liov_gmem_unmap(inst, iova, len);
 		liov_guarded_unmap_rings(inst, iova, len);
 	}
 	liov_guarded_unhold(inst);
-	if (!rc)
-		return;
-
-	liov_guest_warn(inst, "lightiov: commands did not complete while the VM gave memory up; deleting their queues\n");
-	/* Also of one that sleeps at the moment: what wakes it brings no queues back. */
-	if (READ_ONCE(inst->awake) || liov_queues_made(inst))
-		liov_control_set_fatal(inst);
-	if (liov_instance_quiesce(inst, true))
-		liov_instance_abandon(inst);
-	else
-		liov_gmem_unmap(inst, iova, len);
-}
-
-static void liov_guarded_release(struct liov_instance *inst)
-{
-	lockdep_assert_held(&inst->lock);
-	liov_gmem_unmap(inst, 0, U64_MAX);
-}
-
-static int liov_guarded_check(struct liov_instance *inst)
-{
-	return liov_backing_check(inst);
+	return rc;
 }
 
 static void liov_guarded_open(struct liov_instance *inst)
@@ -552,7 +523,6 @@ static bool liov_guarded_may_be_busy(struct liov_sq *sq)
 
 const struct liov_mode_ops liov_guarded_ops = {
 	.name		= "guarded",
-	.check		= liov_guarded_check,
 	.open		= liov_guarded_open,
 	.cq_make_ring	= liov_guarded_cq_make_ring,
 	.cq_free_ring	= liov_guarded_cq_free_ring,
@@ -567,9 +537,12 @@ const struct liov_mode_ops liov_guarded_ops = {
 	.cq_again	= liov_guarded_cq_again,
 	.sq_again	= liov_guarded_sq_again,
 	.abort		= liov_guarded_abort,
+	.in_use		= liov_guarded_in_use,
 	.unmap		= liov_guarded_unmap,
-	.release	= liov_guarded_release,
+	.drop		= liov_gmem_unmap,
 	.leak		= liov_gmem_leak,
+	.drain		= liov_guarded_drain,
+	.guard		= true,
 	.always_irq	= true,
 	.jobs		= true,
 };

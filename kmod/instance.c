@@ -44,7 +44,7 @@ int liov_instance_set_mode(struct liov_instance *inst, const char *name)
 		dev_err(liov_dev(inst), "lightiov: no such mode; write guarded or direct\n");
 		return -EINVAL;
 	}
-	if (mode == &liov_direct_ops && !liov_allow_direct) {
+	if (mode->trusted && !liov_allow_direct) {
 		dev_err(liov_dev(inst), "lightiov: direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
 		return -EPERM;
 	}
@@ -81,55 +81,29 @@ const char *liov_instance_state(struct liov_instance *inst)
 	return READ_ONCE(inst->resume.paused) ? "paused" : "enabled";
 }
 
-/**
- * liov_instance_quiesce() - take everything from the hardware
- * @inst: instance; the caller holds its lock
- * @wait: for a reset of the controller by the host to go on, if one is under way
- *
- * If a queue cannot be deleted, a reset of the controller is the only fence
- * left.  May sleep as long as the hardware takes, and for long if it may @wait.
- *
- * Return: 0, or an error: the hardware may still use guest memory; -EAGAIN, if
- * it does not @wait, when that is to be asked again after the reset.
+/*
+ * If the hardware may use any of it and that cannot be waited for, its queues go first; the
+ * guest then finds a fatal status.
  */
-int liov_instance_quiesce(struct liov_instance *inst, bool wait)
+static void liov_instance_take_away(struct liov_instance *inst, u64 iova, u64 len)
 {
-	struct liov_parent *p = inst->parent;
-	u64 gen = READ_ONCE(p->gen);
-	int rc;
+	const struct liov_mode_ops *mode = inst->mode;
 
 	lockdep_assert_held(&inst->lock);
-	rc = liov_queues_stop(inst, wait);
-	if (!rc || rc == -ENODEV || rc == -EAGAIN || liov_lacks(LIOV_LACK_FENCE))
-		return rc;
-	/* One reset is asked for, however often this is called until it comes. */
-	if (wait || inst->control.reset_gen != gen + 1) {
-		inst->control.reset_gen = gen + 1;
-		dev_warn(liov_dev(inst), "lightiov: resetting %s to get its queues back\n",
-			 pci_name(p->host->pdev));
-		liov_host_reset(p->host);
+	if (mode->unmap) {
+		/* What was in flight at a reset is better done than given up. */
+		liov_resume_now(inst);
+		if (!mode->unmap(inst, iova, len))
+			return;
+		liov_guest_warn(inst, "lightiov: commands did not complete while the VM gave memory up; deleting their queues\n");
 	}
-	if (!wait)
-		return -EAGAIN;
-	wait_event_timeout(p->wq, READ_ONCE(p->gen) != gen || liov_host_is_gone(p->host),
-			   msecs_to_jiffies(LIOV_ADMIN_WAIT_MS));
-	return liov_queues_stop(inst, wait);
-}
-
-/**
- * liov_instance_abandon() - no fence could be had
- * @inst: instance; the caller holds its lock
- *
- * What the hardware may still reach is given up for good.  VFIO must get its
- * pins back all the same.
- */
-void liov_instance_abandon(struct liov_instance *inst)
-{
-	lockdep_assert_held(&inst->lock);
-	inst->leaking = true;
-	inst->mode->leak(inst);
-	liov_queues_abandon(inst);
-	inst->leaking = false;
+	/* Also of one that sleeps at the moment: what wakes it brings no queues back. */
+	if (READ_ONCE(inst->awake) || liov_queues_made(inst))
+		liov_control_set_fatal(inst);
+	if (liov_fence(inst, true))
+		liov_fence_failed(inst);
+	else
+		mode->drop(inst, iova, len);
 }
 
 /**
@@ -147,7 +121,9 @@ void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len)
 	/* Before any lock. */
 	liov_unmap_begin(inst, iova, len);
 	mutex_lock(&inst->lock);
-	inst->mode->unmap(inst, iova, len);
+	liov_mem_unmapping(inst, iova, len);
+	if (inst->mode->in_use(inst, iova, len))
+		liov_instance_take_away(inst, iova, len);
 	mutex_unlock(&inst->lock);
 }
 
@@ -173,7 +149,7 @@ static void liov_instance_model_init(struct liov_instance *inst)
 
 	liov_regs_init(&inst->regs, &cfg);
 	liov_pci_init(&inst->pci, &ids, inst->nr_vectors,
-		      inst->mode == &liov_direct_ops ? LIGHTIOV_FLAG_DIRECT : 0);
+		      inst->mode->windows ? LIGHTIOV_FLAG_DIRECT : 0);
 
 	memset(&inst->queues, 0, sizeof(inst->queues));
 	inst->queues.nr_pairs = inst->nr_pairs;
@@ -181,11 +157,11 @@ static void liov_instance_model_init(struct liov_instance *inst)
 	inst->queues.mqes = cfg.mqes;
 	inst->queues.page_size = 1U << (12 + cfg.mps);
 
-	inst->ident.nsid = inst->mode == &liov_direct_ops ? inst->backing.nsid : inst->guard.nsid;
+	inst->ident.nsid = inst->mode->guard ? inst->guard.nsid : inst->backing.nsid;
 	inst->ident.nr_pairs = inst->nr_pairs;
 	inst->ident.vs = cfg.vs;
 	inst->ident.cntlid = 1;
-	inst->ident.guard = inst->mode == &liov_direct_ops ? NULL : &inst->guard;
+	inst->ident.guard = inst->mode->guard ? &inst->guard : NULL;
 
 	memset(inst->log, 0, sizeof(*inst->log));
 	memset(inst->msix_table, 0, inst->nr_vectors * PCI_MSIX_ENTRY_SIZE);
@@ -196,6 +172,28 @@ static void liov_instance_model_init(struct liov_instance *inst)
 	liov_admin_reset(inst);
 	inst->fatal = false;
 	inst->awake = false;
+}
+
+/* May it be opened in its mode now?  Says why not. */
+static int liov_instance_check(struct liov_instance *inst)
+{
+	const struct liov_mode_ops *mode = inst->mode;
+	int rc;
+
+	lockdep_assert_held(&inst->lock);
+	if (mode->trusted && !liov_allow_direct) {
+		liov_guest_warn(inst, "lightiov: direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
+		return -EPERM;
+	}
+	if (!mode->guard && !inst->backing.whole) {
+		liov_guest_warn(inst, "lightiov: %s is not a whole namespace of %s; direct mode needs one\n",
+				inst->backing.text, pci_name(inst->parent->host->pdev));
+		return -EINVAL;
+	}
+	rc = liov_backing_check(inst);
+	if (rc)
+		return rc;
+	return mode->check ? mode->check(inst) : 0;
 }
 
 /**
@@ -219,7 +217,7 @@ int liov_instance_open(struct liov_instance *inst)
 		goto out;
 	}
 	inst->opening = true;
-	rc = inst->mode->check(inst);
+	rc = liov_instance_check(inst);
 	inst->opening = false;
 	if (rc)
 		goto out;

@@ -206,13 +206,11 @@ struct liov_resume {
  * @work:  carries it out
  * @todo:  what there is to do, LIOV_DO_*; under liov_instance.reg_lock
  * @doing: what of it @work does now; likewise
- * @reset_gen: the controller's generation in which @work has asked for its reset
  */
 struct liov_control {
 	struct delayed_work	work;
 	unsigned int		todo;
 	unsigned int		doing;
-	u64			reset_gen;
 };
 
 /**
@@ -401,6 +399,7 @@ struct liov_watch {
  * @lacks:  pairs of these that the drive does not grant and for which no other is free
  * @qids_lost: the hardware did not give up some queues in generation @lost_gen: its pairs
  *          are not used again before the next one
+ * @fence_gen: the controller's generation in which its reset was asked for, as a fence
  * @leaking: no fence could be had: what the hardware may use is not freed
  * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
  *          the guest resets.  Set by the reset hooks and liov_queues_shut() without @lock.
@@ -440,6 +439,7 @@ struct liov_instance {
 	u16			lacks;	/* pool_lock */
 	bool			qids_lost;
 	u64			lost_gen;
+	u64			fence_gen;
 	bool			leaking;
 	const struct liov_mode_ops *mode;
 	struct liov_backing	backing;
@@ -724,8 +724,6 @@ bool liov_watch_is_free(struct liov_instance *inst);
 
 /* instance.c */
 int liov_instance_set_mode(struct liov_instance *inst, const char *name);
-int liov_instance_quiesce(struct liov_instance *inst, bool wait);
-void liov_instance_abandon(struct liov_instance *inst);
 extern struct mdev_driver liov_mdev_driver;
 int liov_instance_open(struct liov_instance *inst);
 void liov_instance_close(struct liov_instance *inst);
@@ -814,6 +812,8 @@ bool liov_queues_live(const struct liov_instance *inst);
 int liov_queues_resume(struct liov_instance *inst);
 int liov_queues_stop(struct liov_instance *inst, bool wait);
 void liov_queues_shut(struct liov_instance *inst);
+int liov_fence(struct liov_instance *inst, bool wait);
+void liov_fence_failed(struct liov_instance *inst);
 
 /* doorbell.c */
 void liov_doorbell_init(struct liov_instance *inst);
@@ -892,7 +892,6 @@ extern const struct liov_mode_ops liov_direct_ops;
 
 /* gqueue.c */
 extern const struct liov_mode_ops liov_guarded_ops;
-int liov_guarded_drain(struct liov_instance *inst);
 void liov_guarded_init(struct liov_instance *inst);
 
 /* gmem.c */
@@ -914,9 +913,10 @@ void liov_mem_mailbox(struct liov_instance *inst);
 void liov_mem_poll(struct liov_instance *inst);
 void liov_mem_cancel(struct liov_instance *inst);
 bool liov_mem_is_busy(struct liov_instance *inst);
-void liov_mem_release(struct liov_instance *inst);
+void liov_mem_unmapping(struct liov_instance *inst, u64 iova, u64 len);
+bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len);
+void liov_mem_drop(struct liov_instance *inst, u64 iova, u64 len);
 void liov_mem_leak(struct liov_instance *inst);
-void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len);
 int liov_mem_check_iommu(struct liov_instance *inst);
 
 /* pin.c */

@@ -340,8 +340,15 @@ out:
 	return rc;
 }
 
-/* All windows that touch [iova, iova + len). */
-static void liov_mem_drop(struct liov_instance *inst, u64 iova, u64 len)
+/**
+ * liov_mem_drop() - drop all windows that touch [iova, iova + len)
+ * @inst: instance whose hardware has let go of them
+ * @iova: guest-physical start
+ * @len:  bytes, not 0
+ *
+ * May sleep.
+ */
+void liov_mem_drop(struct liov_instance *inst, u64 iova, u64 len)
 {
 	struct liov_window *w, *tmp;
 
@@ -477,7 +484,7 @@ void liov_mem_mailbox(struct liov_instance *inst)
 	liov_mem_poll(inst);
 	if (mem->busy || cmd == LIGHTIOV_CMD_NONE)
 		return;
-	if (inst->mode != &liov_direct_ops) {
+	if (!inst->mode->windows) {
 		liov_mem_finish(inst, -EOPNOTSUPP, 0);
 		return;
 	}
@@ -528,7 +535,29 @@ static bool liov_mem_mapping(struct liov_instance *inst, u64 iova, u64 len)
 	return hit;
 }
 
-static bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
+/**
+ * liov_mem_unmapping() - VFIO takes guest memory away: a MAP of it ends
+ * @inst: instance; the caller holds its lock
+ * @iova: guest-physical start
+ * @len:  bytes, not 0
+ *
+ * May sleep.
+ */
+void liov_mem_unmapping(struct liov_instance *inst, u64 iova, u64 len)
+{
+	if (liov_mem_mapping(inst, iova, len))
+		liov_mem_cancel(inst);
+}
+
+/**
+ * liov_mem_overlaps() - does a window touch [iova, iova + len)?
+ * @inst: instance; the caller holds its lock
+ * @iova: guest-physical start
+ * @len:  bytes, not 0
+ *
+ * May sleep while a window is made.  Return: whether one does.
+ */
+bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
 {
 	struct liov_window *w;
 	bool hit = false;
@@ -538,46 +567,6 @@ static bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len)
 		hit |= w->gpa <= iova + (len - 1) && iova <= w->gpa + (w->size - 1);
 	mutex_unlock(&inst->mem.lock);
 	return hit;
-}
-
-/**
- * liov_mem_unmap() - VFIO takes guest memory away: drop its windows
- * @inst: instance; the caller holds its lock
- * @iova: guest-physical start
- * @len:  bytes, not 0
- *
- * If hardware may use any of it, its queues go first; the guest then finds a
- * fatal status.
- *
- * May sleep.
- */
-void liov_mem_unmap(struct liov_instance *inst, u64 iova, u64 len)
-{
-	lockdep_assert_held(&inst->lock);
-	if (liov_mem_mapping(inst, iova, len))
-		liov_mem_cancel(inst);
-	if (!liov_mem_overlaps(inst, iova, len))
-		return;
-	/* Also of one that sleeps at the moment: what wakes it brings no queues back. */
-	if (READ_ONCE(inst->awake) || liov_queues_made(inst))
-		liov_control_set_fatal(inst);
-	if (liov_instance_quiesce(inst, true)) {
-		liov_instance_abandon(inst);
-		return;
-	}
-	liov_mem_drop(inst, iova, len);
-}
-
-/**
- * liov_mem_release() - drop all windows
- * @inst: instance; the caller holds its lock and has stopped its queues
- *
- * May sleep.
- */
-void liov_mem_release(struct liov_instance *inst)
-{
-	liov_mem_cancel(inst);
-	liov_mem_drop(inst, 0, U64_MAX);
 }
 
 /**

@@ -102,7 +102,7 @@ int liov_ns_identify(struct liov_instance *inst, u32 nsid, struct nvme_id_ns *ns
  * @id:   what it is
  *
  * Only the NVM command set is understood: in a zoned namespace each write has to be at
- * its zone's pointer, which several queues and the guard do not keep.  Guarded mode has no
+ * its zone's pointer, which several queues and the guard do not keep.  The guard has no
  * place for metadata: neither its buffers nor the checks of protection information.
  * Direct mode leaves them to the guest.
  *
@@ -126,7 +126,7 @@ int liov_ns_usable(struct liov_instance *inst, struct block_device *bdev,
 			      id->lba_shift);
 		return -EOPNOTSUPP;
 	}
-	if (inst->mode != &liov_guarded_ops || (!id->ms && !(id->pi & NVME_NS_DPS_PI_MASK)))
+	if (!inst->mode->guard || (!id->ms && !(id->pi & NVME_NS_DPS_PI_MASK)))
 		return 0;
 	liov_open_err(inst, "lightiov: the namespace is formatted with %u bytes of metadata per block%s; guarded mode needs a format without (nvme format --lbaf)\n",
 		      id->ms, id->pi & NVME_NS_DPS_PI_MASK ? " and protection information" : "");
@@ -391,7 +391,7 @@ int liov_backing_check(struct liov_instance *inst)
 		liov_ns_later(inst, rc);
 	if (rc)
 		liov_backing_say_failed(inst, rc);
-	else if (inst->mode == &liov_guarded_ops)
+	else if (inst->mode->guard)
 		liov_backing_limits(inst, ns, &inst->guard);
 	kfree(ns);
 	return rc;
@@ -437,7 +437,7 @@ int liov_backing_verify(struct liov_instance *inst, bool running)
 		rc = liov_ns_later(inst, rc);
 	if (rc && rc != -EAGAIN && rc != -EINTR)
 		liov_backing_say_failed(inst, rc);
-	if (rc || inst->mode != &liov_guarded_ops)
+	if (rc || !inst->mode->guard)
 		goto out;
 	liov_backing_limits(inst, ns, &g);
 	if (!running) {

@@ -111,7 +111,7 @@ static int liov_watch_stop(struct liov_instance *inst)
 	lockdep_assert_held(&inst->lock);
 	if (!inst->is_open || (!liov_queues_made(inst) && !ready))
 		return 0;
-	rc = liov_instance_quiesce(inst, false);
+	rc = liov_fence(inst, false);
 	if (rc == -EAGAIN)
 		return rc;
 	WRITE_ONCE(inst->fatal, true);

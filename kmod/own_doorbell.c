@@ -77,7 +77,7 @@ bool liov_own_possible(const struct liov_instance *inst)
 	struct liov_host *h = inst->parent->host;
 
 	/* vmf_insert_pfn_prot() is for frames without a struct page. */
-	return READ_ONCE(liov_own_doorbells) && inst->mode == &liov_direct_ops &&
+	return READ_ONCE(liov_own_doorbells) && inst->mode->own_doorbells &&
 	       inst->track.registered && IS_ALIGNED(h->db_stride, PAGE_SIZE) &&
 	       IS_ALIGNED(pci_resource_start(h->pdev, 0), PAGE_SIZE) &&
 	       !pfn_valid(liov_own_pfn(inst->parent, 0, false)) &&

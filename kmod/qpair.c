@@ -534,3 +534,54 @@ int liov_queues_stop(struct liov_instance *inst, bool wait)
 		liov_queues_clear(&inst->queues);
 	return err;
 }
+
+/**
+ * liov_fence() - take everything from the hardware
+ * @inst: instance; the caller holds its lock
+ * @wait: for a reset of the controller by the host to go on, if one is under way
+ *
+ * If a queue cannot be deleted, a reset of the controller is the only fence
+ * left.  May sleep as long as the hardware takes, and for long if it may @wait.
+ *
+ * Return: 0, or an error: the hardware may still use guest memory; -EAGAIN, if
+ * it does not @wait, when that is to be asked again after the reset.
+ */
+int liov_fence(struct liov_instance *inst, bool wait)
+{
+	struct liov_parent *p = inst->parent;
+	u64 gen = READ_ONCE(p->gen);
+	int rc;
+
+	lockdep_assert_held(&inst->lock);
+	rc = liov_queues_stop(inst, wait);
+	if (!rc || rc == -ENODEV || rc == -EAGAIN || liov_lacks(LIOV_LACK_FENCE))
+		return rc;
+	/* One reset is asked for, however often this is called until it comes. */
+	if (wait || inst->fence_gen != gen + 1) {
+		inst->fence_gen = gen + 1;
+		dev_warn(liov_dev(inst), "lightiov: resetting %s to get its queues back\n",
+			 pci_name(p->host->pdev));
+		liov_host_reset(p->host);
+	}
+	if (!wait)
+		return -EAGAIN;
+	wait_event_timeout(p->wq, READ_ONCE(p->gen) != gen || liov_host_is_gone(p->host),
+			   msecs_to_jiffies(LIOV_ADMIN_WAIT_MS));
+	return liov_queues_stop(inst, wait);
+}
+
+/**
+ * liov_fence_failed() - no fence could be had
+ * @inst: instance; the caller holds its lock
+ *
+ * What the hardware may still reach is given up for good.  VFIO must get its
+ * pins back all the same.
+ */
+void liov_fence_failed(struct liov_instance *inst)
+{
+	lockdep_assert_held(&inst->lock);
+	inst->leaking = true;
+	inst->mode->leak(inst);
+	liov_queues_abandon(inst);
+	inst->leaking = false;
+}

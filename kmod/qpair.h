@@ -78,7 +78,7 @@ struct liov_pass {
 /**
  * struct liov_mode_ops - how a ring is made and what a doorbell does
  * @name:         as in the attribute "mode"
- * @check:        may this instance be opened in this mode now?  Says why not
+ * @check:        can this host have it?  Says why not; may be NULL
  * @open:         after @check and liov_instance_model_init()
  * @cq_make_ring: a completion queue's ring for the hardware; 0, or a status for
  *                the guest or a negative errno
@@ -105,9 +105,18 @@ struct liov_pass {
  *                again
  * @sq_again:     likewise; what was in flight is in the ring
  * @abort:        Abort of a command on I/O queue @sqid; an NVMe status
- * @unmap:        VFIO takes [iova, iova + len) away
- * @release:      the hardware let go: drop all pins
+ * @in_use:       has any of [iova, iova + len) pins?
+ * @unmap:        VFIO takes it away: waits until nobody uses it, and drops its pins; 0 or a
+ *                negative errno: that took too long.  NULL: whoever uses it has to be stopped
+ * @drop:         the hardware let go, or nothing of it is in use: drop its pins
  * @leak:         it did not: keep the pages for ever
+ * @drain:        waits until commands accepted so far are completed; those accepted later see
+ *                what the caller changed before.  0, or -ETIMEDOUT.  NULL: nobody can
+ * @guard:        commands pass the guard: any LBAs of a namespace will do, if its format has
+ *                no metadata, and liov_instance.guard says what they may reach
+ * @trusted:      its guests can reach more than what is theirs
+ * @windows:      a guest's DMA addresses are bus addresses of windows
+ * @own_doorbells: the guest may store to the drive's own doorbells
  * @bypass:       the hardware's interrupt may go straight to a vCPU
  * @always_irq:   hardware queues interrupt also when the guest polls
  * @jobs:         it has jobs, see worker.c
@@ -137,9 +146,15 @@ struct liov_mode_ops {
 	void (*cq_again)(struct liov_cq *cq, struct liov_ring *ring);
 	void (*sq_again)(struct liov_sq *sq, struct liov_ring *ring);
 	u16 (*abort)(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result);
-	void (*unmap)(struct liov_instance *inst, u64 iova, u64 len);
-	void (*release)(struct liov_instance *inst);
+	bool (*in_use)(struct liov_instance *inst, u64 iova, u64 len);
+	int (*unmap)(struct liov_instance *inst, u64 iova, u64 len);
+	void (*drop)(struct liov_instance *inst, u64 iova, u64 len);
 	void (*leak)(struct liov_instance *inst);
+	int (*drain)(struct liov_instance *inst);
+	bool guard;
+	bool trusted;
+	bool windows;
+	bool own_doorbells;
 	bool bypass;
 	bool always_irq;
 	bool jobs;
