@@ -376,7 +376,7 @@ static unsigned int liov_control_do(struct liov_instance *inst, unsigned int tod
 		liov_regs_set_shutdown_done(&inst->regs);
 	if (todo & LIOV_DO_DISABLE) {
 		liov_regs_set_disabled(&inst->regs);
-		/* Once more: liov_queues_shut() may have found it ready until now. */
+		/* Once more: liov_watch_shut() may have found it ready until now. */
 		WRITE_ONCE(inst->fatal, false);
 	}
 	liov_control_update(inst);

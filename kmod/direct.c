@@ -147,6 +147,20 @@ static void liov_direct_see(struct liov_sq *sq, enum liov_by by)
 }
 
 /*
+ * Was the controller reset only just?  A doorbell of a queue of which the hardware has
+ * fetched nothing has to wait then (resume.c), and is rung for when the time has come.
+ */
+static bool liov_direct_settles(struct liov_instance *inst)
+{
+	unsigned long now = jiffies, at = READ_ONCE(inst->parent->settled_at);
+
+	if (!READ_ONCE(inst->parent->gen) || !time_before(now, at))
+		return false;
+	liov_queue_delayed_work(inst, &inst->settle, at - now);
+	return true;
+}
+
+/*
  * A lazy completion queue's head goes to the hardware first: after that it has
  * room for every command this ring can bring, as the completion queue is at
  * least as deep as the submission queue (liov_direct_sq_make_ring() sees to it).
@@ -163,7 +177,7 @@ static void liov_direct_go_on(struct liov_sq *sq, enum liov_by by)
 	spin_lock_irqsave(&sq->lock, flags);
 	if (!sq->live || !READ_ONCE(sq->inst->awake))
 		goto out;
-	if (unlikely(sq->fresh) && liov_resume_settling(sq->inst))
+	if (unlikely(sq->fresh) && liov_direct_settles(sq->inst))
 		goto out;
 	liov_direct_see(sq, by);
 	waiting = liov_cq_waiting(sq->cq, sq->seen.index);
@@ -190,6 +204,37 @@ note:
 	liov_busy_note(sq, by, found, sq->outstanding, waiting);
 out:
 	spin_unlock_irqrestore(&sq->lock, flags);
+}
+
+/* The queues' own locks do: whoever is not live is left alone, and a value may come late. */
+static void liov_direct_settle_work(struct work_struct *work)
+{
+	struct liov_instance *inst = container_of(to_delayed_work(work), struct liov_instance,
+						  settle);
+	unsigned int i;
+
+	for (i = 1; i <= inst->nr_pairs; i++)
+		liov_direct_go_on(&inst->sq[i], LIOV_BY_STORE);
+}
+
+/**
+ * liov_direct_init() - once, at creation
+ * @inst: instance
+ */
+void liov_direct_init(struct liov_instance *inst)
+{
+	INIT_DELAYED_WORK(&inst->settle, liov_direct_settle_work);
+}
+
+/**
+ * liov_direct_stop() - no more work of it
+ * @inst: instance that is not open and that no reset hook finds any more
+ *
+ * May sleep.
+ */
+void liov_direct_stop(struct liov_instance *inst)
+{
+	cancel_delayed_work_sync(&inst->settle);
 }
 
 /* A ring is not gone over: it takes the same whatever the guest does. */

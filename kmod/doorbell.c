@@ -62,7 +62,7 @@ static bool liov_doorbell_late(struct liov_instance *inst, unsigned int idx)
 	smp_mb();
 	if (liov_doorbell_live(inst, idx))
 		return true;
-	if (!READ_ONCE(inst->fatal) && !READ_ONCE(inst->resume.paused))
+	if (!READ_ONCE(inst->fatal) && !READ_ONCE(inst->paused))
 		liov_admin_event(inst, LIOV_EVENT_DB_REGISTER);
 	return false;
 }

@@ -226,7 +226,7 @@ static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *
 	}
 	s = &gsq->slot[slot];
 	/* A drive that is being disabled may say so of what it has not done. */
-	if (unlikely(status == NVME_SC_ABORT_QUEUE) && READ_ONCE(inst->resume.paused))
+	if (unlikely(status == NVME_SC_ABORT_QUEUE) && READ_ONCE(inst->paused))
 		return;
 	/* A long run may find commands that were not yet rung for when it began. */
 	ns = now > s->start ? now - s->start : 0;

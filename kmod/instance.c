@@ -78,7 +78,7 @@ const char *liov_instance_state(struct liov_instance *inst)
 		return "idle";
 	if (!(READ_ONCE(inst->regs.csts) & NVME_CSTS_RDY))
 		return "open";
-	return READ_ONCE(inst->resume.paused) ? "paused" : "enabled";
+	return READ_ONCE(inst->paused) ? "paused" : "enabled";
 }
 
 /*
@@ -310,6 +310,7 @@ static void liov_instance_init(struct liov_instance *inst)
 	liov_pin_init(inst);
 	liov_mem_init(inst);
 	liov_gmem_init(inst);
+	liov_direct_init(inst);
 	liov_guarded_init(inst);
 	liov_resume_init(inst);
 	liov_control_init(inst);
@@ -366,6 +367,7 @@ err_vfio:
 err_qids:
 	liov_parent_put_qids(p, inst);
 	liov_resume_stop(inst);
+	liov_direct_stop(inst);
 	liov_watch_cancel(inst);
 err_put:
 	vfio_put_device(&inst->vdev);
@@ -383,6 +385,7 @@ static void liov_mdev_remove(struct mdev_device *mdev)
 	/* No reset hook finds it from here on. */
 	liov_parent_put_qids(inst->parent, inst);
 	liov_resume_stop(inst);
+	liov_direct_stop(inst);
 	liov_watch_cancel(inst);
 	vfio_put_device(&inst->vdev);
 }

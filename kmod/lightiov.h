@@ -181,10 +181,7 @@ struct liov_load {
 /**
  * struct liov_resume - over a reset of the controller by the host
  * @work:     makes the queues again
- * @settle:   direct mode: rings for what was kept back, see liov_resume_settling()
- * @paused:   the hardware's queues are gone, and those of the guest wait.  Set
- *            by the reset hooks without liov_instance.lock, cleared under it
- * @since:    when it began, ns
+ * @since:    when liov_instance.paused began, ns
  * @count:    times the guest's queues were made again
  * @replayed: commands given to the hardware a second time
  * @failed:   commands completed with a retryable status instead
@@ -192,8 +189,6 @@ struct liov_load {
  */
 struct liov_resume {
 	struct delayed_work	work;
-	struct delayed_work	settle;
-	bool			paused;
 	u64			since;
 	u64			count;
 	u64			replayed;
@@ -283,7 +278,6 @@ struct liov_admin {
  * @effects: log page, commands supported and effects; if LPA says there is one
  * @smart:   log page, health, and its last status; asked for at @smart_at (jiffies) if
  *           @smart_asked
- * @aborts:  Abort commands of instances in flight
  */
 struct liov_hw {
 	struct mutex		lock;	/* the copies */
@@ -294,7 +288,6 @@ struct liov_hw {
 	u16			smart_status;
 	bool			smart_asked;
 	unsigned long		smart_at;
-	atomic_t		aborts;
 };
 
 /**
@@ -303,7 +296,6 @@ struct liov_hw {
  * @cs_ns:     CNS 05h, 4096 bytes, direct mode only
  * @tokens:    commands that may go to the drive now, in units of 1 / HZ, as of @tokens_at
  *             (jiffies)
- * @sent:      admin commands sent to the drive for it
  * @delayed:   times that a command of the guest's had to wait
  */
 struct liov_hw_inst {
@@ -311,7 +303,6 @@ struct liov_hw_inst {
 	void			*cs_ns;
 	u64			tokens;
 	unsigned long		tokens_at;
-	u64			sent;
 	u64			delayed;
 };
 
@@ -368,8 +359,8 @@ struct liov_backing {
 
 /**
  * struct liov_watch - what the host does to the namespace of an instance
- * @work:  does what @todo says, under liov_instance.lock
- * @todo:  bits; LIOV_WATCH_STOP is set under pool_lock
+ * @work:  does what liov_instance.stops and @todo say, under liov_instance.lock
+ * @todo:  bits
  * @waits: CC.EN = 1 waits for the end of a command of the host's; under liov_instance.lock
  */
 struct liov_watch {
@@ -389,6 +380,7 @@ struct liov_watch {
  * @guard:  guarded: what its commands may reach
  * @gmem:   guarded: its guest memory
  * @load:   guarded: its work at the drive that moves no data
+ * @sent:   admin commands sent to the drive for it; under @lock
  * @hw:     what its admin commands ask of the drive
  * @flushed: guarded: commands that wrote before the last flush; @flushes: how many
  * @hwqid:  the hardware's IDs of its pairs; liov_parent_fit() changes them
@@ -402,7 +394,11 @@ struct liov_watch {
  * @fence_gen: the controller's generation in which its reset was asked for, as a fence
  * @leaking: no fence could be had: what the hardware may use is not freed
  * @fatal:  the hardware was taken away under the guest: CSTS.CFS reads 1 until
- *          the guest resets.  Set by the reset hooks and liov_queues_shut() without @lock.
+ *          the guest resets.  Set by the reset hooks and liov_watch_shut() without @lock.
+ * @paused: the hardware's queues are gone, and those of the guest wait.  Set by the reset
+ *          hooks without @lock, cleared under it; see resume.c
+ * @stops:  bit 0: it has to stop, and has not yet; see nswatch.c
+ * @settle: direct mode: rings for what was kept back
  * @wq:     its work items; NULL before the first open, see work.c
  * @jobs:   of its queues, see worker.c
  * @memcg:  whom memory is charged to that they allocate, while it is open; likewise
@@ -431,6 +427,8 @@ struct liov_instance {
 	bool			opening;
 	bool			fatal;
 	bool			awake;
+	bool			paused;
+	unsigned long		stops;
 	unsigned long		log_at;
 	atomic64_t		log_held;
 	u16			nr_pairs;
@@ -454,6 +452,7 @@ struct liov_instance {
 	struct liov_control	control;
 	struct liov_admin	admin;
 	struct liov_pins	pins;
+	u64			sent;
 	struct liov_hw_inst	hw;
 	u64			flushed;
 	u64			flushes;
@@ -465,6 +464,7 @@ struct liov_instance {
 	struct liov_load	load;
 	struct liov_track	track;
 	struct liov_resume	resume;
+	struct delayed_work	settle;
 	struct liov_watch	watch;
 	atomic64_t		host_bytes;
 
@@ -513,6 +513,7 @@ enum liov_cq_head_mode {
  * @id:        the drive's Identify Controller; under pool_lock
  * @vwc:       it has a volatile write cache
  * @hw:        what else guests are told of it
+ * @aborts:    Abort commands of instances in flight
  * @cq_head:   how this drive wants its CQ head (never AUTO once live)
  */
 struct liov_parent {
@@ -549,6 +550,7 @@ struct liov_parent {
 	bool			vwc;
 	struct nvme_id_ctrl	*id;
 	struct liov_hw		*hw;
+	atomic_t		aborts;
 };
 
 static inline struct liov_instance *liov_from_vdev(struct vfio_device *vdev)
@@ -588,6 +590,19 @@ static inline void liov_count_host(struct liov_instance *inst, long bytes)
 static inline bool liov_read_guest(void *to, const void *from, unsigned int len)
 {
 	return likely(!copy_mc_to_kernel(to, from, len));
+}
+
+/**
+ * liov_has_to_stop() - has the instance to stop, and has not yet?
+ * @inst: instance
+ *
+ * For who makes a queue live: said before liov_queues_shut().  Any context.
+ *
+ * Return: whether it has.
+ */
+static inline bool liov_has_to_stop(const struct liov_instance *inst)
+{
+	return test_bit(0, &inst->stops);
 }
 
 /* How long after a reset of the host's another one is not unlikely; arbitrary. */
@@ -708,7 +723,6 @@ int liov_backing_recheck(struct liov_instance *inst);
 /* nswatch.c */
 extern const struct blk_holder_ops liov_watch_holder;
 void liov_watch_init(struct liov_instance *inst);
-bool liov_watch_stops(const struct liov_instance *inst);
 void liov_watch_cancel(struct liov_instance *inst);
 void liov_watch_add(struct liov_parent *p);
 void liov_watch_del(struct liov_parent *p);
@@ -752,7 +766,6 @@ void liov_control_cancel(struct liov_instance *inst);
 /* resume.c */
 void liov_resume_init(struct liov_instance *inst);
 void liov_resume_stop(struct liov_instance *inst);
-bool liov_resume_settling(struct liov_instance *inst);
 void liov_instance_hw_lost(struct liov_instance *inst);
 int liov_resume_now(struct liov_instance *inst);
 void liov_instance_hw_back(struct liov_instance *inst);
@@ -793,6 +806,8 @@ void liov_hw_identify(struct liov_instance *inst, enum liov_identify_src src, vo
 u16 liov_hw_log(struct liov_instance *inst, u8 lid, void *buf);
 bool liov_hw_may(struct liov_instance *inst, const struct nvme_command *c, unsigned long *delay);
 void liov_hw_did_not(struct liov_instance *inst, const struct nvme_command *c);
+
+/* send.c */
 int liov_hw_send(struct liov_instance *inst, struct nvme_command *cmd, void *buf,
 		 unsigned int len, u32 *result);
 u16 liov_hw_abort(struct liov_instance *inst, const struct liov_sq *sq, u16 cid, u32 *result);
@@ -889,6 +904,8 @@ static inline bool liov_busy_by_itself(u32 outstanding, u32 waiting)
 
 /* direct.c */
 extern const struct liov_mode_ops liov_direct_ops;
+void liov_direct_init(struct liov_instance *inst);
+void liov_direct_stop(struct liov_instance *inst);
 
 /* gqueue.c */
 extern const struct liov_mode_ops liov_guarded_ops;

@@ -25,7 +25,7 @@ static int liov_ns_ask(struct liov_instance *inst, u32 nsid, u8 cns, void *buf, 
 		rc = liov_parent_admin(inst->parent, &c, buf, NVME_IDENTIFY_DATA_SIZE, NULL);
 	else
 		rc = liov_parent_admin_now(inst->parent, &c, buf, NVME_IDENTIFY_DATA_SIZE);
-	inst->hw.sent += rc != -EAGAIN && rc != -ENODEV;
+	inst->sent += rc != -EAGAIN && rc != -ENODEV;
 	return rc;
 }
 

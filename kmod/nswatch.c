@@ -41,7 +41,7 @@
 /* From one look whether a controller that is being reset is back to the next. */
 #define LIOV_WATCH_AGAIN_MS	50
 
-/* What a liov_watch has to do; liov_watch.todo. */
+/* What a liov_watch has to do; LIOV_WATCH_STOP is liov_instance.stops. */
 enum { LIOV_WATCH_STOP, LIOV_WATCH_LOOK };
 
 /* What tells one NVM subsystem from another; for all its controllers the same. */
@@ -136,9 +136,9 @@ static int liov_watch_look(struct liov_instance *inst)
 	return liov_watch_stop(inst);
 }
 
-static void liov_watch_stopped(struct liov_watch *w)
+static void liov_watch_stopped(struct liov_instance *inst)
 {
-	if (!test_and_clear_bit(LIOV_WATCH_STOP, &w->todo))
+	if (!test_and_clear_bit(0, &inst->stops))
 		return;
 	atomic_inc(&stops);
 	wake_up_all(&watch_wq);
@@ -151,10 +151,10 @@ static void liov_watch_work(struct work_struct *work)
 	bool again = false;
 
 	mutex_lock(&inst->lock);
-	if (test_bit(LIOV_WATCH_STOP, &w->todo)) {
+	if (liov_has_to_stop(inst)) {
 		again = liov_watch_stop(inst);
 		if (!again)
-			liov_watch_stopped(w);
+			liov_watch_stopped(inst);
 	}
 	if (!again && test_and_clear_bit(LIOV_WATCH_LOOK, &w->todo) && liov_watch_look(inst)) {
 		set_bit(LIOV_WATCH_LOOK, &w->todo);
@@ -165,6 +165,22 @@ static void liov_watch_work(struct work_struct *work)
 		liov_queue_delayed_work(inst, &w->work, msecs_to_jiffies(LIOV_WATCH_AGAIN_MS));
 }
 
+/*
+ * At once: the hardware is given nothing new, whoever holds liov_instance.lock, and for how
+ * long.  A controller that is ready gets a fatal status, and its queues stay shut until its
+ * guest has reset it.
+ */
+static void liov_watch_shut(struct liov_instance *inst)
+{
+	set_bit(0, &inst->stops);
+	/* First: a queue that is just being made, or its doorbell given, is not after this. */
+	spin_lock(&inst->reg_lock);
+	if (inst->regs.csts & NVME_CSTS_RDY)
+		WRITE_ONCE(inst->fatal, true);
+	spin_unlock(&inst->reg_lock);
+	liov_queues_shut(inst);
+}
+
 /* One that is not open has nothing to do: it looks at all of this when it is opened. */
 static void liov_watch_want(struct liov_instance *inst, int what)
 {
@@ -173,9 +189,10 @@ static void liov_watch_want(struct liov_instance *inst, int what)
 	lockdep_assert_held(&inst->parent->pool_lock);
 	if (!READ_ONCE(inst->is_open))
 		return;
-	set_bit(what, &w->todo);
 	if (what == LIOV_WATCH_STOP)
-		liov_queues_shut(inst);
+		liov_watch_shut(inst);
+	else
+		set_bit(LIOV_WATCH_LOOK, &w->todo);
 	liov_mod_delayed_work(inst, &w->work, 0);
 }
 
@@ -189,19 +206,6 @@ void liov_watch_init(struct liov_instance *inst)
 }
 
 /**
- * liov_watch_stops() - has an instance to stop, and has not yet?
- * @inst: instance
- *
- * For who makes a queue live: said before liov_queues_shut().  Any context.
- *
- * Return: whether it has.
- */
-bool liov_watch_stops(const struct liov_instance *inst)
-{
-	return test_bit(LIOV_WATCH_STOP, &inst->watch.todo);
-}
-
-/**
  * liov_watch_cancel() - no more work of it
  * @inst: instance that is in no list of its parent's any more
  *
@@ -210,7 +214,7 @@ bool liov_watch_stops(const struct liov_instance *inst)
 void liov_watch_cancel(struct liov_instance *inst)
 {
 	cancel_delayed_work_sync(&inst->watch.work);
-	liov_watch_stopped(&inst->watch);
+	liov_watch_stopped(inst);
 }
 
 /* ---- controllers ---- */
@@ -366,7 +370,7 @@ static bool liov_command_is_held(const struct liov_ns_command *nc)
 		mutex_lock(&p->pool_lock);
 		list_for_each_entry(b, &p->backings, node) {
 			held |= liov_command_is_about(nc, b->nsid) &&
-				liov_watch_stops(container_of(b, struct liov_instance, backing));
+				liov_has_to_stop(container_of(b, struct liov_instance, backing));
 		}
 		mutex_unlock(&p->pool_lock);
 	}

@@ -44,8 +44,8 @@ static void liov_own_switch(struct liov_instance *inst, unsigned int first, unsi
 	if (!t->own)
 		return;
 	mutex_lock(&t->own_lock);
-	/* One that was shut in between: liov_queues_shut() revokes after it says so. */
-	own &= !READ_ONCE(inst->fatal) && !liov_watch_stops(inst);
+	/* One that was shut in between: liov_watch_shut() says so before it revokes. */
+	own &= !READ_ONCE(inst->fatal) && !liov_has_to_stop(inst);
 	for (i = first; i < first + nr; i++) {
 		struct liov_doorbell *db = liov_doorbell(inst, i);
 

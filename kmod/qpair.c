@@ -47,7 +47,7 @@ static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 
 		if (!rc) {
 			/* No reset can begin here: the queue is still of this generation. */
 			if (!liov_queue_lost(p, gen)) {
-				inst->hw.sent++;
+				inst->sent++;
 				rc = liov_host_admin(p->host, &c, NULL, 0, NULL);
 			}
 			liov_host_leave(p->host);
@@ -99,10 +99,10 @@ static int liov_queues_may_come(struct liov_instance *inst)
 	return liov_watch_is_free(inst) ? liov_backing_verify(inst, true) : -EAGAIN;
 }
 
-/* While it was being made; see liov_queues_shut(). */
+/* While it was being made; see liov_watch_shut(). */
 static bool liov_queue_is_shut(const struct liov_instance *inst)
 {
-	return READ_ONCE(inst->fatal) || liov_watch_stops(inst);
+	return READ_ONCE(inst->fatal) || liov_has_to_stop(inst);
 }
 
 /*
@@ -145,7 +145,7 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 	hw.create_cq.qsize = cpu_to_le16(ring->depth - 1);
 	hw.create_cq.cq_flags = cpu_to_le16(flags);
 	hw.create_cq.irq_vector = cpu_to_le16(index);
-	inst->hw.sent++;
+	inst->sent++;
 	rc = liov_host_admin(p->host, &hw, NULL, 0, NULL);
 	if (rc) {
 		liov_irq_detach(cq);
@@ -262,14 +262,14 @@ static int liov_sq_make(struct liov_sq *sq, const struct liov_ring *ring)
 	rc = -EAGAIN;
 	/* Else the reset took the completion queue away. */
 	if (!liov_queue_lost(p, sq->cq->gen)) {
-		inst->hw.sent++;
+		inst->sent++;
 		rc = liov_host_admin(p->host, &hw, NULL, 0, NULL);
 	}
 	if (!rc) {
 		sq->gen = READ_ONCE(p->gen);
 		sq->made = true;
 		spin_lock_irq(&sq->lock);
-		/* Not if it was shut meanwhile, see liov_queues_shut(). */
+		/* Not if it was shut meanwhile, see liov_watch_shut(). */
 		sq->live = !liov_queue_is_shut(inst);
 		spin_unlock_irq(&sq->lock);
 		liov_doorbell_own(inst, sq->qid, false);
@@ -389,20 +389,14 @@ bool liov_queues_live(const struct liov_instance *inst)
  * liov_queues_shut() - at once: the hardware is given nothing new
  * @inst: open instance; the caller holds its parent's pool_lock
  *
- * Whoever holds liov_instance.lock, and for how long.  A controller that is ready gets a
- * fatal status, and its queues stay shut until its guest has reset it.  Takes the queues'
- * spinlocks and liov_track.own_lock.
+ * After liov_instance.stops or .fatal was set, which keeps queues that are just being made
+ * from becoming live.  Takes the queues' spinlocks and liov_track.own_lock.
  */
 void liov_queues_shut(struct liov_instance *inst)
 {
 	unsigned int i;
 
 	lockdep_assert_held(&inst->parent->pool_lock);
-	/* First: a queue that is just being made, or its doorbell given, is not after this. */
-	spin_lock(&inst->reg_lock);
-	if (inst->regs.csts & NVME_CSTS_RDY)
-		WRITE_ONCE(inst->fatal, true);
-	spin_unlock(&inst->reg_lock);
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		spin_lock_irq(&inst->sq[i].lock);
 		inst->sq[i].live = false;

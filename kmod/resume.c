@@ -10,7 +10,7 @@
  * A driver that is making its queues again does not listen.  Linux's then waits for
  * commands that were lost, and gives the controller up when they time out.  So after a
  * reset, doorbells of new queues in direct mode are kept back until another reset is not
- * likely any more (liov_resume_settling()); and queues of which the hardware has fetched
+ * likely any more (liov_direct_settles()); and queues of which the hardware has fetched
  * nothing are made again here in that mode, too.
  *
  * liov_instance_hw_lost() and liov_instance_hw_back() come from the parent with
@@ -41,11 +41,11 @@ void liov_instance_hw_lost(struct liov_instance *inst)
 {
 	bool only_fresh = inst->mode->only_fresh, had_queues = false, lost = false;
 	struct liov_resume *r = &inst->resume;
-	bool was_paused = READ_ONCE(r->paused);
+	bool was_paused = READ_ONCE(inst->paused);
 	unsigned int i;
 
 	/* Before doorbells of no live queue, which would be a guest's fault. */
-	WRITE_ONCE(r->paused, true);
+	WRITE_ONCE(inst->paused, true);
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		struct liov_sq *sq = &inst->sq[i];
 		struct liov_cq *cq = &inst->cq[i];
@@ -63,11 +63,11 @@ void liov_instance_hw_lost(struct liov_instance *inst)
 	liov_doorbell_revoke(inst);
 	if (lost) {
 		WRITE_ONCE(inst->fatal, true);
-		WRITE_ONCE(r->paused, false);
+		WRITE_ONCE(inst->paused, false);
 		/* A driver that listens resets its controller at once. */
 		liov_admin_event(inst, LIOV_EVENT_INTERNAL);
 	} else if (!had_queues && !was_paused) {
-		WRITE_ONCE(r->paused, false);
+		WRITE_ONCE(inst->paused, false);
 	} else {
 		if (!was_paused)
 			r->since = ktime_get_ns();
@@ -83,7 +83,7 @@ void liov_instance_hw_lost(struct liov_instance *inst)
  */
 void liov_instance_hw_back(struct liov_instance *inst)
 {
-	if (READ_ONCE(inst->resume.paused))
+	if (READ_ONCE(inst->paused))
 		liov_mod_delayed_work(inst, &inst->resume.work, 0);
 	liov_control_kick(inst);
 	liov_admin_kick(inst);
@@ -101,7 +101,7 @@ static void liov_resume_done(struct liov_instance *inst)
 	us = div_u64(ktime_get_ns() - r->since, NSEC_PER_USEC);
 	again = !liov_queues_live(inst);
 	if (!again)
-		WRITE_ONCE(r->paused, false);
+		WRITE_ONCE(inst->paused, false);
 	mutex_unlock(&p->pool_lock);
 	if (again) {
 		liov_queue_delayed_work(inst, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
@@ -132,7 +132,7 @@ int liov_resume_now(struct liov_instance *inst)
 	int rc;
 
 	lockdep_assert_held(&inst->lock);
-	if (!READ_ONCE(inst->resume.paused))
+	if (!READ_ONCE(inst->paused))
 		return 0;
 	if (liov_queues_made(inst)) {
 		rc = liov_host_enter(h);
@@ -177,41 +177,11 @@ static void liov_resume_work(struct work_struct *work)
 	}
 	dev_err(liov_dev(inst), "lightiov: no queues for the guest after a reset of %s (%d); its driver has to reset its controller\n",
 		pci_name(inst->parent->host->pdev), rc);
-	WRITE_ONCE(r->paused, false);
+	WRITE_ONCE(inst->paused, false);
 	WRITE_ONCE(inst->fatal, true);
 	liov_admin_event(inst, LIOV_EVENT_INTERNAL);
 out:
 	mutex_unlock(&inst->lock);
-}
-
-/**
- * liov_resume_settling() - was the controller reset only just?
- * @inst: instance, in direct mode
- *
- * For a doorbell of a queue of which the hardware has fetched nothing: it has to wait,
- * and is rung for when the time has come.  Any context.
- *
- * Return: true if it was.
- */
-bool liov_resume_settling(struct liov_instance *inst)
-{
-	unsigned long now = jiffies, at = READ_ONCE(inst->parent->settled_at);
-
-	if (!READ_ONCE(inst->parent->gen) || !time_before(now, at))
-		return false;
-	liov_queue_delayed_work(inst, &inst->resume.settle, at - now);
-	return true;
-}
-
-/* The queues' own locks do: whoever is not live is left alone, and a value may come late. */
-static void liov_settle_work(struct work_struct *work)
-{
-	struct liov_resume *r = container_of(to_delayed_work(work), struct liov_resume, settle);
-	struct liov_instance *inst = container_of(r, struct liov_instance, resume);
-	unsigned int i;
-
-	for (i = 1; i <= inst->nr_pairs; i++)
-		inst->mode->sq_go_on(&inst->sq[i], LIOV_BY_STORE);
 }
 
 /**
@@ -221,7 +191,6 @@ static void liov_settle_work(struct work_struct *work)
 void liov_resume_init(struct liov_instance *inst)
 {
 	INIT_DELAYED_WORK(&inst->resume.work, liov_resume_work);
-	INIT_DELAYED_WORK(&inst->resume.settle, liov_settle_work);
 }
 
 /**
@@ -233,5 +202,4 @@ void liov_resume_init(struct liov_instance *inst)
 void liov_resume_stop(struct liov_instance *inst)
 {
 	cancel_delayed_work_sync(&inst->resume.work);
-	cancel_delayed_work_sync(&inst->resume.settle);
 }

@@ -182,7 +182,7 @@ LIOV_STAT(latency, liov_show_latency, 0);
 /* Of the instance as a whole. */
 LIOV_STAT_INST(admin_commands, admin.commands);
 LIOV_STAT_INST(admin_refused, admin.refused);
-LIOV_STAT_INST(admin_forwarded, hw.sent);
+LIOV_STAT_INST(admin_forwarded, sent);
 LIOV_STAT_INST(admin_delayed, hw.delayed);
 LIOV_STAT_INST(flushes, flushes);
 LIOV_STAT_INST(tracking_adds, track.adds);
