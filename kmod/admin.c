@@ -3,7 +3,7 @@
  * The virtual admin queue.
  *
  * The guest's admin doorbells arrive as region writes and only wake the
- * instance's worker (liov_admin.work), which reads commands from the guest's
+ * instance's worker (liov_events.work), which reads commands from the guest's
  * ASQ one by one, answers, forwards or refuses each, and writes completions to
  * its ACQ.  Each command runs under liov_instance.lock, taken and dropped per
  * command.
@@ -414,7 +414,7 @@ static void liov_admin_report(struct liov_instance *inst)
 	for (ev = 0; ev < LIOV_NR_EVENTS; ev++) {
 		if (!a->nr_aer || !liov_acq_room(inst, 1))
 			return;
-		if ((a->masked & BIT(ev)) || !test_and_clear_bit(ev, &a->events))
+		if ((a->masked & BIT(ev)) || !test_and_clear_bit(ev, &inst->events.waiting))
 			continue;
 		if (ev == LIOV_EVENT_NS_ATTR &&
 		    !(inst->features.async_event & NVME_AEN_CFG_NS_ATTR))
@@ -453,7 +453,7 @@ static bool liov_admin_one(struct liov_instance *inst)
 	}
 	/* Too many for the drive just now: as LIOV_SC_LATER below. */
 	if (!liov_hw_may(inst, &c, &delay)) {
-		liov_queue_delayed_work(inst, &a->work, delay);
+		liov_queue_delayed_work(inst, &inst->events.work, delay);
 		return false;
 	}
 
@@ -461,7 +461,7 @@ static bool liov_admin_one(struct liov_instance *inst)
 	if (status == LIOV_SC_LATER) {
 		liov_hw_did_not(inst, &c);
 		/* Instances are told of the end of a reset, but not of all that may delay this. */
-		liov_queue_delayed_work(inst, &a->work, msecs_to_jiffies(LIOV_ADMIN_AGAIN_MS));
+		liov_queue_delayed_work(inst, &inst->events.work, msecs_to_jiffies(LIOV_ADMIN_AGAIN_MS));
 		return false;
 	}
 	if (++a->head == a->asq_size)
@@ -481,8 +481,8 @@ static bool liov_admin_one(struct liov_instance *inst)
 
 static void liov_admin_work(struct work_struct *work)
 {
-	struct liov_admin *a = container_of(to_delayed_work(work), struct liov_admin, work);
-	struct liov_instance *inst = container_of(a, struct liov_instance, admin);
+	struct liov_instance *inst = container_of(to_delayed_work(work), struct liov_instance,
+						  events.work);
 	unsigned int left = LIOV_ADMIN_TURN;
 	struct mem_cgroup *old;
 	bool more;
@@ -497,7 +497,7 @@ static void liov_admin_work(struct work_struct *work)
 	} while (more && --left);
 	/* A guest may bring more than it takes to do one. */
 	if (more)
-		liov_queue_delayed_work(inst, &a->work, 0);
+		liov_queue_delayed_work(inst, &inst->events.work, 0);
 }
 
 /**
@@ -566,7 +566,7 @@ void liov_admin_reset(struct liov_instance *inst)
 	WRITE_ONCE(a->asq_size, 1);
 	WRITE_ONCE(a->acq_size, 1);
 	a->nr_aer = 0;
-	a->events = 0;
+	inst->events.waiting = 0;
 	a->masked = 0;
 }
 
@@ -578,7 +578,7 @@ void liov_admin_reset(struct liov_instance *inst)
  */
 void liov_admin_stop(struct liov_instance *inst)
 {
-	cancel_delayed_work_sync(&inst->admin.work);
+	cancel_delayed_work_sync(&inst->events.work);
 }
 
 /**
@@ -587,5 +587,5 @@ void liov_admin_stop(struct liov_instance *inst)
  */
 void liov_admin_init(struct liov_instance *inst)
 {
-	INIT_DELAYED_WORK(&inst->admin.work, liov_admin_work);
+	INIT_DELAYED_WORK(&inst->events.work, liov_admin_work);
 }

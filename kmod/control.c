@@ -24,101 +24,11 @@
 /* From one look whether a controller that is being reset is back to the next. */
 #define LIOV_CONTROL_AGAIN_MS	50
 
-/* What there is to do, in this order. */
-#define LIOV_DO_FLR		BIT(0)
-#define LIOV_DO_SILENCE		BIT(1)	/* no bus mastering any more, or D3hot */
-#define LIOV_DO_DISABLE		BIT(2)
-#define LIOV_DO_SHUTDOWN	BIT(3)
-#define LIOV_DO_ENABLE		BIT(4)
-#define LIOV_DO_STOP		(LIOV_DO_FLR | LIOV_DO_SILENCE | LIOV_DO_DISABLE | LIOV_DO_SHUTDOWN)
-
-static void liov_control_update(struct liov_instance *inst)
-{
-	struct liov_control *ctl = &inst->control;
-
-	lockdep_assert_held(&inst->reg_lock);
-	WRITE_ONCE(inst->awake, liov_regs_is_running(&inst->regs) &&
-		   liov_pci_is_master(&inst->pci));
-	liov_pci_set_pending(&inst->pci, (ctl->todo | ctl->doing) &
-			     (LIOV_DO_FLR | LIOV_DO_SILENCE));
-}
-
 /* @what supersedes what was to be done before of @void. */
 static void liov_control_want(struct liov_instance *inst, unsigned int what, unsigned int voids)
 {
 	lockdep_assert_held(&inst->reg_lock);
 	inst->control.todo = (inst->control.todo & ~voids) | what;
-}
-
-/**
- * liov_control_kick() - what held the work item up may be over
- * @inst: instance
- *
- * Any context.
- */
-void liov_control_kick(struct liov_instance *inst)
-{
-	if (READ_ONCE(inst->control.todo))
-		liov_mod_delayed_work(inst, &inst->control.work, 0);
-}
-
-/**
- * liov_control_is_idle() - is nothing that a guest asked for under way?
- * @inst: instance; the caller holds its reg_lock
- *
- * Return: true if the controller is disabled and all that followed from it is done.
- */
-bool liov_control_is_idle(const struct liov_instance *inst)
-{
-	lockdep_assert_held(&inst->reg_lock);
-	return !(inst->regs.cc & NVME_CC_ENABLE) && !(inst->regs.csts & NVME_CSTS_RDY) &&
-	       !inst->control.todo && !inst->control.doing;
-}
-
-/**
- * liov_control_set_fatal() - the virtual controller cannot go on: CSTS.CFS
- * @inst: open instance
- *
- * It stays so until the guest resets it.  Does not sleep.
- */
-void liov_control_set_fatal(struct liov_instance *inst)
-{
-	spin_lock(&inst->reg_lock);
-	liov_regs_set_fatal(&inst->regs);
-	liov_control_update(inst);
-	spin_unlock(&inst->reg_lock);
-}
-
-/**
- * liov_control_bar_addr() - where BAR0 is decoded
- * @inst: open instance
- *
- * Does not sleep.  Return: as liov_pci_bar_addr().
- */
-u64 liov_control_bar_addr(struct liov_instance *inst)
-{
-	u64 addr;
-
-	spin_lock(&inst->reg_lock);
-	addr = liov_pci_bar_addr(&inst->pci, 0);
-	spin_unlock(&inst->reg_lock);
-	return addr;
-}
-
-/**
- * liov_control_entry_sizes_ok() - may an I/O queue be made?
- * @inst: open instance
- *
- * Does not sleep.  Return: as liov_regs_entry_sizes_ok().
- */
-bool liov_control_entry_sizes_ok(struct liov_instance *inst)
-{
-	bool ok;
-
-	spin_lock(&inst->reg_lock);
-	ok = liov_regs_entry_sizes_ok(&inst->regs);
-	spin_unlock(&inst->reg_lock);
-	return ok;
 }
 
 /* ---- accesses; none of them waits ---- */

@@ -283,7 +283,7 @@ static void liov_track_work(struct work_struct *work)
 	unsigned int i;
 	u64 bar, gfn;
 
-	bar = liov_control_bar_addr(inst);
+	bar = READ_ONCE(inst->bar);
 
 	mutex_lock(&t->lock);
 	look = t->looks;
@@ -359,29 +359,40 @@ bool liov_doorbell_mappable(const struct liov_instance *inst)
 
 /* ---- VFIO ---- */
 
+/*
+ * Before a region write to a doorbell of the drive's own, which the guest stores to as well:
+ * it is not known what the drive was told last, so nothing is a repetition.
+ */
+static void liov_doorbell_forget_last(struct liov_instance *inst, unsigned int idx)
+{
+	struct liov_cq *cq = &inst->cq[idx / 2 + 1];
+	struct liov_sq *sq = &inst->sq[idx / 2 + 1];
+
+	if (idx & 1) {
+		spin_lock_irq(&cq->lock);
+		cq->head = U32_MAX;
+		spin_unlock_irq(&cq->lock);
+	} else {
+		spin_lock_irq(&sq->lock);
+		sq->tail = U32_MAX;
+		spin_unlock_irq(&sq->lock);
+	}
+}
+
 /**
- * liov_doorbell_write() - a store to the doorbell area by VFIO region write
+ * liov_doorbell_write() - a store to an I/O queue's doorbell by VFIO region write
  * @inst: open instance
- * @off:  offset in BAR0, at least LIOV_DB_BASE; 4-byte aligned
+ * @reg:  doorbell register: 2 is the tail of I/O queue 1, 3 its head, and so on
  * @val:  value
  *
  * Doorbells of queues that do not exist raise the event the specification has
- * for it.  The rest of each page is reserved: ignored.  Does not need
- * liov_instance.lock.  May sleep, as the kick of guarded mode does.
+ * for it.  Does not need liov_instance.lock.  May sleep, as the kick of guarded mode does.
  */
-void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val)
+void liov_doorbell_write(struct liov_instance *inst, u64 reg, u32 val)
 {
-	u64 reg = (off - LIOV_DB_BASE) / LIGHTIOV_DB_STRIDE;
 	int idx = liov_doorbell_index(inst, reg - 2);
 	struct liov_doorbell *db;
-	bool cq = reg & 1;
 
-	if ((off - LIOV_DB_BASE) % LIGHTIOV_DB_STRIDE)
-		return;
-	if (reg < 2) {
-		liov_admin_doorbell(inst, cq, val);
-		return;
-	}
 	if (idx < 0) {
 		liov_admin_event(inst, LIOV_EVENT_DB_REGISTER);
 		return;
@@ -391,7 +402,7 @@ void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val)
 	if (unlikely(!liov_doorbell_live(inst, idx)) && !liov_doorbell_late(inst, idx))
 		return;
 	if (READ_ONCE(db->own))
-		liov_own_forget(inst, idx / 2 + 1, cq);
+		liov_doorbell_forget_last(inst, idx);
 	liov_doorbell_count(inst, idx);
 	liov_doorbell_kick(inst, idx);
 }
@@ -529,7 +540,7 @@ int liov_doorbell_open(struct liov_instance *inst)
 			liov_guest_warn(inst, "lightiov: KVM does not offer write tracking (%d); every doorbell will exit to user space\n",
 					rc);
 	}
-	t->own = liov_own_possible(inst);
+	t->own = false;
 	return 0;
 }
 

@@ -52,8 +52,4 @@ static inline int liov_doorbell_index(const struct liov_instance *inst, u64 idx)
 void liov_doorbell_kick(struct liov_instance *inst, unsigned int idx);
 void liov_doorbell_zap(struct liov_instance *inst, unsigned int first, unsigned int nr);
 
-/* own_doorbell.c */
-bool liov_own_possible(const struct liov_instance *inst);
-void liov_own_forget(struct liov_instance *inst, u16 qid, bool cq);
-
 #endif /* _LIOV_DOORBELL_H */

@@ -2,7 +2,7 @@
 /*
  * What a guest shall hear of by an Asynchronous Event Request, from whoever comes upon it.
  *
- * Sets a bit of liov_admin.events and queues the admin queue's work item, which reports it.
+ * Sets a bit of liov_events.waiting and queues the admin queue's work item, which reports it.
  * No lock: the bits are atomic.
  */
 #include <linux/bitops.h>
@@ -17,7 +17,7 @@
  */
 void liov_admin_kick(struct liov_instance *inst)
 {
-	liov_mod_delayed_work(inst, &inst->admin.work, 0);
+	liov_mod_delayed_work(inst, &inst->events.work, 0);
 }
 
 /**
@@ -29,6 +29,6 @@ void liov_admin_kick(struct liov_instance *inst)
  */
 void liov_admin_event(struct liov_instance *inst, enum liov_event ev)
 {
-	if (!test_and_set_bit(ev, &inst->admin.events))
+	if (!test_and_set_bit(ev, &inst->events.waiting))
 		liov_admin_kick(inst);
 }

@@ -172,6 +172,7 @@ static void liov_instance_model_init(struct liov_instance *inst)
 	liov_admin_reset(inst);
 	inst->fatal = false;
 	inst->awake = false;
+	inst->bar = ~0ULL;
 }
 
 /* May it be opened in its mode now?  Says why not. */
@@ -229,6 +230,7 @@ int liov_instance_open(struct liov_instance *inst)
 		liov_unmap_close(inst);
 		goto out;
 	}
+	liov_own_open(inst);
 	inst->mode->open(inst);
 	liov_charge_open(inst);
 	inst->is_open = true;

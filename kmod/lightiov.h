@@ -238,8 +238,17 @@ enum liov_event {
 };
 
 /**
+ * struct liov_events - what the admin queue is to be told; see event.c
+ * @waiting: bit per enum liov_event, atomic
+ * @work:    reads the ASQ and answers; admin.c's
+ */
+struct liov_events {
+	unsigned long		waiting;
+	struct delayed_work	work;
+};
+
+/**
  * struct liov_admin - the virtual admin queue
- * @work:    reads the ASQ and answers
  * @asq, @acq: where the queues are, as of CC.EN = 1; under liov_instance.lock
  * @asq_size, @acq_size: entries; 1 while there is no queue
  * @page_size: of the guest's memory pages, bytes
@@ -247,11 +256,9 @@ enum liov_event {
  * @cq_head: ACQ head likewise
  * @head, @cq_tail, @phase: ours, under liov_instance.lock
  * @aer:     CIDs of the held Asynchronous Event Requests, @nr_aer of them
- * @events:  bit per enum liov_event, atomic
  * @masked:  events reported and not yet cleared by reading their log page
  */
 struct liov_admin {
-	struct delayed_work	work;
 	u64			asq;
 	u64			acq;
 	u32			asq_size;
@@ -264,7 +271,6 @@ struct liov_admin {
 	u8			phase;
 	u16			aer[LIOV_AERL + 1];
 	unsigned int		nr_aer;
-	unsigned long		events;
 	unsigned long		masked;
 	u64			commands;
 	u64			refused;
@@ -376,6 +382,7 @@ struct liov_watch {
  *          so that no access of the guest's to them waits
  * @awake:  the virtual controller may use the guest's memory and interrupt it; written
  *          under @reg_lock, read anywhere
+ * @bar:    where BAR0 is decoded, or ~0; written under @reg_lock, read anywhere
  * @mode:   direct or guarded; changes only while not open
  * @guard:  guarded: what its commands may reach
  * @gmem:   guarded: its guest memory
@@ -450,6 +457,7 @@ struct liov_instance {
 	struct liov_ident	ident;
 	struct liov_log_state	*log;
 	struct liov_control	control;
+	struct liov_events	events;
 	struct liov_admin	admin;
 	struct liov_pins	pins;
 	u64			sent;
@@ -463,6 +471,7 @@ struct liov_instance {
 	u64			unmap_repeats;
 	struct liov_load	load;
 	struct liov_track	track;
+	u64			bar;
 	struct liov_resume	resume;
 	struct delayed_work	settle;
 	struct liov_watch	watch;
@@ -745,13 +754,23 @@ void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len);
 const char *liov_instance_state(struct liov_instance *inst);
 void liov_instance_free(struct liov_instance *inst);
 
-/* control.c */
-void liov_control_init(struct liov_instance *inst);
+/* registers.c */
+/* What there is to do, in this order. */
+#define LIOV_DO_FLR		BIT(0)
+#define LIOV_DO_SILENCE		BIT(1)	/* no bus mastering any more, or D3hot */
+#define LIOV_DO_DISABLE		BIT(2)
+#define LIOV_DO_SHUTDOWN	BIT(3)
+#define LIOV_DO_ENABLE		BIT(4)
+#define LIOV_DO_STOP		(LIOV_DO_FLR | LIOV_DO_SILENCE | LIOV_DO_DISABLE | LIOV_DO_SHUTDOWN)
+
+void liov_control_update(struct liov_instance *inst);
 void liov_control_kick(struct liov_instance *inst);
 bool liov_control_is_idle(const struct liov_instance *inst);
 void liov_control_set_fatal(struct liov_instance *inst);
-u64 liov_control_bar_addr(struct liov_instance *inst);
 bool liov_control_entry_sizes_ok(struct liov_instance *inst);
+
+/* control.c */
+void liov_control_init(struct liov_instance *inst);
 u64 liov_control_reg_read(struct liov_instance *inst, u32 off, unsigned int size);
 void liov_control_reg_write(struct liov_instance *inst, u32 off, u64 val, unsigned int size);
 void liov_control_config_read(struct liov_instance *inst, u64 off, void *buf, unsigned int n);
@@ -836,10 +855,11 @@ int liov_doorbell_open(struct liov_instance *inst);
 void liov_doorbell_close(struct liov_instance *inst);
 bool liov_doorbell_mappable(const struct liov_instance *inst);
 void liov_doorbell_decode_changed(struct liov_instance *inst);
-void liov_doorbell_write(struct liov_instance *inst, u64 off, u32 val);
+void liov_doorbell_write(struct liov_instance *inst, u64 reg, u32 val);
 int liov_doorbell_mmap(struct liov_instance *inst, struct vm_area_struct *vma);
 
 /* own_doorbell.c */
+void liov_own_open(struct liov_instance *inst);
 bool liov_doorbell_prepare_own(struct liov_instance *inst, u16 qid, bool cq);
 void liov_doorbell_own(struct liov_instance *inst, u16 qid, bool cq);
 void liov_doorbell_disown(struct liov_instance *inst, u16 qid, bool cq);

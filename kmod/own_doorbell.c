@@ -65,19 +65,17 @@ static unsigned long liov_own_pfn(struct liov_parent *p, u16 hwqid, bool cq)
 }
 
 /**
- * liov_own_possible() - may guests map the drive's own doorbells?
- * @inst: instance that is being opened; whether KVM tracks for it is known
+ * liov_own_open() - may the guest map the drive's own doorbells?
+ * @inst: instance that is being opened, after liov_doorbell_open()
  *
- * Decided once, when the device is opened: a mapping must be made for it.
- *
- * Return: true if they may.
+ * Decided once: a mapping must be made for it.
  */
-bool liov_own_possible(const struct liov_instance *inst)
+void liov_own_open(struct liov_instance *inst)
 {
 	struct liov_host *h = inst->parent->host;
 
 	/* vmf_insert_pfn_prot() is for frames without a struct page. */
-	return READ_ONCE(liov_own_doorbells) && inst->mode->own_doorbells &&
+	inst->track.own = READ_ONCE(liov_own_doorbells) && inst->mode->own_doorbells &&
 	       inst->track.registered && IS_ALIGNED(h->db_stride, PAGE_SIZE) &&
 	       IS_ALIGNED(pci_resource_start(h->pdev, 0), PAGE_SIZE) &&
 	       !pfn_valid(liov_own_pfn(inst->parent, 0, false)) &&
@@ -172,23 +170,3 @@ void liov_doorbell_revoke(struct liov_instance *inst)
 	liov_own_switch(inst, 0, liov_nr_doorbells(inst), false);
 }
 
-/**
- * liov_own_forget() - before a region write to a doorbell the guest stores to as well
- * @inst: open instance
- * @qid:  the guest's queue
- * @cq:   completion queue rather than submission queue
- *
- * It is not known what the drive was told last, so nothing is a repetition.
- */
-void liov_own_forget(struct liov_instance *inst, u16 qid, bool cq)
-{
-	if (cq) {
-		spin_lock_irq(&inst->cq[qid].lock);
-		inst->cq[qid].head = U32_MAX;
-		spin_unlock_irq(&inst->cq[qid].lock);
-	} else {
-		spin_lock_irq(&inst->sq[qid].lock);
-		inst->sq[qid].tail = U32_MAX;
-		spin_unlock_irq(&inst->sq[qid].lock);
-	}
-}

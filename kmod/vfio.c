@@ -53,6 +53,15 @@ static void liov_bar0_read(struct liov_instance *inst, u64 off, void *buf, unsig
 	memcpy(buf, &val, n);
 }
 
+/* Of SQ 0, CQ 0, SQ 1, ...; the admin queue's are no RAM pages. */
+static void liov_doorbell_store(struct liov_instance *inst, u64 reg, u32 val)
+{
+	if (reg < 2)
+		liov_admin_doorbell(inst, reg & 1, val);
+	else
+		liov_doorbell_write(inst, reg, val);
+}
+
 static void liov_bar0_write(struct liov_instance *inst, u64 off, const void *buf,
 			    unsigned int n)
 {
@@ -60,8 +69,10 @@ static void liov_bar0_write(struct liov_instance *inst, u64 off, const void *buf
 
 	memcpy(&val, buf, n);
 	if (off >= LIOV_DB_BASE) {
-		if (n == sizeof(u32))
-			liov_doorbell_write(inst, off, le64_to_cpu(val));
+		/* The rest of each page is reserved. */
+		if (n == sizeof(u32) && !((off - LIOV_DB_BASE) % LIGHTIOV_DB_STRIDE))
+			liov_doorbell_store(inst, (off - LIOV_DB_BASE) / LIGHTIOV_DB_STRIDE,
+					    le64_to_cpu(val));
 		return;
 	}
 	liov_control_reg_write(inst, off, le64_to_cpu(val), n);
