@@ -102,7 +102,7 @@ void liov_control_reg_write(struct liov_instance *inst, u32 off, u64 val, unsign
 void liov_control_config_read(struct liov_instance *inst, u64 off, void *buf, unsigned int n)
 {
 	spin_lock(&inst->reg_lock);
-	liov_mem_poll(inst);
+	liov_mailbox_poll(inst);
 	if ((inst->control.todo | inst->control.doing) & LIOV_DO_FLR)
 		memset(buf, 0xff, n);
 	else
@@ -142,7 +142,7 @@ void liov_control_config_write(struct liov_instance *inst, u64 off, const void *
 		liov_control_want(inst, LIOV_DO_SILENCE, 0);
 	}
 	if (action & LIOV_PCI_VSEC)
-		liov_mem_mailbox(inst);
+		liov_mailbox_written(inst);
 	liov_control_update(inst);
 	spin_unlock(&inst->reg_lock);
 
@@ -239,7 +239,7 @@ static int liov_control_enable(struct liov_instance *inst)
 	 * Windows that are being dropped must not be found any more.  Not waited for: a MAP may
 	 * wait for the end of an unmap, which wants the lock that is held here.
 	 */
-	if (liov_mem_is_busy(inst))
+	if (liov_mailbox_is_busy(inst))
 		return -EAGAIN;
 	/* Not the guest's doing, and nothing it can mend: for sysfs too. */
 	if (rc)
@@ -271,7 +271,7 @@ static void liov_control_silence(struct liov_instance *inst)
 static unsigned int liov_control_do(struct liov_instance *inst, unsigned int todo)
 {
 	if (todo & LIOV_DO_FLR)
-		liov_mem_cancel(inst);
+		liov_mailbox_cancel(inst);
 	if (todo & LIOV_DO_SILENCE)
 		liov_control_silence(inst);
 	if (todo & LIOV_DO_STOP && liov_control_stop(inst))
@@ -350,7 +350,7 @@ static void liov_control_work(struct work_struct *work)
 static void liov_control_release(struct liov_instance *inst)
 {
 	lockdep_assert_held(&inst->lock);
-	liov_mem_cancel(inst);
+	liov_mailbox_cancel(inst);
 	inst->mode->drop(inst, 0, U64_MAX);
 }
 
@@ -369,7 +369,7 @@ void liov_control_function_reset(struct liov_instance *inst)
 	liov_control_update(inst);
 	spin_unlock(&inst->reg_lock);
 
-	liov_mem_cancel(inst);
+	liov_mailbox_cancel(inst);
 	if (liov_fence(inst, true))
 		liov_fence_failed(inst);
 	else
@@ -393,7 +393,7 @@ void liov_control_close(struct liov_instance *inst)
 	liov_control_update(inst);
 	spin_unlock(&inst->reg_lock);
 
-	liov_mem_cancel(inst);
+	liov_mailbox_cancel(inst);
 	if (liov_fence(inst, true))
 		liov_fence_failed(inst);
 	liov_control_forget(inst);

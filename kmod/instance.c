@@ -121,7 +121,7 @@ void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len)
 	/* Before any lock. */
 	liov_unmap_begin(inst, iova, len);
 	mutex_lock(&inst->lock);
-	liov_mem_unmapping(inst, iova, len);
+	liov_mailbox_unmapping(inst, iova, len);
 	if (inst->mode->in_use(inst, iova, len))
 		liov_instance_take_away(inst, iova, len);
 	mutex_unlock(&inst->lock);
@@ -311,6 +311,7 @@ static void liov_instance_init(struct liov_instance *inst)
 	liov_doorbell_init(inst);
 	liov_pin_init(inst);
 	liov_mem_init(inst);
+	liov_mailbox_init(inst);
 	liov_gmem_init(inst);
 	liov_direct_init(inst);
 	liov_guarded_init(inst);

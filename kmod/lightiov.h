@@ -104,21 +104,27 @@ struct liov_window {
 };
 
 /**
- * struct liov_mem - guest memory of one instance
+ * struct liov_mem - guest memory of an instance in direct mode
  * @lock:    @windows
  * @windows: struct liov_window
  * @pinned:  bytes pinned by windows
- * @work:    runs the commands of the mailbox
- * @busy:    it was queued and not yet answered; under liov_instance.reg_lock
- * @req:     what was asked for, valid while @busy: LIGHTIOV_CMD_MAP with its range, or
- *           LIGHTIOV_CMD_UNMAP_ALL
- * @done:    @rc and @bus are the result; release/acquire
- * @cancel:  the worker should end soon
  */
 struct liov_mem {
 	struct mutex		lock;	/* @windows */
 	struct list_head	windows;
 	u64			pinned;
+};
+
+/**
+ * struct liov_mailbox - see mailbox.c
+ * @work:    runs its commands
+ * @busy:    it was queued and not yet answered; under liov_instance.reg_lock
+ * @done:    @rc and @bus are the result; release/acquire
+ * @cancel:  the work item should end soon
+ * @req:     what was asked for, valid while @busy: LIGHTIOV_CMD_MAP with its range, or
+ *           LIGHTIOV_CMD_UNMAP_ALL
+ */
+struct liov_mailbox {
 	struct work_struct	work;
 	bool			busy;
 	bool			done;
@@ -378,7 +384,7 @@ struct liov_watch {
 /**
  * struct liov_instance - one mdev: a virtual controller
  * @lock:   everything of the slow path below it
- * @reg_lock: @regs, @pci, @msix_table, @control and the mailbox of @mem; innermost,
+ * @reg_lock: @regs, @pci, @msix_table, @control and @mailbox; innermost,
  *          so that no access of the guest's to them waits
  * @awake:  the virtual controller may use the guest's memory and interrupt it; written
  *          under @reg_lock, read anywhere
@@ -457,6 +463,7 @@ struct liov_instance {
 	struct liov_ident	ident;
 	struct liov_log_state	*log;
 	struct liov_control	control;
+	struct liov_mailbox	mailbox;
 	struct liov_events	events;
 	struct liov_admin	admin;
 	struct liov_pins	pins;
@@ -941,20 +948,27 @@ bool liov_gmem_overlaps(struct liov_instance *inst, u64 iova, u64 len);
 void liov_gmem_unmap(struct liov_instance *inst, u64 iova, u64 len);
 void liov_gmem_leak(struct liov_instance *inst);
 
-/* memory.c */
+/* window.c */
 void liov_mem_init(struct liov_instance *inst);
-int liov_mem_rw(struct liov_instance *inst, u64 addr, void *buf, u32 len, bool write);
-int liov_mem_to_gpa(struct liov_instance *inst, u64 addr, u64 len, u64 *gpa);
+int liov_mem_check_iommu(struct liov_instance *inst);
 bool liov_mem_has_window(struct liov_instance *inst);
-void liov_mem_mailbox(struct liov_instance *inst);
-void liov_mem_poll(struct liov_instance *inst);
-void liov_mem_cancel(struct liov_instance *inst);
-bool liov_mem_is_busy(struct liov_instance *inst);
-void liov_mem_unmapping(struct liov_instance *inst, u64 iova, u64 len);
+int liov_mem_to_gpa(struct liov_instance *inst, u64 addr, u64 len, u64 *gpa);
+int liov_mem_map(struct liov_instance *inst, u64 gpa, u64 size, const bool *cancel, u64 *bus);
 bool liov_mem_overlaps(struct liov_instance *inst, u64 iova, u64 len);
 void liov_mem_drop(struct liov_instance *inst, u64 iova, u64 len);
 void liov_mem_leak(struct liov_instance *inst);
-int liov_mem_check_iommu(struct liov_instance *inst);
+
+/* guest_rw.c */
+bool liov_mem_hits_bar(struct liov_instance *inst, u64 addr, u64 len);
+int liov_mem_rw(struct liov_instance *inst, u64 addr, void *buf, u32 len, bool write);
+
+/* mailbox.c */
+void liov_mailbox_init(struct liov_instance *inst);
+void liov_mailbox_written(struct liov_instance *inst);
+void liov_mailbox_poll(struct liov_instance *inst);
+void liov_mailbox_cancel(struct liov_instance *inst);
+bool liov_mailbox_is_busy(struct liov_instance *inst);
+void liov_mailbox_unmapping(struct liov_instance *inst, u64 iova, u64 len);
 
 /* pin.c */
 #define LIOV_PIN_BATCH		512	/* VFIO's VFIO_PIN_PAGES_MAX_ENTRIES: pinned at a time */

@@ -6,7 +6,7 @@
  * Owns struct liov_pci: the bytes a guest reads and, byte by byte, the bits it may
  * change.  What a write sets off (reset, decode, mailbox) is returned as actions;
  * carrying them out is the caller's.  Called by control.c for accesses to the
- * configuration region and by memory.c for the mailbox.
+ * configuration region and by mailbox.c.
  *
  * Context: the caller holds liov_instance.reg_lock around every call.
  */

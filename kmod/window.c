@@ -4,26 +4,19 @@
  *
  * Owns the windows: ranges of guest RAM that are pinned through VFIO and mapped
  * for the drive at one linear run of bus addresses, so that the guest's DMA
- * addresses are its own physical addresses plus a constant.  They are made by
- * the mailbox in configuration space (uapi/lightiov.h) and dropped when VFIO
- * unmaps the range, at VFIO reset and at close.
+ * addresses are its own physical addresses plus a constant.  They are made for
+ * the mailbox (mailbox.c) and dropped when VFIO unmaps the range, at VFIO reset and
+ * at close.
  *
- * Also the access to guest memory that admin commands need.  Until the first
- * window exists the guest's addresses are guest-physical; from then on they are
- * bus addresses and must lie in a window.
- *
- * liov_mem.lock covers the list.  The mailbox's worker holds it for as long as
- * pinning takes (seconds for a large guest); register accesses do not need it.
- * The worker does not take liov_instance.lock, so whoever holds that may wait
- * for it.
+ * liov_mem.lock covers the list.  Who makes a window holds it for as long as
+ * pinning takes (seconds for a large guest); it does not take
+ * liov_instance.lock, so whoever holds that may wait for it.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
-#include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
-#include <linux/sched/mm.h>
 
 #include "lightiov.h"
 
@@ -37,8 +30,6 @@
 
 static_assert(LIOV_PIN_BATCH * PAGE_SIZE == LIOV_SG_STEP);
 
-static void liov_mem_work(struct work_struct *work);
-
 /**
  * liov_mem_init() - prepare an instance's memory; once, at creation
  * @inst: instance
@@ -47,7 +38,6 @@ void liov_mem_init(struct liov_instance *inst)
 {
 	mutex_init(&inst->mem.lock);
 	INIT_LIST_HEAD(&inst->mem.windows);
-	INIT_WORK(&inst->mem.work, liov_mem_work);
 }
 
 /**
@@ -71,25 +61,6 @@ int liov_mem_check_iommu(struct liov_instance *inst)
 			pci_name(pdev), domain ? "in passthrough mode" : "without an IOMMU",
 			domain ? "" : "the IOMMU on (intel_iommu=on or amd_iommu=on) and ");
 	return -EOPNOTSUPP;
-}
-
-/* Does [addr, addr + len) touch one of this instance's own BARs? */
-static bool liov_mem_hits_bar(struct liov_instance *inst, u64 addr, u64 len)
-{
-	static const struct { int bar; u64 size; } bars[] = {
-		{ 0, LIOV_BAR0_SIZE }, { LIOV_BAR_MSIX, LIOV_MSIX_BAR_SIZE },
-	};
-	unsigned int i;
-
-	lockdep_assert_held(&inst->reg_lock);
-	for (i = 0; i < ARRAY_SIZE(bars); i++) {
-		u64 start = liov_pci_bar_addr(&inst->pci, bars[i].bar);
-
-		if (start != ~0ULL && addr < start + bars[i].size &&
-		    start < addr + len)
-			return true;
-	}
-	return false;
 }
 
 static struct liov_window *liov_window_of_bus(struct liov_mem *mem, u64 addr, u64 len)
@@ -140,40 +111,6 @@ int liov_mem_to_gpa(struct liov_instance *inst, u64 addr, u64 len, u64 *gpa)
 	return rc;
 }
 
-/**
- * liov_mem_rw() - copy from or to guest memory
- * @inst:  open instance
- * @addr:  the guest's DMA address (see the head of this file)
- * @buf:   kernel buffer
- * @len:   bytes
- * @write: to the guest
- *
- * For admin commands; not for the fast path.  The caller holds the instance
- * lock.  May sleep; liov_mem.lock must not be held.
- *
- * Return: 0 or -EFAULT.
- */
-int liov_mem_rw(struct liov_instance *inst, u64 addr, void *buf, u32 len, bool write)
-{
-	bool hits;
-	u64 end;
-	int rc;
-
-	if (liov_mem_has_window(inst)) {
-		rc = liov_mem_to_gpa(inst, addr, len, &addr);
-		if (rc)
-			return rc;
-	}
-	if (check_add_overflow(addr, (u64)len, &end))
-		return -EFAULT;
-	spin_lock(&inst->reg_lock);
-	hits = liov_mem_hits_bar(inst, addr, len);
-	spin_unlock(&inst->reg_lock);
-	if (hits)
-		return -EFAULT;
-	return vfio_dma_rw(&inst->vdev, addr, buf, len, write) ? -EFAULT : 0;
-}
-
 /*
  * Appends what was pinned to the window's table.  Its first page begins a new entry, or
  * one that begins before a multiple of LIOV_SG_STEP could end behind it.
@@ -197,7 +134,7 @@ static int liov_window_append(struct liov_window *w, struct page **pages, unsign
  * more is allocated than the entries of its table.
  */
 static int liov_window_pin(struct liov_instance *inst, struct liov_window *w,
-			   const char **remedy)
+			   const bool *cancel, const char **remedy)
 {
 	unsigned long npages = w->size >> PAGE_SHIFT, done = 0;
 	struct page **pages;
@@ -211,7 +148,7 @@ static int liov_window_pin(struct liov_instance *inst, struct liov_window *w,
 		unsigned int n = min_t(unsigned long, npages - done, LIOV_PIN_BATCH);
 		u64 at = w->gpa + ((u64)done << PAGE_SHIFT);
 
-		rc = liov_pin(inst, at, pages, n, IOMMU_READ | IOMMU_WRITE, &inst->mem.cancel);
+		rc = liov_pin(inst, at, pages, n, IOMMU_READ | IOMMU_WRITE, cancel);
 		if (rc) {
 			*remedy = rc == -ENOMEM ? NULL : "; not all of it is memory of the VM's";
 			break;
@@ -261,7 +198,7 @@ static void liov_window_free(struct liov_instance *inst, struct liov_window *w)
 	kfree(w);
 }
 
-static int liov_window_make(struct liov_instance *inst, u64 gpa, u64 size,
+static int liov_window_make(struct liov_instance *inst, u64 gpa, u64 size, const bool *cancel,
 			    struct liov_window **out, const char **remedy)
 {
 	struct device *dma_dev = &inst->parent->host->pdev->dev;
@@ -274,7 +211,7 @@ static int liov_window_make(struct liov_instance *inst, u64 gpa, u64 size,
 	w->gpa = gpa;
 	w->size = size;
 
-	rc = liov_window_pin(inst, w, remedy);
+	rc = liov_window_pin(inst, w, cancel, remedy);
 	if (rc)
 		goto err_free;
 	*remedy = "";
@@ -304,7 +241,20 @@ err_free:
 	return rc;
 }
 
-static int liov_mem_map(struct liov_instance *inst, u64 gpa, u64 size, u64 *bus)
+/**
+ * liov_mem_map() - have a window over [gpa, gpa + size), or find the one there is
+ * @inst:   open instance
+ * @gpa:    guest-physical start, page aligned
+ * @size:   bytes, page aligned, not 0
+ * @cancel: ends it when it becomes true
+ * @bus:    out: the bus address of @gpa
+ *
+ * May sleep, for seconds if it is large.
+ *
+ * Return: 0, -EAGAIN (VFIO is taking memory away: try again), -EEXIST (it lies partly in
+ * another window), or why not, after a line in the log.
+ */
+int liov_mem_map(struct liov_instance *inst, u64 gpa, u64 size, const bool *cancel, u64 *bus)
 {
 	const char *remedy = "";
 	struct liov_window *w;
@@ -322,7 +272,7 @@ static int liov_mem_map(struct liov_instance *inst, u64 gpa, u64 size, u64 *bus)
 	}
 	rc = liov_mem_check_iommu(inst);
 	if (!rc)
-		rc = liov_window_make(inst, gpa, size, &w, &remedy);
+		rc = liov_window_make(inst, gpa, size, cancel, &w, &remedy);
 	if (rc == -EAGAIN)
 		goto out;
 	if (rc) {
@@ -358,195 +308,6 @@ void liov_mem_drop(struct liov_instance *inst, u64 iova, u64 len)
 			liov_window_free(inst, w);
 	}
 	mutex_unlock(&inst->mem.lock);
-}
-
-/* Memory other than what is asked for may be taken away meanwhile: begins again then. */
-static int liov_mem_map_patiently(struct liov_instance *inst)
-{
-	struct liov_mem *mem = &inst->mem;
-	int rc;
-
-	for (;;) {
-		rc = liov_mem_map(inst, mem->req.gpa, mem->req.size, &mem->bus);
-		if (rc != -EAGAIN || READ_ONCE(mem->cancel))
-			return rc;
-		msleep(LIOV_QUIET_MS);
-	}
-}
-
-/*
- * Takes liov_mem.lock only, so that the owner of liov_instance.lock may wait for
- * it.  The result is handed over by @done.
- */
-static void liov_mem_work(struct work_struct *work)
-{
-	struct liov_mem *mem = container_of(work, struct liov_mem, work);
-	struct liov_instance *inst = container_of(mem, struct liov_instance, mem);
-	struct mem_cgroup *old = liov_charge_begin(inst);
-
-	mem->bus = 0;
-	mem->rc = 0;
-	if (mem->req.cmd != LIGHTIOV_CMD_MAP)
-		liov_mem_drop(inst, 0, U64_MAX);
-	else
-		mem->rc = liov_mem_map_patiently(inst);
-	liov_charge_end(old);
-	/* After @rc and @bus; pairs with liov_mem_poll(). */
-	smp_store_release(&mem->done, true);
-}
-
-static void liov_mem_answer(struct liov_instance *inst, u32 status, int rc, u64 bus)
-{
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_BUS_LO, lower_32_bits(bus));
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_BUS_HI, upper_32_bits(bus));
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_ERRNO, -rc);
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, status);
-}
-
-static void liov_mem_finish(struct liov_instance *inst, int rc, u64 bus)
-{
-	liov_mem_answer(inst, rc ? LIGHTIOV_STATUS_ERROR : LIGHTIOV_STATUS_DONE, rc, bus);
-}
-
-/**
- * liov_mem_poll() - the guest is about to read the mailbox
- * @inst: open instance; the caller holds its reg_lock
- */
-void liov_mem_poll(struct liov_instance *inst)
-{
-	struct liov_mem *mem = &inst->mem;
-
-	lockdep_assert_held(&inst->reg_lock);
-	/* Before @rc and @bus; pairs with liov_mem_work(). */
-	if (!mem->busy || !smp_load_acquire(&mem->done))
-		return;
-	mem->busy = false;
-	liov_mem_finish(inst, mem->rc, mem->bus);
-}
-
-/**
- * liov_mem_cancel() - no mailbox command after this
- * @inst: open instance; the caller holds its lock
- *
- * One that runs is cut short and forgotten; windows it made stay.  May sleep.
- */
-void liov_mem_cancel(struct liov_instance *inst)
-{
-	struct liov_mem *mem = &inst->mem;
-
-	lockdep_assert_held(&inst->lock);
-	WRITE_ONCE(mem->cancel, true);
-	cancel_work_sync(&mem->work);
-	WRITE_ONCE(mem->cancel, false);
-	spin_lock(&inst->reg_lock);
-	/* The guest may have written another command since. */
-	if (mem->busy && !work_busy(&mem->work)) {
-		mem->busy = false;
-		liov_mem_answer(inst, LIGHTIOV_STATUS_IDLE, 0, 0);
-	}
-	spin_unlock(&inst->reg_lock);
-}
-
-/**
- * liov_mem_is_busy() - is a mailbox command under way?
- * @inst: open instance; the caller holds its lock
- *
- * Does not sleep.
- *
- * Return: whether one is; if not, windows are what they stay until the next one.
- */
-bool liov_mem_is_busy(struct liov_instance *inst)
-{
-	struct liov_mem *mem = &inst->mem;
-	bool busy;
-
-	lockdep_assert_held(&inst->lock);
-	spin_lock(&inst->reg_lock);
-	/* Before the windows; pairs with liov_mem_work(). */
-	busy = mem->busy && !smp_load_acquire(&mem->done);
-	spin_unlock(&inst->reg_lock);
-	return busy;
-}
-
-/**
- * liov_mem_mailbox() - the guest wrote LIGHTIOV_CAP_CMD
- * @inst: open instance; the caller holds its reg_lock
- *
- * Commands run in the background, as they may take seconds.  One that comes
- * while another runs is ignored, as the interface says.
- */
-void liov_mem_mailbox(struct liov_instance *inst)
-{
-	u32 cmd = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_CMD);
-	struct liov_mem *mem = &inst->mem;
-	u64 end;
-
-	liov_mem_poll(inst);
-	if (mem->busy || cmd == LIGHTIOV_CMD_NONE)
-		return;
-	if (!inst->mode->windows) {
-		liov_mem_finish(inst, -EOPNOTSUPP, 0);
-		return;
-	}
-	switch (cmd) {
-	case LIGHTIOV_CMD_MAP:
-		mem->req.gpa = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_GPA_LO) |
-			       (u64)liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_GPA_HI) << 32;
-		mem->req.size = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_SIZE_LO) |
-				(u64)liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_SIZE_HI) << 32;
-		if (!mem->req.size || !PAGE_ALIGNED(mem->req.gpa) ||
-		    !PAGE_ALIGNED(mem->req.size) ||
-		    check_add_overflow(mem->req.gpa, mem->req.size, &end) ||
-		    mem->req.size >> PAGE_SHIFT > U32_MAX ||
-		    liov_mem_hits_bar(inst, mem->req.gpa, mem->req.size)) {
-			liov_mem_finish(inst, -EINVAL, 0);
-			return;
-		}
-		break;
-	case LIGHTIOV_CMD_UNMAP_ALL:
-		/* While nothing is under way nobody makes a queue, and enabling waits for this. */
-		if (!liov_control_is_idle(inst) || liov_queues_made(inst)) {
-			liov_mem_finish(inst, -EBUSY, 0);
-			return;
-		}
-		break;
-	default:
-		liov_mem_finish(inst, -EINVAL, 0);
-		return;
-	}
-	mem->req.cmd = cmd;
-	mem->busy = true;
-	mem->done = false;
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_BUSY);
-	liov_queue_work(inst, &mem->work);
-}
-
-/* Is a MAP under way that touches [iova, iova + len)? */
-static bool liov_mem_mapping(struct liov_instance *inst, u64 iova, u64 len)
-{
-	struct liov_mem *mem = &inst->mem;
-	bool hit;
-
-	lockdep_assert_held(&inst->lock);
-	spin_lock(&inst->reg_lock);
-	hit = mem->busy && mem->req.cmd == LIGHTIOV_CMD_MAP &&
-		mem->req.gpa <= iova + (len - 1) && iova <= mem->req.gpa + (mem->req.size - 1);
-	spin_unlock(&inst->reg_lock);
-	return hit;
-}
-
-/**
- * liov_mem_unmapping() - VFIO takes guest memory away: a MAP of it ends
- * @inst: instance; the caller holds its lock
- * @iova: guest-physical start
- * @len:  bytes, not 0
- *
- * May sleep.
- */
-void liov_mem_unmapping(struct liov_instance *inst, u64 iova, u64 len)
-{
-	if (liov_mem_mapping(inst, iova, len))
-		liov_mem_cancel(inst);
 }
 
 /**
