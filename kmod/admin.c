@@ -215,12 +215,28 @@ static u16 liov_admin_features(struct liov_instance *inst, const struct nvme_com
 	return status;
 }
 
+/*
+ * Before the guest makes a queue.  Those that a reset of the host's took come first, and
+ * while there is none nobody may have looked what its commands will reach.
+ */
+static u16 liov_admin_may_create(struct liov_instance *inst)
+{
+	int rc;
+
+	if (!liov_control_entry_sizes_ok(inst))
+		return NVME_SC_QUEUE_SIZE | NVME_STATUS_DNR;
+	rc = liov_resume_now(inst);
+	if (!rc)
+		rc = liov_ns_is_free(inst) ? liov_backing_verify(inst, true) : -EAGAIN;
+	return liov_guest_status(rc);
+}
+
 static u16 liov_admin_create_cq(struct liov_instance *inst, const struct nvme_command *c)
 {
 	u16 status = liov_check_create_cq(&inst->queues, c);
 
-	if (!status && !liov_control_entry_sizes_ok(inst))
-		status = NVME_SC_QUEUE_SIZE | NVME_STATUS_DNR;
+	if (!status)
+		status = liov_admin_may_create(inst);
 	if (status)
 		return status;
 	status = liov_cq_create(&inst->cq[liov_qid_index(&inst->queues,
@@ -234,8 +250,8 @@ static u16 liov_admin_create_sq(struct liov_instance *inst, const struct nvme_co
 {
 	u16 status = liov_check_create_sq(&inst->queues, c);
 
-	if (!status && !liov_control_entry_sizes_ok(inst))
-		status = NVME_SC_QUEUE_SIZE | NVME_STATUS_DNR;
+	if (!status)
+		status = liov_admin_may_create(inst);
 	if (status)
 		return status;
 	status = liov_sq_create(&inst->sq[liov_qid_index(&inst->queues,

@@ -33,45 +33,7 @@
  */
 #define LIOV_CLAIM_MODE		(BLK_OPEN_READ | BLK_OPEN_RESTRICT_WRITES)
 
-/**
- * struct liov_extent - where a block device lies in its namespace
- * @first: first LBA
- * @nlb:   LBAs
- */
-struct liov_extent {
-	u64	first;
-	u64	nlb;
-};
-
-/* ---- the block layer's side; its sectors have 512 bytes ---- */
-
-/* Where @bdev lies, in LBAs of 2^@lba_shift bytes; @nsze: of the namespace. */
-static int liov_backing_extent(struct liov_instance *inst, struct block_device *bdev,
-			       u8 lba_shift, u64 nsze, struct liov_extent *ext)
-{
-	u64 start = get_start_sect(bdev), count = bdev_nr_sectors(bdev);
-	unsigned int shift = lba_shift - SECTOR_SHIFT;
-
-	if (!bdev_is_partition(bdev)) {
-		ext->first = 0;
-		ext->nlb = nsze;
-		return 0;
-	}
-	if ((start | count) & (BIT_ULL(shift) - 1)) {
-		liov_open_err(inst, "lightiov: %pg does not begin and end at a logical block; make the partition again\n",
-			      bdev);
-		return -EINVAL;
-	}
-	ext->first = start >> shift;
-	ext->nlb = count >> shift;
-	return 0;
-}
-
-static bool liov_extent_has(const struct liov_extent *ext, u64 first, u64 nlb)
-{
-	return first >= ext->first && first - ext->first <= ext->nlb &&
-	       nlb <= ext->nlb - (first - ext->first);
-}
+/* ---- the block layer's side ---- */
 
 /* The partition of @whole that all of @b lies in, or @whole's own number. */
 static dev_t liov_backing_find_part(struct block_device *whole, const struct liov_backing *b)
@@ -152,7 +114,7 @@ static int liov_backing_claim(struct liov_instance *inst, struct liov_backing *b
 		goto err;
 	}
 	/* Partitions can be moved until they are claimed. */
-	rc = liov_backing_extent(inst, claimed, b->lba_shift, nsze, &ext);
+	rc = liov_extent_of(inst, claimed, b->lba_shift, nsze, &ext);
 	if (rc)
 		goto err;
 	if (!liov_extent_has(&ext, b->first, b->nlb)) {
@@ -338,7 +300,7 @@ static int liov_backing_make(struct liov_instance *inst, struct liov_backing *b,
 		goto out;
 	}
 	liov_ns_judge(inst, b, READ_ONCE(inst->parent->ns_gen), bdev, 0);
-	rc = liov_watch_wait(inst, b->nsid);
+	rc = liov_ns_wait_free(inst, b->nsid);
 	if (!rc)
 		rc = liov_ns_identify(inst, b->nsid, ns, &b->ident);
 	if (!rc)
@@ -346,7 +308,7 @@ static int liov_backing_make(struct liov_instance *inst, struct liov_backing *b,
 	if (rc)
 		goto out;
 	b->lba_shift = b->ident.lba_shift;
-	rc = liov_backing_extent(inst, bdev, b->lba_shift, b->ident.nsze, &ext);
+	rc = liov_extent_of(inst, bdev, b->lba_shift, b->ident.nsze, &ext);
 	if (!rc)
 		rc = liov_backing_take_range(inst, b, path, range, &ext);
 	if (!rc)
@@ -508,27 +470,3 @@ void liov_backing_put(struct liov_instance *inst)
 	liov_backing_drop(&old);
 }
 
-/**
- * liov_backing_inside() - do the LBAs of a backing lie where it was written to lie?
- * @inst: instance; the caller holds its lock
- * @nsze: LBAs of the namespace now
- *
- * Return: 0, or a negative errno: the namespace or the partition is smaller, or elsewhere.
- */
-int liov_backing_inside(struct liov_instance *inst, u64 nsze)
-{
-	const struct liov_backing *b = &inst->backing;
-	struct liov_extent ext = {};
-	int rc;
-
-	lockdep_assert_held(&inst->lock);
-	rc = liov_backing_extent(inst, file_bdev(b->file), b->lba_shift, nsze, &ext);
-	if (rc)
-		return rc;
-	if (liov_extent_has(&ext, b->first, b->nlb) && b->first <= nsze &&
-	    b->nlb <= nsze - b->first)
-		return 0;
-	liov_open_err(inst, "lightiov: the drive or the partition table changed and %s is no longer there; write the backing again\n",
-		      b->text);
-	return -ENODEV;
-}

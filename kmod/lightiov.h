@@ -720,10 +720,25 @@ enum liov_cq_head_mode liov_probe_cq_head(struct liov_parent *p);
 void liov_probe_reclaim(struct liov_parent *p);
 void liov_probe_leak(struct liov_parent *p);
 
+/**
+ * struct liov_extent - where a block device lies in its namespace
+ * @first: first LBA
+ * @nlb:   LBAs
+ */
+struct liov_extent {
+	u64	first;
+	u64	nlb;
+};
+
+/* extent.c */
+int liov_extent_of(struct liov_instance *inst, struct block_device *bdev, u8 lba_shift, u64 nsze,
+		   struct liov_extent *ext);
+bool liov_extent_has(const struct liov_extent *ext, u64 first, u64 nlb);
+int liov_backing_inside(struct liov_instance *inst, u64 nsze);
+
 /* backing.c */
 int liov_backing_set(struct liov_instance *inst, const char *text);
 void liov_backing_put(struct liov_instance *inst);
-int liov_backing_inside(struct liov_instance *inst, u64 nsze);
 
 /* nscheck.c */
 int liov_ns_identify(struct liov_instance *inst, u32 nsid, struct nvme_id_ns *ns,
@@ -735,6 +750,40 @@ int liov_ns_usable(struct liov_instance *inst, struct block_device *bdev,
 int liov_backing_check(struct liov_instance *inst);
 int liov_backing_verify(struct liov_instance *inst, bool running);
 int liov_backing_recheck(struct liov_instance *inst);
+
+/* What tells one NVM subsystem from another; for all its controllers the same. */
+struct liov_subsystem {
+	__le16	vid;
+	char	sn[sizeof_field(struct nvme_id_ctrl, sn)];
+	char	mn[sizeof_field(struct nvme_id_ctrl, mn)];
+	char	subnqn[sizeof_field(struct nvme_id_ctrl, subnqn)];
+};
+
+/**
+ * struct liov_ns_command - a command of the host's that is on its way
+ * @node:   commands
+ * @of:     the subsystem
+ * @nsid:   the namespace, or NVME_NSID_ALL
+ * @effect: if LIOV_NS_TAKEN its users were stopped and must not come back yet
+ * @name:   in the specification's words
+ */
+struct liov_ns_command {
+	struct list_head node;
+	struct liov_subsystem of;
+	u32 nsid;
+	enum liov_ns_effect effect;
+	const char *name;
+};
+
+/* nscommand.c */
+void liov_subsystem_of(struct liov_subsystem *of, const struct nvme_id_ctrl *id);
+bool liov_subsystem_has(const struct liov_subsystem *of, const struct liov_parent *p);
+bool liov_ns_command_is_about(const struct liov_ns_command *nc, u32 nsid);
+void liov_ns_command_add(struct liov_ns_command *nc);
+void liov_ns_command_del(struct liov_ns_command *nc);
+void liov_ns_command_wake(void);
+bool liov_ns_is_free(struct liov_instance *inst);
+int liov_ns_wait_free(struct liov_instance *inst, u32 nsid);
 
 /* nswatch.c */
 extern const struct blk_holder_ops liov_watch_holder;
@@ -749,8 +798,6 @@ void liov_watch_unlock(void);
 struct liov_parent *liov_watch_sibling(struct liov_parent *p, struct liov_parent *prev);
 void *liov_watch_command(struct liov_host *h, const struct nvme_command *c);
 void liov_watch_command_over(void *cookie);
-int liov_watch_wait(struct liov_instance *inst, u32 nsid);
-bool liov_watch_is_free(struct liov_instance *inst);
 
 /* instance.c */
 int liov_instance_set_mode(struct liov_instance *inst, const char *name);

@@ -371,7 +371,7 @@ int liov_backing_check(struct liov_instance *inst)
 	int rc;
 
 	lockdep_assert_held(&inst->lock);
-	rc = liov_watch_wait(inst, b->nsid);
+	rc = liov_ns_wait_free(inst, b->nsid);
 	/* Its mode may have changed since. */
 	if (!rc)
 		rc = liov_ns_usable(inst, file_bdev(b->file), &b->ident);
@@ -471,7 +471,7 @@ int liov_backing_recheck(struct liov_instance *inst)
 	int rc;
 
 	lockdep_assert_held(&inst->lock);
-	if (!liov_watch_is_free(inst))
+	if (!liov_ns_is_free(inst))
 		return -EAGAIN;
 	rc = liov_backing_verify(inst, false);
 	if (rc)

@@ -7,7 +7,7 @@
  * when it is over.  Before a command that changes what a block is or whose it is, every
  * instance on that namespace is stopped: its queues are deleted on the hardware, which
  * fences what the drive had, and its controller gets a fatal status.  While the command
- * runs none comes back (liov_watch_is_free(), liov_watch_wait()).  After it, and after each
+ * runs none comes back (nscommand.c).  After it, and after each
  * reset of the controller, liov_parent.ns_gen has moved on: nscheck.c then asks the drive
  * whether all is what it was.
  *
@@ -17,10 +17,10 @@
  * may take as long as a user of the instance wants, the first does not.
  *
  * Owns the list of all parents, since controllers of one NVM subsystem share namespaces,
- * the list of commands on their way, and struct liov_watch of each instance.
+ * and struct liov_watch of each instance.  The commands on their way are in nscommand.c.
  *
- * Locks: watch_lock (mutex), the list of parents; inside it liov_parent.pool_lock.
- * commands_lock (spinlock), a leaf.  Neither is held when somebody waits.  An
+ * Lock: watch_lock (mutex), the list of parents; inside it liov_parent.pool_lock, and the
+ * list of commands.  It is not held when somebody waits.  An
  * instance is stopped by its own work item, under liov_instance.lock, which nobody here
  * holds outside it: that may be held for long, and the instance may be going.
  */
@@ -32,69 +32,18 @@
 
 #include "lightiov.h"
 
-/*
- * How long an open waits for the end of a command of the host's.  A drive may take hours for
- * one, but most need no second; arbitrary.
- */
-#define LIOV_COMMAND_WAIT_MS	5000
-
 /* From one look whether a controller that is being reset is back to the next. */
 #define LIOV_WATCH_AGAIN_MS	50
 
 /* What a liov_watch has to do; LIOV_WATCH_STOP is liov_instance.stops. */
 enum { LIOV_WATCH_STOP, LIOV_WATCH_LOOK };
 
-/* What tells one NVM subsystem from another; for all its controllers the same. */
-struct liov_subsystem {
-	__le16	vid;
-	char	sn[sizeof_field(struct nvme_id_ctrl, sn)];
-	char	mn[sizeof_field(struct nvme_id_ctrl, mn)];
-	char	subnqn[sizeof_field(struct nvme_id_ctrl, subnqn)];
-};
-
-/**
- * struct liov_ns_command - a command of the host's that is on its way
- * @node:   commands
- * @of:     the subsystem
- * @nsid:   the namespace, or NVME_NSID_ALL
- * @effect: if LIOV_NS_TAKEN its users were stopped and must not come back yet
- * @name:   in the specification's words
- */
-struct liov_ns_command {
-	struct list_head node;
-	struct liov_subsystem of;
-	u32 nsid;
-	enum liov_ns_effect effect;
-	const char *name;
-};
-
 static DEFINE_MUTEX(watch_lock);
 static LIST_HEAD(parents);
-
-static DEFINE_SPINLOCK(commands_lock);
-static LIST_HEAD(commands);
 
 /* How often an instance that had been told to stop has; wakes the queue. */
 static atomic_t stops = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(watch_wq);
-
-static void liov_subsystem_of(struct liov_subsystem *of, const struct nvme_id_ctrl *id)
-{
-	memset(of, 0, sizeof(*of));
-	of->vid = id->vid;
-	memcpy(of->sn, id->sn, sizeof(of->sn));
-	memcpy(of->mn, id->mn, sizeof(of->mn));
-	memcpy(of->subnqn, id->subnqn, sizeof(of->subnqn));
-}
-
-static bool liov_subsystem_has(const struct liov_subsystem *of, const struct liov_parent *p)
-{
-	const struct nvme_id_ctrl *id = p->id;
-
-	return of->vid == id->vid && !memcmp(of->sn, id->sn, sizeof(of->sn)) &&
-	       !memcmp(of->mn, id->mn, sizeof(of->mn)) &&
-	       !memcmp(of->subnqn, id->subnqn, sizeof(of->subnqn));
-}
 
 /* ---- instances ---- */
 
@@ -307,11 +256,6 @@ struct liov_parent *liov_watch_sibling(struct liov_parent *p, struct liov_parent
 
 /* ---- commands of the host's ---- */
 
-static bool liov_command_is_about(const struct liov_ns_command *nc, u32 nsid)
-{
-	return nc->nsid == NVME_NSID_ALL || nc->nsid == nsid;
-}
-
 /* Tells the instances on what the command is about. */
 static void liov_command_tell(const struct liov_ns_command *nc, struct liov_parent *p, int what)
 {
@@ -323,7 +267,7 @@ static void liov_command_tell(const struct liov_ns_command *nc, struct liov_pare
 	list_for_each_entry(b, &p->backings, node) {
 		struct liov_instance *inst = container_of(b, struct liov_instance, backing);
 
-		if (!liov_command_is_about(nc, b->nsid))
+		if (!liov_ns_command_is_about(nc, b->nsid))
 			continue;
 		if (what == LIOV_WATCH_STOP && READ_ONCE(inst->is_open))
 			dev_warn(liov_dev(inst), "lightiov: the host sends %s to %s, which is about namespace %u, too; the guest's controller stops until its driver resets it\n",
@@ -369,7 +313,7 @@ static bool liov_command_is_held(const struct liov_ns_command *nc)
 			continue;
 		mutex_lock(&p->pool_lock);
 		list_for_each_entry(b, &p->backings, node) {
-			held |= liov_command_is_about(nc, b->nsid) &&
+			held |= liov_ns_command_is_about(nc, b->nsid) &&
 				liov_has_to_stop(container_of(b, struct liov_instance, backing));
 		}
 		mutex_unlock(&p->pool_lock);
@@ -424,10 +368,8 @@ void *liov_watch_command(struct liov_host *h, const struct nvme_command *c)
 	}
 	nc->name = liov_ns_command_name(c);
 	liov_subsystem_of(&nc->of, from->id);
-	/* In the list first: who enables now waits, who did before is stopped. */
-	spin_lock(&commands_lock);
-	list_add_tail(&nc->node, &commands);
-	spin_unlock(&commands_lock);
+	/* First: who enables now waits, who did before is stopped. */
+	liov_ns_command_add(nc);
 	if (nc->effect == LIOV_NS_TAKEN)
 		liov_command_tell_all(nc, LIOV_WATCH_STOP);
 	mutex_unlock(&watch_lock);
@@ -449,75 +391,12 @@ void liov_watch_command_over(void *cookie)
 	struct liov_ns_command *nc = cookie;
 
 	mutex_lock(&watch_lock);
-	spin_lock(&commands_lock);
-	list_del(&nc->node);
-	spin_unlock(&commands_lock);
+	liov_ns_command_del(nc);
 	/* Also those that came back and were let in: none was while it was in the list. */
 	liov_command_tell_all(nc, LIOV_WATCH_LOOK);
 	mutex_unlock(&watch_lock);
-	wake_up_all(&watch_wq);
+	liov_ns_command_wake();
 	kfree(nc);
-}
-
-/* The command that keeps a namespace from being used, NULL if there is none. */
-static const char *liov_watch_busy(const struct liov_parent *p, u32 nsid)
-{
-	struct liov_ns_command *nc;
-	const char *name = NULL;
-
-	spin_lock(&commands_lock);
-	list_for_each_entry(nc, &commands, node) {
-		if (nc->effect == LIOV_NS_TAKEN && liov_command_is_about(nc, nsid) &&
-		    liov_subsystem_has(&nc->of, p))
-			name = nc->name;
-	}
-	spin_unlock(&commands_lock);
-	return name;
-}
-
-/**
- * liov_watch_is_free() - may the instance use its namespace, as far as the host is concerned?
- * @inst: open instance without queues; the caller holds its lock
- *
- * Asked again and again until it may; says so once.
- *
- * Return: false while a command of the host's is under way.
- */
-bool liov_watch_is_free(struct liov_instance *inst)
-{
-	const char *name = liov_watch_busy(inst->parent, inst->backing.nsid);
-
-	lockdep_assert_held(&inst->lock);
-	if (name && !inst->watch.waits)
-		liov_guest_warn(inst, "lightiov: the guest's controller waits for the end of the host's %s\n",
-				name);
-	inst->watch.waits = name;
-	return !name;
-}
-
-/**
- * liov_watch_wait() - the same for an open, or for a new backing: a little while
- * @inst: for whom; the caller holds its lock
- * @nsid: the hardware's
- *
- * May sleep, for LIOV_COMMAND_WAIT_MS at most.
- *
- * Return: 0, or -EBUSY after a line in the log.
- */
-int liov_watch_wait(struct liov_instance *inst, u32 nsid)
-{
-	struct liov_parent *p = inst->parent;
-	const char *name;
-
-	if (wait_event_timeout(watch_wq, !liov_watch_busy(p, nsid),
-			       msecs_to_jiffies(LIOV_COMMAND_WAIT_MS)))
-		return 0;
-	name = liov_watch_busy(p, nsid);
-	if (!name)
-		return 0;
-	liov_open_err(inst, "lightiov: the host's %s on %s is not done with namespace %u; try again later\n",
-		      name, pci_name(p->host->pdev), nsid);
-	return -EBUSY;
 }
 
 /* ---- a disk goes ---- */

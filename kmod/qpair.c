@@ -73,32 +73,6 @@ static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 
 	return rc > 0 ? -EIO : rc;
 }
 
-/* Negative errno or hardware status to what the guest is told. */
-static int liov_guest_status(int rc)
-{
-	if (rc >= 0)
-		return rc;
-	if (rc == -EFAULT)
-		return NVME_SC_DATA_XFER_ERROR;
-	/* A reset of the host's made it fail, and the guest need not know. */
-	if (rc == -EAGAIN || rc == -EINTR)
-		return LIOV_SC_LATER;
-	return NVME_SC_INTERNAL;
-}
-
-/*
- * Before the guest makes a queue.  Those that a reset of the host's took come first, and
- * while there is none nobody may have looked what its commands will reach.
- */
-static int liov_queues_may_come(struct liov_instance *inst)
-{
-	int rc = liov_resume_now(inst);
-
-	if (rc)
-		return rc;
-	return liov_watch_is_free(inst) ? liov_backing_verify(inst, true) : -EAGAIN;
-}
-
 /* While it was being made; see liov_watch_shut(). */
 static bool liov_queue_is_shut(const struct liov_instance *inst)
 {
@@ -181,9 +155,6 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 	lockdep_assert_held(&inst->lock);
 	if (cq->made)
 		return NVME_SC_INTERNAL;	/* its deletion failed, see there */
-	rc = liov_queues_may_come(inst);
-	if (rc)
-		return liov_guest_status(rc);
 	cq->depth = le16_to_cpu(c->create_cq.qsize) + 1;
 	cq->ien = le16_to_cpu(c->create_cq.cq_flags) & NVME_CQ_IRQ_ENABLED;
 	/* Read by user space's changes of eventfds, while it is on no vector. */
@@ -298,9 +269,6 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 	lockdep_assert_held(&inst->lock);
 	if (sq->made)
 		return NVME_SC_INTERNAL;
-	rc = liov_queues_may_come(inst);
-	if (rc)
-		return liov_guest_status(rc);
 	sq->depth = le16_to_cpu(c->create_sq.qsize) + 1;
 	sq->cq = &inst->cq[liov_qid_index(&inst->queues, le16_to_cpu(c->create_sq.cqid))];
 	sq->tail = 0;

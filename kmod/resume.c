@@ -139,7 +139,7 @@ int liov_resume_now(struct liov_instance *inst)
 		if (rc)
 			return rc;
 		liov_host_leave(h);
-		if (!liov_watch_is_free(inst))
+		if (!liov_ns_is_free(inst))
 			return -EAGAIN;
 		/* The host may have formatted what they reach, or have new firmware. */
 		rc = liov_backing_verify(inst, true);

@@ -593,5 +593,6 @@ u16 liov_guard_check(const struct liov_guard *g, const struct liov_guard_env *en
 
 u16 liov_hw_status(int rc);
 u16 liov_abort_status(int rc);
+u16 liov_guest_status(int rc);
 
 #endif /* _LIOV_MODEL_H */

@@ -31,3 +31,15 @@ u16 liov_abort_status(int rc)
 {
 	return rc > 0 ? liov_hw_status(rc) : 0;
 }
+
+/**
+ * liov_guest_status() - what the guest is told of a queue that could not be made
+ * @rc: negative errno, or the drive's status
+ *
+ * Return: NVMe status, 0 if it was made; LIOV_SC_LATER if a reset of the host's prevented it,
+ * of which the guest need not know.
+ */
+u16 liov_guest_status(int rc)
+{
+	return rc == -EFAULT ? NVME_SC_DATA_XFER_ERROR : liov_hw_status(rc);
+}

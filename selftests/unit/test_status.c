@@ -34,3 +34,12 @@ TEST(abort_without_an_answer_is_not_aborted)
 	EXPECT_EQ(liov_abort_status(0), 0);
 	EXPECT_EQ(liov_abort_status(NVME_SC_ABORT_LIMIT), NVME_SC_ABORT_LIMIT);
 }
+
+TEST(a_queue_in_memory_that_is_none_is_a_transfer_error)
+{
+	EXPECT_EQ(liov_guest_status(0), 0);
+	EXPECT_EQ(liov_guest_status(-EFAULT), NVME_SC_DATA_XFER_ERROR);
+	EXPECT_EQ(liov_guest_status(-EAGAIN), LIOV_SC_LATER);
+	EXPECT_EQ(liov_guest_status(-ENOMEM), NVME_SC_INTERNAL);
+	EXPECT_EQ(liov_guest_status(NVME_SC_QUEUE_SIZE | NVME_STATUS_MORE), NVME_SC_QUEUE_SIZE);
+}
