@@ -120,13 +120,11 @@ static void liov_hw_refresh_page(struct liov_parent *p, struct nvme_command c, v
 		 what, rc);
 }
 
-/**
- * liov_hw_refresh() - read what guests are told of a controller beside Identify Controller
- * @p: parent; liov_parent_identify() has just read that
- *
- * May sleep, but does not wait for a reset.  A page that cannot be read stays as it was.
+/*
+ * What guests are told of it beside Identify Controller, which has just been read.  Does not
+ * wait for a reset.  A page that cannot be read stays as it was.
  */
-void liov_hw_refresh(struct liov_parent *p)
+static void liov_hw_refresh(struct liov_parent *p)
 {
 	struct liov_hw *hw = p->hw;
 
@@ -139,6 +137,47 @@ void liov_hw_refresh(struct liov_parent *p)
 		liov_hw_refresh_page(p, liov_hw_log_cmd(NVME_LOG_CMD_EFFECTS,
 							sizeof(hw->effects)),
 				     &hw->effects, sizeof(hw->effects), "command effects");
+}
+
+/**
+ * liov_parent_identify() - read what guests are told of it, unless nothing can have changed
+ * @p:    parent
+ * @wait: while the host resets the controller
+ *
+ * A reset may have brought new firmware, with other limits.  May sleep; takes pool_lock.
+ *
+ * Return: 0 or a negative errno, -EBUSY if it may pass; then what was read before is still
+ * there.
+ */
+int liov_parent_identify(struct liov_parent *p, bool wait)
+{
+	u64 gen = READ_ONCE(p->ns_gen);
+	struct nvme_command c = {};
+	struct nvme_id_ctrl *id;
+	int rc;
+
+	if (READ_ONCE(p->id_gen) == gen)
+		return 0;
+	id = kzalloc(sizeof(*id), GFP_KERNEL);
+	if (!id)
+		return -ENOMEM;
+	c.identify.opcode = nvme_admin_identify;
+	c.identify.cns = NVME_ID_CNS_CTRL;
+	rc = wait ? liov_parent_admin(p, &c, id, sizeof(*id), NULL) :
+		    liov_parent_admin_now(p, &c, id, sizeof(*id));
+	if (!rc) {
+		mutex_lock(&p->pool_lock);
+		*p->id = *id;
+		p->vwc = id->vwc & NVME_CTRL_VWC_PRESENT;
+		WRITE_ONCE(p->id_gen, gen);
+		mutex_unlock(&p->pool_lock);
+	}
+	kfree(id);
+	if (!rc)
+		liov_hw_refresh(p);
+	if (rc > 0)
+		return rc & NVME_STATUS_DNR ? -EIO : -EBUSY;
+	return rc;
 }
 
 /**

@@ -272,7 +272,7 @@ void liov_instance_close(struct liov_instance *inst)
 	mutex_unlock(&inst->lock);
 }
 
-/* ---- mdev ---- */
+/* ---- creation and removal ---- */
 
 static int liov_instance_alloc(struct liov_instance *inst)
 {
@@ -322,103 +322,32 @@ static void liov_instance_init(struct liov_instance *inst)
 	inst->mode = &liov_guarded_ops;
 }
 
-static int liov_mdev_probe(struct mdev_device *mdev)
+/**
+ * liov_instance_create() - what an instance needs before anybody can see it
+ * @inst: zeroed, with its mdev, parent and numbers
+ *
+ * May sleep.  Return: 0 or a negative errno; liov_instance_free() undoes it, and what of it
+ * was done when it failed.
+ */
+int liov_instance_create(struct liov_instance *inst)
 {
-	struct liov_parent *p = container_of(mdev->type->parent, struct liov_parent, mdev);
-	struct liov_type *type = container_of(mdev->type, struct liov_type, type);
-	struct liov_instance *inst;
-	int rc;
+	int rc = liov_instance_alloc(inst);
 
-	inst = vfio_alloc_device(liov_instance, vdev, &mdev->dev, &liov_vfio_ops);
-	if (IS_ERR(inst))
-		return PTR_ERR(inst);
-	inst->mdev = mdev;
-	inst->parent = p;
-	inst->nr_pairs = type->nr_pairs;
-	inst->nr_vectors = type->nr_pairs + 1;
-	rc = liov_instance_alloc(inst);
 	if (rc)
-		goto err_put;
+		return rc;
 	liov_instance_init(inst);
-	rc = uuid_parse(dev_name(&mdev->dev), &inst->ident.uuid);
-	if (rc)
-		goto err_put;
+	return uuid_parse(dev_name(liov_dev(inst)), &inst->ident.uuid);
+}
 
-	rc = liov_parent_take_qids(p, inst);
-	if (rc) {
-		pci_err(p->host->pdev, "lightiov: %u queue pairs wanted, %u free; remove an instance or load lightiov with reserve=N\n",
-			inst->nr_pairs, liov_parent_free_pairs(p));
-		goto err_put;
-	}
-	rc = vfio_register_emulated_iommu_dev(&inst->vdev);
-	if (rc) {
-		dev_err(&mdev->dev, "lightiov: cannot register with VFIO (%d)\n", rc);
-		goto err_qids;
-	}
-	rc = liov_sysfs_add_instance(inst);
-	if (rc) {
-		dev_err(&mdev->dev, "lightiov: cannot make sysfs files (%d)\n", rc);
-		goto err_vfio;
-	}
-	dev_set_drvdata(&mdev->dev, inst);
-	return 0;
-
-err_vfio:
-	vfio_unregister_group_dev(&inst->vdev);
-	/* One may have been written already. */
-	liov_backing_put(inst);
-err_qids:
-	liov_parent_put_qids(p, inst);
+/**
+ * liov_instance_stop() - no more work of it
+ * @inst: instance that is not open and that no reset hook finds any more
+ *
+ * May sleep.
+ */
+void liov_instance_stop(struct liov_instance *inst)
+{
 	liov_resume_stop(inst);
 	liov_direct_stop(inst);
 	liov_watch_cancel(inst);
-err_put:
-	vfio_put_device(&inst->vdev);
-	return rc;
 }
-
-static void liov_mdev_remove(struct mdev_device *mdev)
-{
-	struct liov_instance *inst = dev_get_drvdata(&mdev->dev);
-
-	liov_sysfs_del_instance(inst);
-	/* Waits for user space to close the device, after asking it to. */
-	vfio_unregister_group_dev(&inst->vdev);
-	liov_backing_put(inst);
-	/* No reset hook finds it from here on. */
-	liov_parent_put_qids(inst->parent, inst);
-	liov_resume_stop(inst);
-	liov_direct_stop(inst);
-	liov_watch_cancel(inst);
-	vfio_put_device(&inst->vdev);
-}
-
-static unsigned int liov_mdev_get_available(struct mdev_type *mtype)
-{
-	struct liov_parent *p = container_of(mtype->parent, struct liov_parent, mdev);
-	struct liov_type *type = container_of(mtype, struct liov_type, type);
-
-	return liov_parent_free_pairs(p) / type->nr_pairs;
-}
-
-static ssize_t liov_mdev_show_description(struct mdev_type *mtype, char *buf)
-{
-	struct liov_type *type = container_of(mtype, struct liov_type, type);
-
-	return sysfs_emit(buf, "NVMe controller, %u hardware queue pair%s, %u vectors\n",
-			  type->nr_pairs, type->nr_pairs == 1 ? "" : "s", type->nr_pairs + 1);
-}
-
-struct mdev_driver liov_mdev_driver = {
-	.device_api	  = VFIO_DEVICE_API_PCI_STRING,
-	.max_instances	  = 65535,
-	.driver = {
-		.name	  = "lightiov",
-		.owner	  = THIS_MODULE,
-		.mod_name = KBUILD_MODNAME,
-	},
-	.probe		  = liov_mdev_probe,
-	.remove		  = liov_mdev_remove,
-	.get_available	  = liov_mdev_get_available,
-	.show_description = liov_mdev_show_description,
-};

@@ -46,6 +46,9 @@
 #include "qpair.h"
 #include "unmap.h"
 
+/* qids are 16 bit; the bitmap covers all of them, a reset may grant more. */
+#define LIOV_QID_BITS		65536
+
 #define LIOV_NR_TYPES		5	/* 1, 2, 4, 8, 16 queue pairs */
 #define LIOV_AERL		3	/* 0's based, as in Identify Controller */
 #define LIOV_ADMIN_WAIT_MS	60000	/* as long as nvme's own admin timeout */
@@ -700,13 +703,16 @@ bool liov_guest_may_log(struct liov_instance *inst);
 
 /* parent.c */
 extern const struct liov_host_ops liov_parent_ops;
+
+/* pool.c */
 int liov_parent_take_qids(struct liov_parent *p, struct liov_instance *inst);
 unsigned int liov_parent_fit(struct liov_parent *p, struct liov_instance *inst);
 void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst);
 bool liov_parent_stick_qid(struct liov_parent *p, u16 qid, u64 gen);
 unsigned int liov_parent_free_pairs(struct liov_parent *p);
+void liov_parent_judge(struct liov_parent *p);
+void liov_parent_reclaim(struct liov_parent *p);
 int liov_parent_enter(struct liov_parent *p);
-int liov_parent_identify(struct liov_parent *p, bool wait);
 int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
 		      unsigned int len, u32 *result);
 int liov_parent_admin_now(struct liov_parent *p, struct nvme_command *cmd, void *buf,
@@ -801,11 +807,12 @@ void liov_watch_command_over(void *cookie);
 
 /* instance.c */
 int liov_instance_set_mode(struct liov_instance *inst, const char *name);
-extern struct mdev_driver liov_mdev_driver;
 int liov_instance_open(struct liov_instance *inst);
 void liov_instance_close(struct liov_instance *inst);
 void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len);
 const char *liov_instance_state(struct liov_instance *inst);
+int liov_instance_create(struct liov_instance *inst);
+void liov_instance_stop(struct liov_instance *inst);
 void liov_instance_free(struct liov_instance *inst);
 
 /* registers.c */
@@ -839,13 +846,16 @@ void liov_control_cancel(struct liov_instance *inst);
 /* resume.c */
 void liov_resume_init(struct liov_instance *inst);
 void liov_resume_stop(struct liov_instance *inst);
-void liov_instance_hw_lost(struct liov_instance *inst);
+void liov_resume_lost(struct liov_instance *inst);
 int liov_resume_now(struct liov_instance *inst);
-void liov_instance_hw_back(struct liov_instance *inst);
+void liov_resume_kick(struct liov_instance *inst);
 
 /* vfio.c */
 void liov_vfio_lost(struct liov_instance *inst);
 extern const struct vfio_device_ops liov_vfio_ops;
+
+/* mdev.c */
+extern struct mdev_driver liov_mdev_driver;
 
 /* sysfs.c */
 int liov_sysfs_add_parent(struct liov_parent *p);
@@ -871,7 +881,7 @@ void liov_admin_doorbell(struct liov_instance *inst, bool cq, u32 val);
 /* admin_hw.c */
 int liov_hw_alloc(struct liov_parent *p);
 void liov_hw_free(struct liov_parent *p);
-void liov_hw_refresh(struct liov_parent *p);
+int liov_parent_identify(struct liov_parent *p, bool wait);
 int liov_hw_inst_alloc(struct liov_instance *inst);
 void liov_hw_inst_free(struct liov_instance *inst);
 int liov_hw_keep_ns(struct liov_instance *inst, const struct nvme_id_ns *ns, bool wait);

@@ -5,7 +5,7 @@
  * is.
  *
  * All functions run under liov_instance.lock, except liov_queues_shut() and
- * liov_instance_hw_lost()'s part in the reset hooks, which only clear @live under the queues'
+ * liov_resume_lost()'s part in the reset hooks, which only clear @live under the queues'
  * spinlocks.
  *
  * A queue exists on the hardware from its creation until Delete completed or

@@ -13,7 +13,7 @@
  * likely any more (liov_direct_settles()); and queues of which the hardware has fetched
  * nothing are made again here in that mode, too.
  *
- * liov_instance_hw_lost() and liov_instance_hw_back() come from the parent with
+ * liov_resume_lost() and liov_resume_kick() come from the parent with
  * pool_lock held, at any moment, also while the work item below runs; another
  * reset may take away at once what it has made.  liov_queue_lost() tells which
  * queues are still to be made, so it begins where it was.
@@ -31,13 +31,13 @@
 #define LIOV_RESUME_NOMEM_FOR	(25 * NSEC_PER_SEC)
 
 /**
- * liov_instance_hw_lost() - the host takes the controller down
+ * liov_resume_lost() - the host takes the controller down
  * @inst: instance
  *
  * From the stopping hook, with pool_lock held; takes only the queues' spinlocks
  * and liov_track.own_lock.  From here on no doorbell reaches the hardware.
  */
-void liov_instance_hw_lost(struct liov_instance *inst)
+void liov_resume_lost(struct liov_instance *inst)
 {
 	bool only_fresh = inst->mode->only_fresh, had_queues = false, lost = false;
 	struct liov_resume *r = &inst->resume;
@@ -76,17 +76,15 @@ void liov_instance_hw_lost(struct liov_instance *inst)
 }
 
 /**
- * liov_instance_hw_back() - the controller is live again, or has left for good
+ * liov_resume_kick() - the controller is live again, or has left for good
  * @inst: instance
  *
  * With pool_lock held.  Does not sleep.
  */
-void liov_instance_hw_back(struct liov_instance *inst)
+void liov_resume_kick(struct liov_instance *inst)
 {
 	if (READ_ONCE(inst->paused))
 		liov_mod_delayed_work(inst, &inst->resume.work, 0);
-	liov_control_kick(inst);
-	liov_admin_kick(inst);
 }
 
 /* Ends the pause, unless another reset has come in between. */
