@@ -12,7 +12,7 @@
  *
  * What may run at once: any number of vCPUs in a kick of one queue, the rescan
  * of the tracking worker, and the stop of the queue, which clears @live under
- * the queue's spinlock; direct.c and guarded.c say how each copes.
+ * the queue's spinlock; direct.c and guarded.h say how each copes.
  *
  * While a submission queue is busy its page is not tracked; see busy.c.
  *

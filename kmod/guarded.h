@@ -1,7 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Guarded mode's queues, shared by guarded.c (submission and completion) and
- * gqueue.c (their life).  guarded.c says who may do what at once.
+ * Guarded mode: hardware rings in host memory, one slot a command.
+ *
+ * A doorbell copies new entries of the guest's SQ, has the guard check and
+ * translate each (model/guard.c), puts what passed into the hardware's SQ under the
+ * slot's number as command identifier and rings once.  The hardware's interrupt
+ * copies completions into the guest's CQ under the guest's own identifiers.
+ *
+ * Who may run at once:
+ *
+ *   submit     any number of vCPUs, the tracking worker, liov_sq.job and, while
+ *              the queue is busy (busy.c), the interrupt handler of its CQ, a timer
+ *              and a vCPU that halts: one at a time per SQ by liov_sq.submit.  It
+ *              may be slept under, since memory may have to be pinned, and is tried
+ *              where nobody may sleep, so it is a semaphore.  Nobody waits for it to
+ *              submit: who finds it taken leaves a mark, liov_sq.again, and whoever has
+ *              it goes over the ring once more.  Uncontended, and never slept under, in
+ *              the common case.
+ *   complete   the interrupt handler of the CQ's vector, liov_cq.job, the reaping of a
+ *              deleted SQ and submitters that refuse a command: liov_gcq.lock.
+ *   slots      taken under liov_sq.submit, given back by completion: the bits
+ *              of liov_gsq.free and liov_slot.state change atomically.
+ *   teardown   liov_instance.lock (guarded_queue.c).  A ring goes only after the
+ *              hardware deleted its queue or was disabled.
+ *
+ * What an interrupt cannot do - wait for a pin, allocate - it leaves in the ring,
+ * for liov_sq.job.  So does everybody who has done as much as he may in one go, struct
+ * liov_pass: a guest rings as often as it likes.  The same holds for completions and
+ * liov_cq.job.
+ *
+ * A command is accepted only with a place in the guest's CQ reserved for its
+ * completion, so the handler always has one.  What finds no slot or no place
+ * stays in the guest's SQ, marked by liov_sq.starved and liov_cq.starved;
+ * whoever makes room sees the mark and queues liov_sq.job.  Mark and room are
+ * stores with a full barrier before the look at the other.  So does what would be
+ * too much work for the drive: load.c.
  */
 #ifndef _LIOV_GUARDED_H
 #define _LIOV_GUARDED_H
@@ -112,14 +145,19 @@ static inline struct device *liov_dma_dev(struct liov_instance *inst)
 	return &inst->parent->host->pdev->dev;
 }
 
-/* guarded.c */
+/* guarded_complete.c */
 void liov_slot_put(struct liov_gsq *g, unsigned int i, int bit);
 void liov_gcq_post(struct liov_cq *cq, struct liov_sq *sq, struct liov_gsq *gsq,
 		   u16 cid, u16 status, u64 result);
+u32 liov_gcq_reserve(struct liov_cq *cq, u32 want);
+void liov_gcq_unreserve(struct liov_cq *cq, u32 n);
 bool liov_gcq_reap_all(struct liov_cq *cq);
+struct liov_sq *liov_next_starved(struct liov_cq *cq, unsigned int turn, unsigned int *n);
 void liov_guarded_wake(struct liov_cq *cq);
 bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone, struct liov_pass *pass);
 void liov_guarded_cq_job(struct liov_job *job);
+
+/* guarded_submit.c */
 void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by);
 void liov_guarded_cut(struct liov_sq *sq);
 void liov_guarded_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass);

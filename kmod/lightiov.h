@@ -899,19 +899,31 @@ u16 liov_hw_abort(struct liov_instance *inst, const struct liov_sq *sq, u16 cid,
 struct file *liov_flush_begin(struct liov_instance *inst);
 void liov_flush_run(struct liov_instance *inst, struct file *file);
 
-/* qpair.c */
+/* hwq.c */
 int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c);
-int liov_cq_delete(struct liov_cq *cq, bool wait);
 int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c);
+int liov_queues_resume(struct liov_instance *inst);
+
+/* fence.c */
+int liov_cq_delete(struct liov_cq *cq, bool wait);
 int liov_sq_delete(struct liov_sq *sq, bool wait);
 bool liov_queues_made(const struct liov_instance *inst);
-void liov_queues_abandon(struct liov_instance *inst);
 bool liov_queues_live(const struct liov_instance *inst);
-int liov_queues_resume(struct liov_instance *inst);
-int liov_queues_stop(struct liov_instance *inst, bool wait);
 void liov_queues_shut(struct liov_instance *inst);
 int liov_fence(struct liov_instance *inst, bool wait);
 void liov_fence_failed(struct liov_instance *inst);
+
+/**
+ * liov_queue_lost() - was the controller disabled since the hardware made a queue?
+ * @p:   parent
+ * @gen: liov_parent.gen then
+ *
+ * Any context.  Return: whether it was; then the hardware has the queue no more.
+ */
+static inline bool liov_queue_lost(const struct liov_parent *p, u64 gen)
+{
+	return READ_ONCE(p->gen) != gen;
+}
 
 /* doorbell.c */
 void liov_doorbell_init(struct liov_instance *inst);
@@ -991,7 +1003,7 @@ extern const struct liov_mode_ops liov_direct_ops;
 void liov_direct_init(struct liov_instance *inst);
 void liov_direct_stop(struct liov_instance *inst);
 
-/* gqueue.c */
+/* guarded_queue.c */
 extern const struct liov_mode_ops liov_guarded_ops;
 void liov_guarded_init(struct liov_instance *inst);
 

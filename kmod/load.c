@@ -9,7 +9,7 @@
  *
  * Who may run at once: liov_load_get() and liov_load_wait() under the liov_sq.submit of
  * their queue, several queues at a time; liov_load_put() by whoever ends a command
- * (guarded.c and gqueue.c: each command that leaves LIOV_SLOT_BUSY), in any context, under
+ * (guarded.h and guarded_queue.c: each command that leaves LIOV_SLOT_BUSY), in any context, under
  * liov_gcq.lock.  No lock of its own: one atomic counter, and marks with full barriers as
  * for liov_sq.starved.
  */

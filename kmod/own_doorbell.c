@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Direct mode on a drive whose own doorbells are a page or more apart: while a queue
- * exists the guest maps the drive's own register.  Called by qpair.c when queues come
+ * exists the guest maps the drive's own register.  Called by hwq.c when queues come
  * and go, by the reset hooks, and by doorbell.c, which has the RAM pages.
  *
  * A page fault (under mmap_lock) and the switch between RAM page and register

@@ -259,7 +259,7 @@ struct liov_cq_pos {
  * @bus:       direct mode: where the hardware finds it
  * @peek:      direct mode: what interrupts have shown; under liov_vector.lock, valid
  *             while the vector is shared
- * @g:         guarded mode's part; see guarded.c
+ * @g:         guarded mode's part; see guarded.h
  * @starved:   guarded mode: some SQ waits for room
  * @turn:      guarded mode: which of them goes first next time
  * @job:       guarded mode: takes what an interrupt has left in the hardware's ring
@@ -406,7 +406,7 @@ struct liov_busy {
  * @submit: guarded mode: serialises readers of the guest's ring; @g is set and
  *          cleared under it.  May be held while memory is pinned, and is tried by
  *          interrupts
- * @g:      guarded mode's part; see guarded.c
+ * @g:      guarded mode's part; see guarded.h
  * @job:    guarded mode: goes on with commands that were held back
  * @work:   guarded mode: queues @job after a while
  * @ring_tries: guarded mode: how often its rings were not found again in a row;

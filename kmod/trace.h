@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Tracepoints of the guarded mode: events/lightiov/ in tracefs
- * (Documentation/admin-guide.rst).  Called by guarded.c.  Off, each is a
+ * (Documentation/admin-guide.rst).  Called by guarded.h.  Off, each is a
  * patched-out jump.
  */
 #undef TRACE_SYSTEM

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The host boundary: whether a controller may be used at this moment, and what the
- * rest of the module is told about it.  Called by parent.c, qpair.c and instances on
+ * rest of the module is told about it.  Called by parent.c, hwq.c and instances on
  * the one side, on the other by hooks.c (the redirected calls of nvme.ko) and
  * bind.c (binding and unbinding).  What is learned about a controller that comes
  * up: up.c; the commands it may be sent: cmd.c.

@@ -5,7 +5,7 @@
  * liov_mode_ops.
  *
  * Everything here runs under liov_instance.lock and may sleep.  Who else is at
- * work on a queue meanwhile is written down in guarded.c.
+ * work on a queue meanwhile is written down in guarded.h.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
