@@ -10,7 +10,7 @@
 #include <linux/module.h>
 
 #include "compat.h"
-#include "lightiov.h"
+#include "vfio/vfio.h"
 
 static int __init liov_init(void)
 {

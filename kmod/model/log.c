@@ -305,3 +305,26 @@ void liov_log_record_error(struct liov_log_state *st, u16 sqid, u16 cmdid, u16 s
 		.nsid = nsid,
 	};
 }
+
+/**
+ * liov_event_result() - what an Asynchronous Event Request is completed with
+ * @ev: event
+ *
+ * NVMe Base 2.0 section 5.2: type, information and log page.  Return: dword 0.
+ */
+u32 liov_event_result(enum liov_event ev)
+{
+	switch (ev) {
+	case LIOV_EVENT_DB_REGISTER:
+		return NVME_AER_ERROR | 0x00 << 8 | NVME_LOG_ERROR << 16;
+	case LIOV_EVENT_DB_VALUE:
+		return NVME_AER_ERROR | 0x01 << 8 | NVME_LOG_ERROR << 16;
+	case LIOV_EVENT_INTERNAL:
+		return NVME_AER_ERROR | 0x03 << 8 | NVME_LOG_ERROR << 16;
+	case LIOV_EVENT_NS_ATTR:
+		return NVME_AER_NOTICE | NVME_AER_NOTICE_NS_CHANGED << 8 |
+		       NVME_LOG_CHANGED_NS << 16;
+	default:
+		return 0;
+	}
+}

@@ -311,3 +311,12 @@ TEST(error_log_forgets_the_oldest)
 	for (i = 0; i < LIOV_LOG_ERRORS; i++)
 		EXPECT_EQ(le64_to_cpu(page[i].error_count), LIOV_LOG_ERRORS + 5 - i);
 }
+
+TEST(events_name_their_log_page)
+{
+	EXPECT_EQ(liov_event_result(LIOV_EVENT_DB_REGISTER), 0x010000);
+	EXPECT_EQ(liov_event_result(LIOV_EVENT_DB_VALUE), 0x010100);
+	EXPECT_EQ(liov_event_result(LIOV_EVENT_INTERNAL), 0x010300);
+	EXPECT_EQ(liov_event_result(LIOV_EVENT_NS_ATTR), 0x040002);
+	EXPECT_EQ(liov_event_result(LIOV_NR_EVENTS), 0);
+}

@@ -203,6 +203,7 @@ static pid_t opener(struct nvme *n, int *fd)
 {
 	int sock[2];
 	pid_t pid;
+	char data;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
 		return -1;
@@ -221,6 +222,9 @@ static pid_t opener(struct nvme *n, int *fd)
 	}
 	close(sock[1]);
 	*fd = receive_fd(sock[0]);
+	/* Until it has let go of its own: stopped before that it would keep the device open. */
+	while (read(sock[0], &data, 1) > 0)
+		;
 	close(sock[0]);
 	return pid;
 }

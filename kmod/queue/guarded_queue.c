@@ -1,0 +1,553 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life of guarded mode's queues: rings and slots made and freed, Abort, the
+ * wait for what is outstanding, memory that VFIO takes away.  Fills the mode's
+ * liov_mode_ops.
+ *
+ * Everything here runs under liov_instance.lock and may sleep.  Who else is at
+ * work on a queue meanwhile is written down in guarded.h.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/bitmap.h>
+#include <linux/delay.h>
+#include <linux/dma-mapping.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "queue/guarded.h"
+
+/* How long commands in flight may take before their queue is deleted instead. */
+#define LIOV_DRAIN_MS		3000
+
+/* ---- who may go over a guest's ring ---- */
+
+static void liov_submit_lock(struct liov_sq *sq)
+{
+	down(&sq->submit);
+}
+
+/* What came meanwhile is done by the job; see liov_guarded_go_on(). */
+static void liov_submit_unlock(struct liov_sq *sq)
+{
+	up(&sq->submit);
+	/* The lock before the mark. */
+	smp_mb();
+	if (READ_ONCE(sq->again))
+		liov_job_queue(sq->inst, &sq->job);
+}
+
+/* ---- rings ---- */
+
+static int liov_guarded_cq_make_ring(struct liov_cq *cq, const struct nvme_command *c,
+				     struct liov_ring *ring)
+{
+	u32 bytes = cq->depth * sizeof(struct nvme_completion);
+	struct liov_instance *inst = cq->inst;
+	struct liov_gcq *g;
+	int rc;
+
+	g = kzalloc(sizeof(*g), GFP_KERNEL_ACCOUNT);
+	if (!g)
+		return -ENOMEM;
+	spin_lock_init(&g->lock);
+	g->phase = 1;
+	g->hw_phase = 1;
+	g->hw = dma_alloc_coherent(liov_dma_dev(inst), bytes, &g->hw_bus, LIOV_GFP_DMA);
+	if (!g->hw) {
+		rc = -ENOMEM;
+		goto err_free;
+	}
+	rc = liov_ring_map(inst, &cq->ring_map, le64_to_cpu(c->create_cq.prp1), bytes);
+	if (rc)
+		goto err_hw;
+	liov_count_host(inst, sizeof(*g) + bytes);
+	cq->ring = cq->ring_map.va;
+	cq->lazy = true;
+	cq->g = g;
+	ring->bus = g->hw_bus;
+	ring->depth = cq->depth;
+	return 0;
+
+err_hw:
+	dma_free_coherent(liov_dma_dev(inst), bytes, g->hw, g->hw_bus);
+err_free:
+	kfree(g);
+	return rc;
+}
+
+/* Its vector is detached and its submission queues are gone. */
+static void liov_guarded_cq_free_ring(struct liov_cq *cq)
+{
+	struct liov_instance *inst = cq->inst;
+	struct liov_gcq *g = cq->g;
+
+	if (!g)
+		return;
+	/* It waits for nobody, and what queued it was on the vector. */
+	liov_job_cancel(inst, &cq->job);
+	cq->g = NULL;
+	cq->ring = NULL;
+	liov_ring_unmap(inst, &cq->ring_map);
+	liov_count_host(inst, -(long)sizeof(*g));
+	if (!liov_pairs(inst)->leaking) {
+		dma_free_coherent(liov_dma_dev(inst), cq->depth * sizeof(*g->hw), g->hw,
+				  g->hw_bus);
+		liov_count_host(inst, -(long)(cq->depth * sizeof(*g->hw)));
+	}
+	kfree(g);
+}
+
+static void liov_gsq_free(struct liov_instance *inst, struct liov_gsq *g)
+{
+	struct device *dev = liov_dma_dev(inst);
+	unsigned int i;
+
+	liov_ring_unmap(inst, &g->map);
+	if (!liov_pairs(inst)->leaking) {
+		for (i = 0; i < g->nr_slots; i++) {
+			if (!g->slot[i].page)
+				continue;
+			dma_free_coherent(dev, PAGE_SIZE, g->slot[i].page, g->slot[i].page_bus);
+			liov_count_host(inst, -(long)PAGE_SIZE);
+		}
+		if (g->hw) {
+			dma_free_coherent(dev, g->hw_depth * sizeof(*g->hw), g->hw, g->hw_bus);
+			liov_count_host(inst, -(long)(g->hw_depth * sizeof(*g->hw)));
+		}
+	}
+	liov_count_host(inst, -(long)struct_size(g, slot, g->nr_slots));
+	kvfree(g);
+}
+
+static int liov_guarded_sq_make_ring(struct liov_sq *sq, const struct nvme_command *c,
+				     struct liov_ring *ring)
+{
+	u32 nr_slots = min_t(u32, sq->depth - 1, LIOV_MAX_SLOTS);
+	struct liov_instance *inst = sq->inst;
+	struct liov_gsq *g;
+	int rc;
+
+	g = kvzalloc(struct_size(g, slot, nr_slots), GFP_KERNEL_ACCOUNT);
+	if (!g)
+		return -ENOMEM;
+	liov_count_host(inst, struct_size(g, slot, nr_slots));
+	g->nr_slots = nr_slots;
+	g->hw_depth = nr_slots + 1;
+	bitmap_fill(g->free, nr_slots);
+	g->hw = dma_alloc_coherent(liov_dma_dev(inst), g->hw_depth * sizeof(*g->hw),
+				   &g->hw_bus, LIOV_GFP_DMA);
+	if (!g->hw) {
+		rc = -ENOMEM;
+		goto err_free;
+	}
+	liov_count_host(inst, g->hw_depth * sizeof(*g->hw));
+	rc = liov_ring_map(inst, &g->map, le64_to_cpu(c->create_sq.prp1),
+			   sq->depth * sizeof(struct nvme_command));
+	if (rc)
+		goto err_free;
+
+	spin_lock_irq(&sq->cq->g->lock);
+	sq->cq->g->sqs[sq->qid] = g;
+	spin_unlock_irq(&sq->cq->g->lock);
+	liov_submit_lock(sq);
+	sq->starved = false;
+	sq->load_waits = false;
+	sq->g = g;
+	liov_submit_unlock(sq);
+	ring->bus = g->hw_bus;
+	ring->depth = g->hw_depth;
+	return 0;
+
+err_free:
+	liov_gsq_free(inst, g);
+	return rc;
+}
+
+/* May the guest still be told of commands that a deletion ended? */
+static bool liov_guarded_listens(const struct liov_instance *inst)
+{
+	return READ_ONCE(liov_pairs(inst)->awake) && !READ_ONCE(liov_pairs(inst)->fatal);
+}
+
+static void liov_guarded_sq_free_ring(struct liov_sq *sq)
+{
+	struct liov_instance *inst = sq->inst;
+	struct liov_cq *cq = sq->cq;
+	struct liov_gsq *g;
+	bool told = false;
+	unsigned int i;
+
+	liov_submit_lock(sq);
+	g = sq->g;
+	sq->g = NULL;
+	sq->starved = false;
+	WRITE_ONCE(sq->load_waits, false);
+	liov_submit_unlock(sq);
+	/* Finds nothing to do from here on, but must not outlive the instance. */
+	liov_sq_cancel(sq);
+	if (!g)
+		return;
+
+	/* What it completed before it deleted the queue, then what it did not. */
+	told = liov_gcq_reap_all(cq);
+	spin_lock_irq(&cq->g->lock);
+	for (i = 0; i < g->nr_slots; i++) {
+		if (!(atomic_read(&g->slot[i].state) & LIOV_SLOT_BUSY))
+			continue;
+		sq->stats.completed++;
+		sq->stats.errors++;
+		if (g->slot[i].load)
+			liov_load_put(inst, g->slot[i].load);
+		if (liov_guarded_listens(inst)) {
+			liov_gcq_post(cq, sq, g, g->slot[i].cid, NVME_SC_ABORT_QUEUE, 0);
+			told = true;
+		} else {
+			cq->g->reserved--;
+		}
+	}
+	cq->g->sqs[sq->qid] = NULL;
+	spin_unlock_irq(&cq->g->lock);
+	if (told && cq->ien)
+		liov_irq_interrupt(inst, cq->vector);
+	liov_guarded_wake(cq);
+	liov_gsq_free(inst, g);
+}
+
+/* ---- over a reset of the controller by the host ---- */
+
+/*
+ * A completion with this status, and no DNR, makes a driver try again: what was in
+ * flight, may have been carried out, and is not given to the hardware twice.
+ */
+#define LIOV_SC_TRY_AGAIN	NVME_SC_NS_NOT_READY
+
+/* Posts it for a busy slot.  Under liov_gcq.lock of @sq's queue. */
+static void liov_gsq_try_again(struct liov_sq *sq, struct liov_gsq *g, unsigned int i)
+{
+	sq->stats.completed++;
+	sq->stats.errors++;
+	liov_pairs(sq->inst)->resume.failed++;
+	liov_gcq_post(sq->cq, sq, g, g->slot[i].cid, LIOV_SC_TRY_AGAIN, 0);
+	g->completed++;
+	if (g->slot[i].load)
+		liov_load_put(sq->inst, g->slot[i].load);
+	liov_slot_put(g, i, LIOV_SLOT_BUSY);
+}
+
+/* The controller was disabled and its vector is free; liov_cq.job may still look. */
+static void liov_guarded_cq_again(struct liov_cq *cq, struct liov_ring *ring)
+{
+	struct liov_gcq *g = cq->g;
+
+	if (liov_gcq_reap_all(cq) && cq->ien)
+		liov_irq_interrupt(cq->inst, cq->vector);
+	spin_lock_irq(&g->lock);
+	memset(g->hw, 0, cq->depth * sizeof(*g->hw));
+	g->hw_head = 0;
+	g->hw_phase = 1;
+	g->hw_acked = 0;
+	spin_unlock_irq(&g->lock);
+	ring->bus = g->hw_bus;
+	ring->depth = cq->depth;
+}
+
+/* The busy slot with the lowest number from @seq on, or nr_slots. */
+static unsigned int liov_gsq_next(struct liov_gsq *g, u64 seq)
+{
+	unsigned int i, next = g->nr_slots;
+
+	for (i = 0; i < g->nr_slots; i++) {
+		if (!(atomic_read(&g->slot[i].state) & LIOV_SLOT_BUSY) || g->slot[i].seq < seq)
+			continue;
+		if (next == g->nr_slots || g->slot[i].seq < g->slot[next].seq)
+			next = i;
+	}
+	return next;
+}
+
+/*
+ * What was in flight goes into the ring again, in the order it came.  Whatever of
+ * it was carried out is done once more, with nothing in between that the guest
+ * could have seen to depend on it.  Only a Copy may find its source changed by
+ * itself.
+ */
+static void liov_guarded_sq_again(struct liov_sq *sq, struct liov_ring *ring)
+{
+	struct liov_cq *cq = sq->cq;
+	struct liov_gsq *g = sq->g;
+	bool told = false;
+	u64 seq = 0;
+	unsigned int i;
+
+	liov_submit_lock(sq);
+	g->hw_tail = 0;
+	sq->tail = 0;
+	while ((i = liov_gsq_next(g, seq)) < g->nr_slots) {
+		struct liov_slot *s = &g->slot[i];
+
+		seq = s->seq + 1;
+		if (s->cmd.common.opcode == LIOV_CMD_COPY) {
+			spin_lock_irq(&cq->g->lock);
+			liov_gsq_try_again(sq, g, i);
+			spin_unlock_irq(&cq->g->lock);
+			told = true;
+			continue;
+		}
+		g->hw[g->hw_tail++] = s->cmd;
+		liov_pairs(sq->inst)->resume.replayed++;
+	}
+	liov_submit_unlock(sq);
+	if (told) {
+		if (cq->ien)
+			liov_irq_interrupt(sq->inst, cq->vector);
+		liov_guarded_wake(cq);
+	}
+	ring->bus = g->hw_bus;
+	ring->depth = g->hw_depth;
+}
+
+/*
+ * Submitters are kept out.  What they had accepted must not reach the hardware any
+ * more, since what it was translated to is about to change.
+ */
+static void liov_gsq_give_up(struct liov_sq *sq)
+{
+	struct liov_cq *cq = sq->cq;
+	struct liov_gsq *g = sq->g;
+	unsigned int i;
+	bool told;
+
+	told = liov_gcq_reap_all(cq);
+	spin_lock_irq(&cq->g->lock);
+	for (i = 0; i < g->nr_slots; i++) {
+		if (atomic_read(&g->slot[i].state) & LIOV_SLOT_BUSY) {
+			liov_gsq_try_again(sq, g, i);
+			told = true;
+		}
+	}
+	spin_unlock_irq(&cq->g->lock);
+	if (told && cq->ien)
+		liov_irq_interrupt(sq->inst, cq->vector);
+}
+
+static bool liov_gsq_lost(const struct liov_sq *sq)
+{
+	return READ_ONCE(liov_pairs(sq->inst)->parent->gen) != sq->gen;
+}
+
+/* ---- commands that take part in the slow path ---- */
+
+/*
+ * The slot is held while the hardware looks for the command, or its number could
+ * meanwhile be another command's.
+ */
+static u16 liov_guarded_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result)
+{
+	struct liov_sq *sq = &liov_pairs(inst)->sq[sqid];
+	struct liov_gsq *g = sq->g;
+	unsigned int i;
+	u16 status;
+
+	lockdep_assert_held(&liov_pairs(inst)->lock);
+	*result = 1;
+	if (!g)
+		return 0;
+	liov_submit_lock(sq);
+	for (i = 0; i < g->nr_slots; i++) {
+		struct liov_slot *s = &g->slot[i];
+
+		if (!(atomic_read(&s->state) & LIOV_SLOT_BUSY) || s->cid != cid)
+			continue;
+		if (atomic_fetch_or(LIOV_SLOT_HELD, &s->state) & LIOV_SLOT_BUSY)
+			break;
+		/* Completed in between; the slot is free and not to be freed twice. */
+		atomic_andnot(LIOV_SLOT_HELD, &s->state);
+	}
+	liov_submit_unlock(sq);
+	if (i == g->nr_slots)
+		return 0;
+
+	status = liov_hw_abort(inst, sq, i, result);
+	liov_slot_put(g, i, LIOV_SLOT_HELD);
+	liov_guarded_wake(sq->cq);
+	return status;
+}
+
+static bool liov_gsq_idle(struct liov_sq *sq)
+{
+	struct liov_gsq *g = sq->g;
+
+	/* Acquire: the hardware's use of guest memory came before. */
+	return !g || smp_load_acquire(&g->completed) == g->submitted || liov_gsq_lost(sq);
+}
+
+/*
+ * Keeps submitters out and waits until the hardware has completed what it has, or
+ * will never see it, because the host took the controller down.  The locks are
+ * taken also if that fails.
+ */
+static int liov_guarded_hold(struct liov_instance *inst)
+{
+	struct liov_pairs *pairs = liov_pairs(inst);
+	unsigned long end;
+	unsigned int i;
+	int rc = 0;
+
+	lockdep_assert_held(&pairs->lock);
+	for (i = 1; i <= pairs->nr_pairs; i++)
+		liov_submit_lock(&pairs->sq[i]);
+	/* Who had them may have been at pins for long. */
+	end = jiffies + msecs_to_jiffies(LIOV_DRAIN_MS);
+	for (i = 1; i <= pairs->nr_pairs; i++) {
+		while (!liov_gsq_idle(&pairs->sq[i])) {
+			if (time_after(jiffies, end)) {
+				rc = -ETIMEDOUT;
+				break;
+			}
+			usleep_range(50, 200);
+			/* What an interrupt has left: its job may have to wait for others. */
+			liov_guarded_cq_job(&pairs->sq[i].cq->job);
+		}
+		if (pairs->sq[i].g && liov_gsq_lost(&pairs->sq[i]))
+			liov_gsq_give_up(&pairs->sq[i]);
+	}
+	return rc;
+}
+
+static void liov_guarded_unhold(struct liov_instance *inst)
+{
+	struct liov_pairs *pairs = liov_pairs(inst);
+	unsigned int i;
+
+	for (i = pairs->nr_pairs; i; i--) {
+		/* What the guest rang for meanwhile must not wait for its next ring. */
+		if (pairs->sq[i].g)
+			liov_job_queue(inst, &pairs->sq[i].job);
+		liov_submit_unlock(&pairs->sq[i]);
+	}
+}
+
+static int liov_guarded_drain(struct liov_instance *inst)
+{
+	int rc = liov_guarded_hold(inst);
+
+	liov_guarded_unhold(inst);
+	return rc;
+}
+
+static bool liov_guarded_rings_overlap(struct liov_instance *inst, u64 iova, u64 len)
+{
+	struct liov_pairs *pairs = liov_pairs(inst);
+	unsigned int i;
+
+	for (i = 1; i <= pairs->nr_pairs; i++) {
+		if (liov_ring_overlaps(&pairs->cq[i].ring_map, iova, len) ||
+		    (pairs->sq[i].g && liov_ring_overlaps(&pairs->sq[i].g->map, iova, len)))
+			return true;
+	}
+	return false;
+}
+
+/* Submitters are kept out and nothing is outstanding, so nobody uses the rings. */
+static void liov_guarded_unmap_rings(struct liov_instance *inst, u64 iova, u64 len)
+{
+	struct liov_pairs *pairs = liov_pairs(inst);
+	unsigned int i;
+
+	for (i = 1; i <= pairs->nr_pairs; i++) {
+		struct liov_cq *cq = &pairs->cq[i];
+		struct liov_sq *sq = &pairs->sq[i];
+
+		if (sq->g && liov_ring_overlaps(&sq->g->map, iova, len))
+			liov_ring_unmap(inst, &sq->g->map);
+		if (!liov_ring_overlaps(&cq->ring_map, iova, len))
+			continue;
+		spin_lock_irq(&cq->g->lock);
+		cq->ring = NULL;
+		spin_unlock_irq(&cq->g->lock);
+		liov_ring_unmap(inst, &cq->ring_map);
+	}
+}
+
+static bool liov_guarded_in_use(struct liov_instance *inst, u64 iova, u64 len)
+{
+	return liov_gmem_overlaps(inst, iova, len) ||
+		liov_guarded_rings_overlap(inst, iova, len);
+}
+
+/*
+ * The guest loses memory: at a reboot all of it, when a firmware changes what the
+ * low memory is all of that for a moment, else what is unplugged.  It goes once the
+ * hardware has completed what it was given.  Hardware never touches the guest's
+ * rings, so a queue outlives its rings: they are looked for at its next doorbell.
+ */
+static int liov_guarded_unmap(struct liov_instance *inst, u64 iova, u64 len)
+{
+	int rc = liov_guarded_hold(inst);
+
+	if (!rc) {
+		liov_gmem_unmap(inst, iova, len);
+		liov_guarded_unmap_rings(inst, iova, len);
+	}
+	liov_guarded_unhold(inst);
+	return rc;
+}
+
+static void liov_guarded_open(struct liov_instance *inst)
+{
+	unsigned int i;
+
+	for (i = 1; i <= liov_pairs(inst)->nr_pairs; i++)
+		liov_pairs(inst)->cq[i].lazy = true;
+	liov_pin_forget(inst);
+}
+
+/**
+ * liov_guarded_init() - prepare an instance's queues; once, at creation
+ * @inst: instance
+ */
+void liov_guarded_init(struct liov_instance *inst)
+{
+	struct liov_pairs *pairs = liov_pairs(inst);
+	unsigned int i;
+
+	for (i = 1; i <= pairs->nr_pairs; i++) {
+		sema_init(&pairs->sq[i].submit, 1);
+		liov_job_init(&pairs->sq[i].job, liov_guarded_job);
+		INIT_DELAYED_WORK(&pairs->sq[i].work, liov_guarded_job_later);
+		liov_job_init(&pairs->cq[i].job, liov_guarded_cq_job);
+	}
+}
+
+/* Its completions always interrupt, and liov_gsq knows what is outstanding. */
+static bool liov_guarded_may_be_busy(struct liov_sq *sq)
+{
+	return READ_ONCE(sq->cq) == &liov_pairs(sq->inst)->cq[sq->qid];
+}
+
+const struct liov_mode_ops liov_guarded_ops = {
+	.name		= "guarded",
+	.open		= liov_guarded_open,
+	.cq_make_ring	= liov_guarded_cq_make_ring,
+	.cq_free_ring	= liov_guarded_cq_free_ring,
+	.sq_make_ring	= liov_guarded_sq_make_ring,
+	.sq_free_ring	= liov_guarded_sq_free_ring,
+	.sq_go_on	= liov_guarded_go_on,
+	.sq_look	= liov_guarded_look,
+	.sq_later	= liov_guarded_cut,
+	.cq_kick	= liov_guarded_cq_kick,
+	.cq_irq		= liov_guarded_cq_irq,
+	.may_be_busy	= liov_guarded_may_be_busy,
+	.cq_again	= liov_guarded_cq_again,
+	.sq_again	= liov_guarded_sq_again,
+	.abort		= liov_guarded_abort,
+	.in_use		= liov_guarded_in_use,
+	.unmap		= liov_guarded_unmap,
+	.drop		= liov_gmem_unmap,
+	.leak		= liov_gmem_leak,
+	.drain		= liov_guarded_drain,
+	.guard		= true,
+	.always_irq	= true,
+	.jobs		= true,
+};

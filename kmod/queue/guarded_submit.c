@@ -1,0 +1,574 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guarded mode, submission: from a doorbell to the hardware's ring.  guarded.h says what a
+ * queue is and who may run at once.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/bitmap.h>
+#include <linux/dma-mapping.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
+#include <linux/timekeeping.h>
+
+#include "queue/guarded.h"
+#include "pool/trace.h"
+
+/*
+ * How often rings are looked for, LIOV_QUIET_MS apart, before they count as gone:
+ * far longer than user space needs to lay memory out anew.
+ */
+#define LIOV_RING_TRIES		100
+
+/*
+ * What a vCPU that stored, or the job, does in one stay: somebody else may have rung
+ * in between, again and again.  The first is more than a busy queue has slots, and the
+ * lookups take 5 ms at worst; in the middle of it others may have the CPU.
+ */
+#define LIOV_STAY_TURNS		8
+#define LIOV_STAY_COMMANDS	1024
+#define LIOV_STAY_LOOKUPS	16384
+#define LIOV_STAY_INIT { .commands = LIOV_STAY_COMMANDS, .lookups = LIOV_STAY_LOOKUPS }
+
+/*
+ * Times that a halt goes over the ring before it leaves the rest to the job.  What it
+ * rang for may complete at once, and that interrupt wants to look too, each time.
+ */
+#define LIOV_HALT_TURNS		4
+
+/* May neither sleep nor take long. */
+static bool liov_by_interrupt(enum liov_by by)
+{
+	return by == LIOV_BY_COMPLETION || by == LIOV_BY_TIMER || by == LIOV_BY_HALT;
+}
+
+/* ---- slots ---- */
+
+/* A free slot, or nr_slots.  Under liov_sq.submit: only one takes at a time. */
+static unsigned int liov_slot_get(struct liov_gsq *g)
+{
+	unsigned int i = find_first_bit(g->free, g->nr_slots);
+
+	if (i < g->nr_slots) {
+		clear_bit(i, g->free);
+		/* Uses of the slot come after; pairs with liov_slot_put(). */
+		smp_mb__after_atomic();
+	}
+	return i;
+}
+
+/* ---- submission ---- */
+
+/**
+ * struct liov_submit - one run over a guest's SQ; what the guard's calls need
+ * @sq:    queue; its submit is held
+ * @slot:  of the command being checked
+ * @by:    who runs
+ * @pass:  what he may still do
+ * @later: the command needs what only the job can get
+ * @cut:   it needs more than is left of @pass
+ * @load:  what the command counts for which there was no room
+ */
+struct liov_submit {
+	struct liov_sq	*sq;
+	struct liov_pass *pass;
+	unsigned int	slot;
+	enum liov_by	by;
+	bool		later;
+	bool		cut;
+	u32		load;
+};
+
+/**
+ * liov_guarded_cut() - see struct liov_mode_ops, @sq_later
+ * @sq: queue; somebody has done as much as he may, and its job goes on
+ */
+void liov_guarded_cut(struct liov_sq *sq)
+{
+	atomic64_inc(&sq->budget_cuts);
+	liov_job_queue(sq->inst, &sq->job);
+}
+
+/*
+ * Is that enough for now?  A thread that is to die leaves at once, and the job does
+ * what it does for others, until the device is closed.
+ */
+static bool liov_guarded_enough(const struct liov_pass *pass, enum liov_by by)
+{
+	return !pass->commands || !pass->lookups ||
+		(by == LIOV_BY_STORE && unlikely(fatal_signal_pending(current)));
+}
+
+/* Shows the hardware what has been put into its ring. */
+static void liov_gsq_ring(struct liov_sq *sq)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&sq->lock, flags);
+	if (sq->live && sq->tail != sq->g->hw_tail) {
+		sq->tail = sq->g->hw_tail;
+		writel(sq->tail, sq->hw_db);
+		sq->rings++;
+	}
+	spin_unlock_irqrestore(&sq->lock, flags);
+}
+
+/*
+ * Pinning may go on into a page fault and into memory reclaim, and a vCPU's doorbell begins
+ * below KVM's emulation: so it is not begun there in the lower half of a stack.
+ */
+#define LIOV_STACK_TO_PIN	(THREAD_SIZE / 2)
+
+static bool liov_stack_is_short(void)
+{
+	return current_stack_pointer - (unsigned long)task_stack_page(current) < LIOV_STACK_TO_PIN;
+}
+
+/* Is it the job's to get what a command needs? */
+static bool liov_submit_defers(const struct liov_submit *sub)
+{
+	return liov_by_interrupt(sub->by) ||
+	       (sub->by == LIOV_BY_STORE && liov_stack_is_short());
+}
+
+static struct liov_step_map liov_env_step(void *ctx, u64 gpa, u16 *status)
+{
+	struct liov_submit *sub = ctx;
+	struct liov_instance *inst = sub->sq->inst;
+	struct liov_step_map step = { .base = LIOV_NO_DMA };
+
+	if (unlikely(!sub->pass->lookups && liov_by_interrupt(sub->by))) {
+		sub->later = true;
+		sub->cut = true;
+		return step;
+	}
+	sub->pass->lookups -= !!sub->pass->lookups;
+	/* A list can take longer than anybody should wait for the CPU. */
+	if (!liov_by_interrupt(sub->by))
+		cond_resched();
+	step = liov_gmem_step(inst, gpa);
+	if (likely(!liov_step_none(step)))
+		return step;
+	if (liov_submit_defers(sub)) {
+		sub->later = true;
+		return step;
+	}
+	/* That takes a while: let the hardware begin with what it has. */
+	liov_gsq_ring(sub->sq);
+	return liov_gmem_fault(inst, gpa, status);
+}
+
+static u16 liov_env_read(void *ctx, u64 gpa, void *buf, u32 len)
+{
+	struct liov_submit *sub = ctx;
+
+	if (liov_step_none(liov_gmem_step(sub->sq->inst, gpa)) && liov_submit_defers(sub)) {
+		sub->later = true;
+		return LIOV_NOT_NOW;
+	}
+	return liov_gmem_read(sub->sq->inst, gpa, buf, len);
+}
+
+static void *liov_env_page(void *ctx, u32 n, u64 *bus)
+{
+	struct liov_submit *sub = ctx;
+	struct liov_slot *s = &sub->sq->g->slot[sub->slot];
+
+	/* Each entry may be in another step; only those that are count in the end. */
+	if (unlikely(n + LIOV_LIST_LOOKUPS(n) > sub->pass->lookups &&
+		     liov_by_interrupt(sub->by))) {
+		sub->later = true;
+		sub->cut = true;
+		return NULL;
+	}
+	sub->pass->lookups -= min(LIOV_LIST_LOOKUPS(n), sub->pass->lookups);
+	if (unlikely(!s->page && liov_submit_defers(sub))) {
+		sub->later = true;
+	} else if (unlikely(!s->page)) {
+		s->page = dma_alloc_coherent(liov_dma_dev(sub->sq->inst), PAGE_SIZE,
+					     &s->page_bus, LIOV_GFP_DMA);
+		if (s->page)
+			liov_count_host(sub->sq->inst, PAGE_SIZE);
+	}
+	*bus = s->page_bus;
+	return s->page;
+}
+
+/* Copies an entry of the guest's ring; only the copy is looked at. */
+static bool liov_gsq_copy(struct liov_gsq *g, struct nvme_command *c)
+{
+	return liov_read_guest(c, (struct nvme_command *)g->map.va + g->head, sizeof(*c));
+}
+
+static void liov_guarded_refuse(struct liov_sq *sq, const struct nvme_command *c, u16 status)
+{
+	struct liov_cq *cq = sq->cq;
+	unsigned long flags;
+
+	sq->stats.refused[liov_guard_refusal(status)]++;
+	trace_lightiov_refuse(sq, c, status);
+	spin_lock_irqsave(&cq->g->lock, flags);
+	liov_gcq_post(cq, sq, sq->g, c->common.command_id, status, 0);
+	spin_unlock_irqrestore(&cq->g->lock, flags);
+}
+
+/*
+ * The guest's next command into slot @sub->slot.  Returns 0, the status it was refused
+ * with, or LIOV_NOT_NOW or LIOV_NO_ROOM: it stays in the guest's ring, and is read anew.
+ */
+static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
+{
+	const struct liov_guard_env env = {
+		.step	= liov_env_step,
+		.read	= liov_env_read,
+		.page	= liov_env_page,
+		.ctx	= sub,
+	};
+	struct liov_sq *sq = sub->sq;
+	struct liov_gsq *g = sq->g;
+	struct liov_slot *s = &g->slot[sub->slot];
+	struct liov_guarded out;
+	struct nvme_command c;
+	u16 status;
+
+	if (unlikely(!liov_gsq_copy(g, &c))) {
+		liov_memory_broken(sq->inst, "submission", sq->qid);
+		return LIOV_NOT_NOW;
+	}
+	status = liov_guard_check(&liov_pairs(sq->inst)->guard, &env, &c, &out);
+	if (unlikely(sub->later))
+		return LIOV_NOT_NOW;
+	if (unlikely(status == LIOV_NOT_NOW))
+		return status;
+	if (!status && unlikely(out.load) && !liov_load_get(sq->inst, out.load)) {
+		sub->load = out.load;
+		return LIOV_NO_ROOM;
+	}
+	WRITE_ONCE(g->head, g->head + 1 == sq->depth ? 0 : g->head + 1);
+	if (unlikely(status)) {
+		liov_guarded_refuse(sq, &c, status);
+		return status;
+	}
+	s->cid = c.common.command_id;
+	s->start = start;
+	s->load = out.load;
+	atomic_set(&s->state, LIOV_SLOT_BUSY);
+	out.cmd.common.command_id = sub->slot;
+	s->cmd = out.cmd;
+	s->seq = g->submitted++;
+	g->hw[g->hw_tail] = out.cmd;
+	if (++g->hw_tail == g->hw_depth)
+		g->hw_tail = 0;
+	sq->stats.commands[out.io]++;
+	sq->stats.bytes[out.io] += out.bytes;
+	trace_lightiov_submit(sq, sub->slot, &c, out.bytes);
+	return 0;
+}
+
+/*
+ * Marks the queue as waiting for room and looks once more: room made before the
+ * mark was seen wakes nobody.  Returns whether to try again.
+ *
+ * If nothing is outstanding on its CQ, only the guest can make room there, by
+ * its head: from now on that doorbell is listened to.  Drivers that never have
+ * more outstanding than their CQ holds, which is all common ones, do not come
+ * here.
+ */
+static bool liov_guarded_starve(struct liov_sq *sq, enum liov_by by)
+{
+	struct liov_cq *cq = sq->cq;
+	bool listen = false;
+	unsigned long flags;
+
+	if (!sq->starved)
+		sq->stats.held_back++;
+	WRITE_ONCE(sq->starved, true);
+	WRITE_ONCE(cq->starved, true);
+	/* Mark before room; pairs with liov_guarded_wake(). */
+	smp_mb();
+	if (find_first_bit(sq->g->free, sq->g->nr_slots) == sq->g->nr_slots)
+		return false;
+	if (liov_gcq_reserve(cq, 1)) {
+		liov_gcq_unreserve(cq, 1);
+		return true;
+	}
+	if (liov_by_interrupt(by)) {
+		if (READ_ONCE(cq->lazy))
+			liov_job_queue(sq->inst, &sq->job);
+		return false;
+	}
+	spin_lock_irqsave(&cq->lock, flags);
+	if (cq->lazy) {
+		cq->lazy = false;
+		listen = true;
+	}
+	spin_unlock_irqrestore(&cq->lock, flags);
+	if (!listen)
+		return false;
+	/* Its worker looks at every queue once it listens. */
+	liov_doorbell_decode_changed(sq->inst);
+	/* A head that came before the store of @lazy; pairs with liov_doorbell_kick(). */
+	smp_mb();
+	if (!liov_gcq_reserve(cq, 1))
+		return false;
+	liov_gcq_unreserve(cq, 1);
+	return true;
+}
+
+/*
+ * The next @n commands, for which there are places in the guest's CQ.  Returns how many
+ * places are left over; *@status is what the last command ended with.
+ */
+static u32 liov_guarded_submit_some(struct liov_submit *sub, u32 n, u64 start, u16 *status,
+				    bool *refused)
+{
+	struct liov_gsq *g = sub->sq->g;
+
+	while (n && !liov_guarded_enough(sub->pass, sub->by)) {
+		sub->slot = liov_slot_get(g);
+		if (sub->slot == g->nr_slots)
+			break;
+		*status = liov_guarded_submit_one(sub, start);
+		if (unlikely(*status))
+			set_bit(sub->slot, g->free);
+		if (unlikely(*status == LIOV_NOT_NOW || *status == LIOV_NO_ROOM))
+			break;
+		*refused |= *status;
+		sub->pass->commands--;
+		n--;
+		if (!liov_by_interrupt(sub->by))
+			cond_resched();
+	}
+	return n;
+}
+
+/* The next command cannot be had now: @later by the job, else when memory is back. */
+static void liov_guarded_not_now(struct liov_sq *sq, bool later)
+{
+	if (later)
+		liov_job_queue(sq->inst, &sq->job);
+	else
+		liov_queue_delayed_work(sq->inst, &sq->work, msecs_to_jiffies(LIOV_QUIET_MS));
+}
+
+static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by,
+			     struct liov_pass *pass)
+{
+	struct liov_submit sub = { .sq = sq, .by = by, .pass = pass };
+	u64 start = ktime_get_ns();
+	struct liov_gsq *g = sq->g;
+	bool refused = false;
+	u16 status;
+
+	while (g->head != tail) {
+		u32 new = (tail + sq->depth - g->head) % sq->depth;
+		u32 n, left;
+
+		if (unlikely(liov_guarded_enough(pass, by))) {
+			liov_guarded_cut(sq);
+			break;
+		}
+		n = liov_gcq_reserve(sq->cq, min(new, pass->commands));
+		status = 0;
+		left = liov_guarded_submit_some(&sub, n, start, &status, &refused);
+		if (left)
+			liov_gcq_unreserve(sq->cq, left);
+		if (unlikely(sub.cut)) {
+			liov_guarded_cut(sq);
+			break;
+		}
+		if (unlikely(status == LIOV_NOT_NOW)) {
+			liov_guarded_not_now(sq, sub.later);
+			break;
+		}
+		if (g->head == tail || liov_guarded_enough(pass, by))
+			continue;
+		if (unlikely(status == LIOV_NO_ROOM)) {
+			if (!liov_load_wait(sq, sub.load))
+				goto out;
+		} else if ((!n || left) && !liov_guarded_starve(sq, by)) {
+			goto out;
+		}
+	}
+	WRITE_ONCE(sq->starved, false);
+	if (unlikely(READ_ONCE(sq->load_waits)))
+		WRITE_ONCE(sq->load_waits, false);
+out:
+	liov_gsq_ring(sq);
+	if (refused && sq->cq->ien)
+		liov_irq_interrupt(sq->inst, sq->cq->vector);
+}
+
+/*
+ * Rings that VFIO took away and gave back are mapped again.  At its boot a
+ * firmware changes what the low memory is, and for a moment all of it is gone.
+ */
+static int liov_guarded_find_rings(struct liov_sq *sq)
+{
+	struct liov_cq *cq = sq->cq;
+	int rc;
+
+	rc = liov_gmem_map_ring(sq->inst, &sq->g->map);
+	if (!rc)
+		rc = liov_gmem_map_ring(sq->inst, &cq->ring_map);
+	if (rc)
+		return rc;
+	spin_lock_irq(&cq->g->lock);
+	cq->ring = cq->ring_map.va;
+	spin_unlock_irq(&cq->g->lock);
+	return 0;
+}
+
+/*
+ * By the job only: a vCPU in its doorbell keeps KVM from changing memory
+ * slots, and so user space from bringing the memory back.
+ */
+static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
+{
+	int rc;
+
+	if (by != LIOV_BY_WORK) {
+		liov_job_queue(sq->inst, &sq->job);
+		return false;
+	}
+	rc = liov_guarded_find_rings(sq);
+	if (!rc) {
+		sq->ring_tries = 0;
+		return true;
+	}
+	/* While memory is being taken away nobody knows what is gone. */
+	if (rc == -EAGAIN || ++sq->ring_tries < LIOV_RING_TRIES) {
+		liov_queue_delayed_work(sq->inst, &sq->work, msecs_to_jiffies(LIOV_QUIET_MS));
+		return false;
+	}
+	sq->ring_tries = 0;
+	liov_guest_warn(sq->inst, "lightiov: the memory of queue %u is gone (%d); the guest's controller stops until it resets it\n",
+			sq->qid, rc);
+	WRITE_ONCE(liov_pairs(sq->inst)->fatal, true);
+	liov_admin_event(sq->inst, LIOV_EVENT_INTERNAL);
+	return false;
+}
+
+/* One time over the guest's ring.  Under liov_sq.submit. */
+static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass)
+{
+	struct liov_gsq *g = sq->g;
+	u32 tail, head, waiting;
+
+	if (!g || !READ_ONCE(sq->live) || !READ_ONCE(liov_pairs(sq->inst)->awake) ||
+	    unlikely(READ_ONCE(liov_pairs(sq->inst)->fatal)))
+		return;
+	/* After a reset of the host's: what was in flight. */
+	if (unlikely(sq->tail != g->hw_tail))
+		liov_gsq_ring(sq);
+	waiting = liov_cq_waiting(sq->cq, READ_ONCE(sq->cq->g->tail));
+	head = g->head;
+	tail = READ_ONCE(*sq->db.val);
+	if (unlikely(tail >= sq->depth)) {
+		sq->bad_doorbells++;
+		liov_admin_event(sq->inst, LIOV_EVENT_DB_VALUE);
+	} else if (by == LIOV_BY_COMPLETION &&
+		   liov_busy_by_itself(g->submitted - READ_ONCE(g->completed), waiting)) {
+		; /* The timer comes. */
+	} else if (tail != head) {
+		if (likely(g->map.va && sq->cq->ring) || liov_guarded_wait_rings(sq, by))
+			liov_guarded_run(sq, tail, by, pass);
+	}
+	liov_busy_note(sq, by, (g->head + sq->depth - head) % sq->depth,
+		       g->submitted - READ_ONCE(g->completed), waiting);
+}
+
+static void liov_guarded_turns(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass,
+			       unsigned int max)
+{
+	unsigned int turns = 0;
+
+	do {
+		if (turns++ == max || liov_guarded_enough(pass, by)) {
+			liov_guarded_cut(sq);
+			return;
+		}
+		WRITE_ONCE(sq->again, true);
+		/* Value and mark before the look at the owner, who looks at the mark last. */
+		smp_mb();
+		if (down_trylock(&sq->submit))
+			return;
+		/* Off before the value is read: it may be a newer one's. */
+		xchg(&sq->again, false);
+		liov_guarded_go_over(sq, by, pass);
+		up(&sq->submit);
+		/* Free before the look at the mark. */
+		smp_mb();
+	} while (READ_ONCE(sq->again));
+}
+
+/**
+ * liov_guarded_go_on() - see struct liov_mode_ops, @sq_go_on
+ * @sq: queue, live or not
+ * @by: who
+ *
+ * Typically in a vCPU thread inside KVM, with the vCPU's kvm->srcu held: may
+ * sleep for pins, must not wait for memory slots.  That holds for whoever owns
+ * liov_sq.submit.
+ */
+void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by)
+{
+	struct liov_pass stay = LIOV_STAY_INIT;
+
+	liov_guarded_turns(sq, by, &stay, LIOV_STAY_TURNS);
+}
+
+/**
+ * liov_guarded_look() - see struct liov_mode_ops, @sq_look
+ * @sq:   queue, live or not
+ * @by:   who
+ * @pass: what he may still do
+ *
+ * Does not sleep.
+ */
+void liov_guarded_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass)
+{
+	liov_guarded_turns(sq, by, pass, by == LIOV_BY_HALT ? LIOV_HALT_TURNS : 1);
+}
+
+/**
+ * liov_guarded_job_later() - liov_sq.work: have the job done
+ * @work: of the queue
+ */
+void liov_guarded_job_later(struct work_struct *work)
+{
+	struct liov_sq *sq = container_of(to_delayed_work(work), struct liov_sq, work);
+
+	liov_job_queue(sq->inst, &sq->job);
+}
+
+/**
+ * liov_guarded_job() - liov_sq.job: what had to wait
+ * @job: of the queue
+ */
+void liov_guarded_job(struct liov_job *job)
+{
+	struct liov_sq *sq = container_of(job, struct liov_sq, job);
+	struct mem_cgroup *old = liov_charge_begin(sq->inst);
+
+	liov_guarded_go_on(sq, LIOV_BY_WORK);
+	liov_charge_end(old);
+}
+
+/**
+ * liov_guarded_cq_kick() - see struct liov_mode_ops
+ * @cq: queue that an SQ waits for, see liov_guarded_starve()
+ */
+void liov_guarded_cq_kick(struct liov_cq *cq)
+{
+	struct liov_pass stay = LIOV_STAY_INIT;
+	unsigned int turn = READ_ONCE(cq->turn), n = 0;
+	struct liov_sq *sq;
+
+	WRITE_ONCE(cq->turn, turn + 1);
+	/* One stay for all of them; those for which nothing is left get their job. */
+	while ((sq = liov_next_starved(cq, turn, &n)))
+		liov_guarded_turns(sq, LIOV_BY_STORE, &stay, LIOV_STAY_TURNS);
+}

@@ -1,8 +1,0 @@
-// SPDX-License-Identifier: GPL-2.0
-/*
- * Makes the tracepoints of trace.h.  Owns nothing; no locks.
- */
-#ifndef __CHECKER__
-#define CREATE_TRACE_POINTS
-#include "trace.h"
-#endif

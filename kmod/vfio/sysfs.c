@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What operators see: BDF/lightiov/ of a parent, UUID/lightiov/ of an instance
+ * (Documentation/ABI); stats.c has UUID/lightiov/stats/.
+ *
+ * These are kobjects and not attribute groups because the PCI device's driver
+ * data belong to nvme.ko, and because a group cannot hold a directory.  Each
+ * wrapper points at its owner; deleting the kobject waits for readers, so the
+ * owner outlives every show and store.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+
+#include "vfio/vfio.h"
+
+struct liov_kobj {
+	struct kobject	kobj;
+	void		*owner;
+};
+
+struct liov_attr {
+	struct attribute attr;
+	ssize_t (*show)(void *owner, char *buf);
+	ssize_t (*store)(void *owner, const char *buf, size_t count);
+};
+
+static void liov_kobj_release(struct kobject *kobj)
+{
+	kfree(container_of(kobj, struct liov_kobj, kobj));
+}
+
+static ssize_t liov_kobj_show(struct kobject *kobj, struct attribute *attr, char *buf)
+{
+	struct liov_attr *a = container_of(attr, struct liov_attr, attr);
+
+	return a->show(container_of(kobj, struct liov_kobj, kobj)->owner, buf);
+}
+
+static ssize_t liov_kobj_store(struct kobject *kobj, struct attribute *attr,
+			       const char *buf, size_t count)
+{
+	struct liov_attr *a = container_of(attr, struct liov_attr, attr);
+
+	if (!a->store)
+		return -EACCES;
+	return a->store(container_of(kobj, struct liov_kobj, kobj)->owner, buf, count);
+}
+
+static const struct sysfs_ops liov_kobj_ops = {
+	.show	= liov_kobj_show,
+	.store	= liov_kobj_store,
+};
+
+static struct kobject *liov_kobj_add(const struct kobj_type *ktype, void *owner,
+				     struct kobject *parent, const char *name)
+{
+	struct liov_kobj *k = kzalloc(sizeof(*k), GFP_KERNEL);
+	int rc;
+
+	if (!k)
+		return ERR_PTR(-ENOMEM);
+	k->owner = owner;
+	rc = kobject_init_and_add(&k->kobj, ktype, parent, "%s", name);
+	if (rc) {
+		kobject_put(&k->kobj);
+		return ERR_PTR(rc);
+	}
+	return &k->kobj;
+}
+
+static void liov_kobj_del(struct kobject *kobj)
+{
+	kobject_del(kobj);
+	kobject_put(kobj);
+}
+
+#define LIOV_ATTR_RO(_prefix, _name)						\
+	static struct liov_attr _prefix##_##_name##_attr = {			\
+		.attr = { .name = #_name, .mode = 0444 },			\
+		.show = _prefix##_##_name##_show,				\
+	}
+#define LIOV_ATTR_RW(_prefix, _name)						\
+	static struct liov_attr _prefix##_##_name##_attr = {			\
+		.attr = { .name = #_name, .mode = 0644 },			\
+		.show = _prefix##_##_name##_show,				\
+		.store = _prefix##_##_name##_store,				\
+	}
+
+/* ---- parent ---- */
+
+static ssize_t parent_queue_pairs_total_show(void *owner, char *buf)
+{
+	struct liov_parent *p = owner;
+
+	return sysfs_emit(buf, "%u\n", p->host->nr_granted);
+}
+LIOV_ATTR_RO(parent, queue_pairs_total);
+
+static ssize_t parent_queue_pairs_host_show(void *owner, char *buf)
+{
+	struct liov_parent *p = owner;
+
+	return sysfs_emit(buf, "%u\n", p->host->nr_host);
+}
+LIOV_ATTR_RO(parent, queue_pairs_host);
+
+static ssize_t parent_queue_pairs_free_show(void *owner, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", liov_parent_free_pairs(owner));
+}
+LIOV_ATTR_RO(parent, queue_pairs_free);
+
+static ssize_t parent_doorbell_stride_show(void *owner, char *buf)
+{
+	struct liov_parent *p = owner;
+
+	return sysfs_emit(buf, "%u\n", p->host->db_stride);
+}
+LIOV_ATTR_RO(parent, doorbell_stride);
+
+static ssize_t parent_cq_head_show(void *owner, char *buf)
+{
+	struct liov_parent *p = owner;
+
+	return sysfs_emit(buf, "%s\n", liov_cq_head_name(p->cq_head));
+}
+
+/* Takes effect on completion queues made from now on. */
+static ssize_t parent_cq_head_store(void *owner, const char *buf, size_t count)
+{
+	struct liov_parent *p = owner;
+	enum liov_cq_head_mode mode;
+	int rc;
+
+	rc = liov_parent_parse_cq_head(buf, &mode);
+	if (rc)
+		return rc;
+	if (mode == LIOV_CQ_HEAD_AUTO)
+		mode = liov_probe_cq_head(p);
+	p->cq_head = mode;
+	return count;
+}
+LIOV_ATTR_RW(parent, cq_head);
+
+static ssize_t parent_vectors_show(void *owner, char *buf)
+{
+	struct liov_parent *p = owner;
+	struct liov_vector *vec;
+	unsigned int n = 0, shared = 0;
+
+	mutex_lock(&p->irq_lock);
+	list_for_each_entry(vec, &p->vectors, node) {
+		n++;
+		shared += vec->borrowed || vec->nr_cqs > 1;
+	}
+	mutex_unlock(&p->irq_lock);
+	return sysfs_emit(buf, "%u used, %u shared\n", n, shared);
+}
+LIOV_ATTR_RO(parent, vectors);
+
+static ssize_t parent_state_show(void *owner, char *buf)
+{
+	struct liov_parent *p = owner;
+	int rc = liov_host_enter(p->host);
+
+	if (!rc)
+		liov_host_leave(p->host);
+	return sysfs_emit(buf, "%s\n", !rc ? "live" : rc == -EAGAIN ? "resetting" : "gone");
+}
+LIOV_ATTR_RO(parent, state);
+
+static struct attribute *parent_attrs[] = {
+	&parent_queue_pairs_total_attr.attr,
+	&parent_queue_pairs_host_attr.attr,
+	&parent_queue_pairs_free_attr.attr,
+	&parent_doorbell_stride_attr.attr,
+	&parent_cq_head_attr.attr,
+	&parent_vectors_attr.attr,
+	&parent_state_attr.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(parent);
+
+static const struct kobj_type parent_ktype = {
+	.release	= liov_kobj_release,
+	.sysfs_ops	= &liov_kobj_ops,
+	.default_groups	= parent_groups,
+};
+
+/**
+ * liov_sysfs_add_parent() - make BDF/lightiov
+ * @p: parent
+ *
+ * Return: 0 or a negative errno.
+ */
+int liov_sysfs_add_parent(struct liov_parent *p)
+{
+	struct kobject *kobj;
+
+	kobj = liov_kobj_add(&parent_ktype, p, &p->host->pdev->dev.kobj, "lightiov");
+	if (IS_ERR(kobj))
+		return PTR_ERR(kobj);
+	p->kobj = kobj;
+	return 0;
+}
+
+/**
+ * liov_sysfs_del_parent() - remove it; waits for readers
+ * @p: parent
+ */
+void liov_sysfs_del_parent(struct liov_parent *p)
+{
+	liov_kobj_del(p->kobj);
+	p->kobj = NULL;
+}
+
+/* ---- instance ---- */
+
+static ssize_t inst_mode_show(void *owner, char *buf)
+{
+	struct liov_instance *inst = owner;
+
+	return sysfs_emit(buf, "%s\n", READ_ONCE(inst->mode)->name);
+}
+
+static ssize_t inst_mode_store(void *owner, const char *buf, size_t count)
+{
+	int rc = liov_instance_set_mode(owner, buf);
+
+	return rc ?: count;
+}
+LIOV_ATTR_RW(inst, mode);
+
+static ssize_t inst_backing_show(void *owner, char *buf)
+{
+	struct liov_instance *inst = owner;
+	ssize_t n;
+
+	mutex_lock(&inst->lock);
+	n = sysfs_emit(buf, "%s\n", inst->backing.text ?: "");
+	mutex_unlock(&inst->lock);
+	return n;
+}
+
+static ssize_t inst_backing_store(void *owner, const char *buf, size_t count)
+{
+	char *text;
+	int rc;
+
+	text = kstrndup(buf, count, GFP_KERNEL);
+	if (!text)
+		return -ENOMEM;
+	rc = liov_backing_set(owner, strim(text));
+	kfree(text);
+	return rc ?: count;
+}
+LIOV_ATTR_RW(inst, backing);
+
+static ssize_t inst_state_show(void *owner, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", liov_instance_state(owner));
+}
+LIOV_ATTR_RO(inst, state);
+
+/* One line a pair: which hardware queues the instance holds, and what they are. */
+static ssize_t inst_queues_show(void *owner, char *buf)
+{
+	struct liov_instance *inst = owner;
+	unsigned int i;
+	ssize_t n = 0;
+
+	mutex_lock(&inst->lock);
+	for (i = 1; i <= inst->nr_pairs; i++) {
+		struct liov_cq *cq = &inst->cq[i];
+		int vector = -1;
+
+		mutex_lock(&inst->parent->irq_lock);
+		if (cq->vec)
+			vector = cq->vec->map.index;
+		mutex_unlock(&inst->parent->irq_lock);
+		n += sysfs_emit_at(buf, n, "%u: hardware %u sq %u cq %u vector %d%s\n", i,
+				   inst->hwqid[i],
+				   inst->queues.sq[i].valid ? inst->sq[i].depth : 0,
+				   inst->queues.cq[i].valid ? cq->depth : 0, vector,
+				   READ_ONCE(inst->sq[i].busy.on) ? " busy" : "");
+	}
+	mutex_unlock(&inst->lock);
+	return n;
+}
+LIOV_ATTR_RO(inst, queues);
+
+static struct attribute *inst_attrs[] = {
+	&inst_mode_attr.attr,
+	&inst_backing_attr.attr,
+	&inst_state_attr.attr,
+	&inst_queues_attr.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(inst);
+
+static const struct kobj_type inst_ktype = {
+	.release	= liov_kobj_release,
+	.sysfs_ops	= &liov_kobj_ops,
+	.default_groups	= inst_groups,
+};
+
+/**
+ * liov_sysfs_add_instance() - make UUID/lightiov and its stats
+ * @inst: instance
+ *
+ * Done before the write to "create" returns, so that mdevctl finds them.
+ *
+ * Return: 0 or a negative errno.
+ */
+int liov_sysfs_add_instance(struct liov_instance *inst)
+{
+	struct kobject *kobj;
+	int rc;
+
+	kobj = liov_kobj_add(&inst_ktype, inst, &liov_dev(inst)->kobj, "lightiov");
+	if (IS_ERR(kobj))
+		return PTR_ERR(kobj);
+	inst->kobj = kobj;
+	rc = liov_stats_add(inst);
+	if (rc)
+		liov_kobj_del(inst->kobj);
+	return rc;
+}
+
+/**
+ * liov_sysfs_del_instance() - remove them; waits for readers
+ * @inst: instance
+ */
+void liov_sysfs_del_instance(struct liov_instance *inst)
+{
+	liov_stats_del(inst);
+	liov_kobj_del(inst->kobj);
+}
