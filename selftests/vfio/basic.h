@@ -3,7 +3,7 @@
 #ifndef _LIOV_BASIC_H
 #define _LIOV_BASIC_H
 
-#include "health.h"
+#include "lib/health.h"
 
 /* Longer is a hang on any machine: what is waited for takes some ms. */
 #define WAIT_MS		60000

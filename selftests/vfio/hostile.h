@@ -13,9 +13,9 @@
 
 #include <pthread.h>
 
-#include "health.h"
-#include "prps.h"
-#include "stamp.h"
+#include "lib/health.h"
+#include "lib/prps.h"
+#include "lib/stamp.h"
 
 #define WAIT_MS		60000
 

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "health.h"
+#include "lib/health.h"
 
 #define DEPTH		64
 #define SLOTS		(DEPTH - 1)

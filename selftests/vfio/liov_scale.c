@@ -27,9 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "health.h"
-#include "nvme.h"
-#include "sleepers.h"
+#include "lib/health.h"
+#include "lib/sleepers.h"
 
 #define BLOCK		4096
 #define SPAN		16	/* blocks that each instance uses */

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vfio.h"
+#include "pci.h"
 
 /* /proc/PID/pagemap: a present page, and its frame number. */
 #define PAGEMAP_PRESENT		0x8000000000000000ULL
@@ -42,6 +42,112 @@ static bool has_driver(const char *bdf)
 	return !access(path, F_OK);
 }
 
+/* Function Level Reset; the caller sets BARs and COMMAND again. */
+static int pci_reset(struct vfio *v)
+{
+	u8 pos = vfio_find_cap(v, PCI_CAP_ID_EXP, 0);
+	u16 ctl;
+
+	if (!pos)
+		return -ENODEV;
+	ctl = vfio_get(v, CFG, pos + PCI_EXP_DEVCTL, 2);
+	vfio_put(v, CFG, pos + PCI_EXP_DEVCTL, 2, ctl | PCI_EXP_DEVCTL_BCR_FLR);
+	/* PCIe Base section 6.6.2: software waits 100 ms. */
+	sleep_us(100000);
+	return 0;
+}
+
+static void pci_close(struct vfio *v)
+{
+	u16 cmd = 0;
+
+	/* What it still has outstanding must not reach pages that are freed. */
+	if (v->cfg >= 0) {
+		if (v->bar0)
+			pci_reset(v);
+		if (pwrite(v->cfg, &cmd, 2, PCI_COMMAND) != 2)
+			diag("bus mastering stays on");
+		close(v->cfg);
+	}
+	v->cfg = -1;
+	if (v->bar0)
+		munmap(v->bar0, v->region[BAR0].size);
+	v->bar0 = NULL;
+	free(v->phys);
+	v->phys = NULL;
+	if (v->mem)
+		munmap(v->mem, v->mem_len);
+	v->mem = NULL;
+}
+
+static ssize_t pci_read(struct vfio *v, unsigned int region, u64 off, void *buf, size_t len)
+{
+	void *p = v->bar0 + off;
+	ssize_t rc;
+
+	if (region == CFG) {
+		rc = pread(v->cfg, buf, len, off);
+		return rc < 0 ? -errno : rc;
+	}
+	if (region != BAR0 || off + len > v->region[BAR0].size)
+		return -EINVAL;
+	switch (len) {
+	case 1:
+		*(u8 *)buf = READ_ONCE(*(u8 *)p);
+		break;
+	case 2:
+		*(u16 *)buf = READ_ONCE(*(u16 *)p);
+		break;
+	case 4:
+		*(u32 *)buf = READ_ONCE(*(u32 *)p);
+		break;
+	case 8:
+		*(u64 *)buf = READ_ONCE(*(u64 *)p);
+		break;
+	default:
+		return -EINVAL;
+	}
+	return len;
+}
+
+static ssize_t pci_write(struct vfio *v, unsigned int region, u64 off, const void *buf,
+			 size_t len)
+{
+	void *p = v->bar0 + off;
+	ssize_t rc;
+
+	if (region == CFG) {
+		rc = pwrite(v->cfg, buf, len, off);
+		return rc < 0 ? -errno : rc;
+	}
+	if (region != BAR0 || off + len > v->region[BAR0].size)
+		return -EINVAL;
+	switch (len) {
+	case 1:
+		WRITE_ONCE(*(u8 *)p, *(u8 *)buf);
+		break;
+	case 2:
+		WRITE_ONCE(*(u16 *)p, *(u16 *)buf);
+		break;
+	case 4:
+		WRITE_ONCE(*(u32 *)p, *(u32 *)buf);
+		break;
+	case 8:
+		WRITE_ONCE(*(u64 *)p, *(u64 *)buf);
+		break;
+	default:
+		return -EINVAL;
+	}
+	return len;
+}
+
+static const struct vfio_ops pci_ops = {
+	.read = pci_read,
+	.write = pci_write,
+	.reset = pci_reset,
+	.close = pci_close,
+};
+
 int pci_open(struct vfio *v, const char *bdf)
 {
 	struct stat st;
@@ -50,6 +156,7 @@ int pci_open(struct vfio *v, const char *bdf)
 	int fd;
 
 	memset(v, 0, sizeof(*v));
+	v->ops = &pci_ops;
 	v->container = -1;
 	v->group = -1;
 	v->device = -1;
@@ -86,29 +193,6 @@ int pci_open(struct vfio *v, const char *bdf)
 		return -errno;
 	}
 	return 0;
-}
-
-void pci_close(struct vfio *v)
-{
-	u16 cmd = 0;
-
-	/* What it still has outstanding must not reach pages that are freed. */
-	if (v->cfg >= 0) {
-		if (v->bar0)
-			pci_reset(v);
-		if (pwrite(v->cfg, &cmd, 2, PCI_COMMAND) != 2)
-			diag("bus mastering stays on");
-		close(v->cfg);
-	}
-	v->cfg = -1;
-	if (v->bar0)
-		munmap(v->bar0, v->region[BAR0].size);
-	v->bar0 = NULL;
-	free(v->phys);
-	v->phys = NULL;
-	if (v->mem)
-		munmap(v->mem, v->mem_len);
-	v->mem = NULL;
 }
 
 /* Huge pages are contiguous and are never moved. */
@@ -155,79 +239,4 @@ int pci_map_mem(struct vfio *v, size_t len)
 	close(fd);
 	v->iova = v->phys[0];
 	return rc;
-}
-
-/* Function Level Reset; the caller sets BARs and COMMAND again. */
-int pci_reset(struct vfio *v)
-{
-	u8 pos = vfio_find_cap(v, PCI_CAP_ID_EXP, 0);
-	u16 ctl;
-
-	if (!pos)
-		return -ENODEV;
-	ctl = vfio_get(v, CFG, pos + PCI_EXP_DEVCTL, 2);
-	vfio_put(v, CFG, pos + PCI_EXP_DEVCTL, 2, ctl | PCI_EXP_DEVCTL_BCR_FLR);
-	/* PCIe Base section 6.6.2: software waits 100 ms. */
-	sleep_us(100000);
-	return 0;
-}
-
-ssize_t pci_read(struct vfio *v, unsigned int region, u64 off, void *buf, size_t len)
-{
-	void *p = v->bar0 + off;
-	ssize_t rc;
-
-	if (region == CFG) {
-		rc = pread(v->cfg, buf, len, off);
-		return rc < 0 ? -errno : rc;
-	}
-	if (region != BAR0 || off + len > v->region[BAR0].size)
-		return -EINVAL;
-	switch (len) {
-	case 1:
-		*(u8 *)buf = READ_ONCE(*(u8 *)p);
-		break;
-	case 2:
-		*(u16 *)buf = READ_ONCE(*(u16 *)p);
-		break;
-	case 4:
-		*(u32 *)buf = READ_ONCE(*(u32 *)p);
-		break;
-	case 8:
-		*(u64 *)buf = READ_ONCE(*(u64 *)p);
-		break;
-	default:
-		return -EINVAL;
-	}
-	return len;
-}
-
-ssize_t pci_write(struct vfio *v, unsigned int region, u64 off, const void *buf, size_t len)
-{
-	void *p = v->bar0 + off;
-	ssize_t rc;
-
-	if (region == CFG) {
-		rc = pwrite(v->cfg, buf, len, off);
-		return rc < 0 ? -errno : rc;
-	}
-	if (region != BAR0 || off + len > v->region[BAR0].size)
-		return -EINVAL;
-	switch (len) {
-	case 1:
-		WRITE_ONCE(*(u8 *)p, *(u8 *)buf);
-		break;
-	case 2:
-		WRITE_ONCE(*(u16 *)p, *(u16 *)buf);
-		break;
-	case 4:
-		WRITE_ONCE(*(u32 *)p, *(u32 *)buf);
-		break;
-	case 8:
-		WRITE_ONCE(*(u64 *)p, *(u64 *)buf);
-		break;
-	default:
-		return -EINVAL;
-	}
-	return len;
 }

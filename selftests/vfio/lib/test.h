@@ -57,12 +57,6 @@ struct test {
 	const char *skipped;
 };
 
-struct suite {
-	const char *name;
-	struct test *tests;
-	unsigned int nr;
-};
-
 __printf(1, 2)
 void diag(const char *fmt, ...);
 __printf(3, 4)
@@ -83,15 +77,9 @@ bool test_expect_sc(struct test *t, int got, const u16 *want, const char *where,
 		       __FILE__ ":" STR(__LINE__), what)
 
 void test_plan(unsigned int nr);
-/* Runs one test; @after is the check that everybody must pass, it may be NULL. */
-void test_run(struct test *t, struct nvme *n,
-	      void (*after)(struct test *t, struct nvme *n));
-/* The result line alone, for a test that ran in pieces. */
+/* The result line of a test that ran. */
 void test_report(struct test *t);
 int test_done(void);
-/* Plans and runs those of @suites that argv[2] and on name, or all. */
-void test_suites(struct nvme *n, const struct suite *const *suites, unsigned int nr,
-		 int argc, char **argv, void (*after)(struct test *t, struct nvme *n));
 int test_skip_all(const char *why);
 
 /* The mdev's UUID: the first argument, else LIGHTIOV_UUID; NULL if none. */

@@ -3,7 +3,8 @@
 #ifndef _LIOV_HEALTH_H
 #define _LIOV_HEALTH_H
 
-#include "nvme.h"
+#include "controller.h"
+#include "suite.h"
 
 /* Cleans up after a test and shows that the device still works. */
 void test_health(struct test *t, struct nvme *n);

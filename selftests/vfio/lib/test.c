@@ -9,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "nvme.h"
 #include "test.h"
 
 static unsigned int nr_run, nr_fail, nr_skip;
@@ -80,51 +79,6 @@ void test_report(struct test *t)
 		printf("ok %u %s\n", nr_run, t->name);
 	}
 	fflush(stdout);
-}
-
-void test_run(struct test *t, struct nvme *n,
-	      void (*after)(struct test *t, struct nvme *n))
-{
-	if ((t->flags & TEST_DIRECT) && !n->direct)
-		t->skipped = "for direct mode";
-	else if ((t->flags & TEST_GUARDED) && n->direct)
-		t->skipped = "direct mode trusts its guest here";
-	if (!t->skipped) {
-		t->fn(t, n);
-		if (after)
-			after(t, n);
-	}
-	test_report(t);
-}
-
-static bool suite_wanted(const struct suite *s, int argc, char **argv)
-{
-	int i;
-
-	if (argc < 3)
-		return true;
-	for (i = 2; i < argc; i++)
-		if (!strcmp(argv[i], s->name))
-			return true;
-	return false;
-}
-
-void test_suites(struct nvme *n, const struct suite *const *suites, unsigned int nr,
-		 int argc, char **argv, void (*after)(struct test *t, struct nvme *n))
-{
-	unsigned int i, j, total = 0;
-
-	for (i = 0; i < nr; i++)
-		if (suite_wanted(suites[i], argc, argv))
-			total += suites[i]->nr;
-	test_plan(total);
-	for (i = 0; i < nr; i++) {
-		if (!suite_wanted(suites[i], argc, argv))
-			continue;
-		diag("suite %s", suites[i]->name);
-		for (j = 0; j < suites[i]->nr; j++)
-			test_run(&suites[i]->tests[j], n, after);
-	}
 }
 
 int test_done(void)

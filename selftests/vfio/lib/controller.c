@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Bringing the controller up and its admin commands; queues are in queue.c.
- * Single-threaded.
+ * Opens the controller, brings it up and identifies it; queues and commands are in
+ * queue.c and admin.c.  Single-threaded.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "nvme.h"
+#include "controller.h"
+#include "pci.h"
 
 /* Enough for rings, a few transfers of 1 MiB, and room to point at in vain. */
 #define MEM_LEN			(16 * SZ_1M)
@@ -20,9 +20,6 @@
 #define BAR2_ADDR		0xe0100000U
 
 #define ADMIN_DEPTH		32
-/* Under emulation a command may take a while; nothing depends on the figure. */
-#define ADMIN_TIMEOUT_MS	60000
-#define MAILBOX_TIMEOUT_MS	60000
 
 u32 nvme_get32(struct nvme *n, u32 reg)
 {
@@ -44,51 +41,6 @@ void nvme_put64(struct nvme *n, u32 reg, u64 val)
 	vfio_put(&n->v, BAR0, reg, 8, val);
 }
 
-void *nvme_alloc(struct nvme *n, size_t len)
-{
-	void *p = n->v.mem + n->brk;
-
-	len = (len + n->page - 1) & ~(size_t)(n->page - 1);
-	/* Whoever asks for more than a page wants it contiguous. */
-	if (n->v.phys && (n->brk & (PIECE_LEN - 1)) + len > PIECE_LEN) {
-		n->brk = (n->brk + PIECE_LEN - 1) & ~(PIECE_LEN - 1);
-		p = n->v.mem + n->brk;
-	}
-	if (n->brk > n->v.mem_len || len > n->v.mem_len - n->brk) {
-		diag("out of device memory");
-		return NULL;
-	}
-	n->brk += len;
-	memset(p, 0, len);
-	return p;
-}
-
-void nvme_free_all(struct nvme *n)
-{
-	n->brk = n->base;
-}
-
-u64 nvme_dma(struct nvme *n, const void *p)
-{
-	size_t off = p - n->v.mem;
-
-	if (n->v.phys)
-		return n->v.phys[off >> PIECE_SHIFT] + (off & (PIECE_LEN - 1));
-	return n->dma_base + off;
-}
-
-void *nvme_ptr(struct nvme *n, u64 addr)
-{
-	size_t i;
-
-	if (!n->v.phys)
-		return addr - n->dma_base < n->v.mem_len ? n->v.mem + (addr - n->dma_base) : NULL;
-	for (i = 0; i < n->v.mem_len >> PIECE_SHIFT; i++)
-		if (addr - n->v.phys[i] < PIECE_LEN)
-			return n->v.mem + (i << PIECE_SHIFT) + (addr - n->v.phys[i]);
-	return NULL;
-}
-
 long long nvme_sysfs(struct nvme *n, const char *name)
 {
 	char path[256], buf[64] = "";
@@ -105,57 +57,6 @@ long long nvme_sysfs(struct nvme *n, const char *name)
 	fclose(f);
 	return strtoll(buf, NULL, 0);
 }
-
-/* ---- windows ---- */
-
-static void find_vsec(struct nvme *n)
-{
-	u8 pos = 0;
-
-	while ((pos = vfio_find_cap(&n->v, PCI_CAP_ID_VNDR, pos))) {
-		if (vfio_get(&n->v, CFG, pos + LIGHTIOV_CAP_MAGIC, 4) != LIGHTIOV_MAGIC ||
-		    vfio_get(&n->v, CFG, pos + LIGHTIOV_CAP_VER, 1) != LIGHTIOV_CAP_VERSION)
-			continue;
-		n->vsec = pos;
-		n->direct = vfio_get(&n->v, CFG, pos + LIGHTIOV_CAP_FLAGS, 4) &
-			    LIGHTIOV_FLAG_DIRECT;
-		return;
-	}
-}
-
-int nvme_mailbox(struct nvme *n, u32 cmd, u64 gpa, u64 size, u64 *bus)
-{
-	u64 end = now_ms() + MAILBOX_TIMEOUT_MS;
-	u32 status;
-
-	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_LO, 4, (u32)gpa);
-	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_GPA_HI, 4, gpa >> 32);
-	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_LO, 4, (u32)size);
-	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_SIZE_HI, 4, size >> 32);
-	vfio_put(&n->v, CFG, n->vsec + LIGHTIOV_CAP_CMD, 4, cmd);
-	do {
-		status = vfio_get(&n->v, CFG, n->vsec + LIGHTIOV_CAP_STATUS, 4);
-		if (status != LIGHTIOV_STATUS_BUSY)
-			break;
-		sleep_us(1000);
-	} while (now_ms() < end);
-
-	switch (status) {
-	case LIGHTIOV_STATUS_DONE:
-		if (bus)
-			*bus = vfio_get(&n->v, CFG, n->vsec + LIGHTIOV_CAP_BUS_LO, 4) |
-			       vfio_get(&n->v, CFG, n->vsec + LIGHTIOV_CAP_BUS_HI, 4) << 32;
-		return 0;
-	case LIGHTIOV_STATUS_ERROR:
-		return vfio_get(&n->v, CFG, n->vsec + LIGHTIOV_CAP_ERRNO, 4);
-	case LIGHTIOV_STATUS_BUSY:
-		return -ETIMEDOUT;
-	default:
-		return -EPROTO;
-	}
-}
-
-/* ---- bring-up ---- */
 
 int nvme_setup_pci(struct nvme *n)
 {
@@ -359,7 +260,7 @@ int nvme_restart(struct nvme *n)
 static int open_rest(struct nvme *n, int rc)
 {
 	if (!rc) {
-		find_vsec(n);
+		mailbox_find(n);
 		rc = nvme_start(n);
 	}
 	if (rc)
@@ -413,66 +314,7 @@ int nvme_open_pci(struct nvme *n, const char *bdf)
 
 void nvme_close(struct nvme *n)
 {
-	if (n->v.cfg >= 0)
-		pci_close(&n->v);
-	else
-		vfio_close(&n->v);
-}
-
-/* ---- admin commands ---- */
-
-/* Which queues exist, from what was asked and granted. */
-static void track_queues(struct nvme *n, const struct nvme_sqe *sqe)
-{
-	u32 bit = BIT(sqe->cdw10 & 31);
-
-	switch (sqe->opcode) {
-	case ADM_CREATE_SQ:
-		n->sq_live |= bit;
-		break;
-	case ADM_DELETE_SQ:
-		n->sq_live &= ~bit;
-		break;
-	case ADM_CREATE_CQ:
-		n->cq_live |= bit;
-		break;
-	case ADM_DELETE_CQ:
-		n->cq_live &= ~bit;
-		break;
-	}
-}
-
-int nvme_admin(struct nvme *n, const struct nvme_sqe *sqe, u32 *result)
-{
-	u16 cid = nvme_submit(n, &n->adm, sqe);
-	struct nvme_cqe cqe;
-	int rc = nvme_wait(n, &n->adm, cid, &cqe, ADMIN_TIMEOUT_MS);
-
-	if (rc)
-		return rc;
-	if (result)
-		*result = cqe.result;
-	rc = nvme_status(&cqe);
-	if (!rc)
-		track_queues(n, sqe);
-	return rc;
-}
-
-int nvme_delete_all(struct nvme *n)
-{
-	int rc = 0;
-
-	while (n->sq_live && !rc) {
-		struct nvme_sqe sqe = cmd_delete(ADM_DELETE_SQ, ffs(n->sq_live) - 1);
-
-		rc = nvme_admin(n, &sqe, NULL);
-	}
-	while (n->cq_live && !rc) {
-		struct nvme_sqe sqe = cmd_delete(ADM_DELETE_CQ, ffs(n->cq_live) - 1);
-
-		rc = nvme_admin(n, &sqe, NULL);
-	}
-	return rc;
+	vfio_close(&n->v);
 }
 
 int nvme_check(struct nvme *n)

@@ -16,6 +16,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "admin.h"
+#include "command.h"
+#include "dma.h"
 #include "sleepers.h"
 
 /* Enough for all of them to fall asleep; it ends as soon as they have. */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "vfio.h"
+#include "iommufd.h"
 
 static int sys_err(const char *what)
 {

@@ -2,6 +2,7 @@
 /* See prps.h.  Pages of 4 KiB only; no state. */
 #include <string.h>
 
+#include "dma.h"
 #include "prps.h"
 
 #define ENTRIES		(SZ_4K / 8)

@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "iommufd.h"
 #include "vfio.h"
 
 static int sys_err(const char *what)
@@ -154,12 +155,63 @@ static int open_container(struct vfio *v, const char *uuid)
 	return rc ? rc : open_group(v);
 }
 
+static void close_all(struct vfio *v)
+{
+	unsigned int i;
+
+	vfio_close_device(v);
+	if (v->group >= 0)
+		close(v->group);
+	if (v->container >= 0 && !v->shared)
+		close(v->container);
+	v->group = -1;
+	v->container = -1;
+	for (i = 0; i < VFIO_MAX_VECTORS; i++) {
+		if (v->efd[i] >= 0)
+			close(v->efd[i]);
+		v->efd[i] = -1;
+	}
+	if (v->mem)
+		munmap(v->mem, v->mem_len);
+	v->mem = NULL;
+}
+
+static ssize_t region_read(struct vfio *v, unsigned int region, u64 off, void *buf, size_t len)
+{
+	ssize_t rc;
+
+	rc = pread(v->device, buf, len, v->region[region].offset + off);
+	return rc < 0 ? -errno : rc;
+}
+
+static ssize_t region_write(struct vfio *v, unsigned int region, u64 off, const void *buf,
+			    size_t len)
+{
+	ssize_t rc;
+
+	rc = pwrite(v->device, buf, len, v->region[region].offset + off);
+	return rc < 0 ? -errno : rc;
+}
+
+static int function_reset(struct vfio *v)
+{
+	return ioctl(v->device, VFIO_DEVICE_RESET) ? -errno : 0;
+}
+
+static const struct vfio_ops vfio_ops = {
+	.read = region_read,
+	.write = region_write,
+	.reset = function_reset,
+	.close = close_all,
+};
+
 int vfio_open_beside(struct vfio *v, const char *uuid, const struct vfio *other)
 {
 	unsigned int i;
 	int rc;
 
 	memset(v, 0, sizeof(*v));
+	v->ops = &vfio_ops;
 	v->shared = other;
 	v->container = other ? other->container : -1;
 	v->ioas = other ? other->ioas : 0;
@@ -180,27 +232,6 @@ int vfio_open_beside(struct vfio *v, const char *uuid, const struct vfio *other)
 int vfio_open(struct vfio *v, const char *uuid)
 {
 	return vfio_open_beside(v, uuid, NULL);
-}
-
-void vfio_close(struct vfio *v)
-{
-	unsigned int i;
-
-	vfio_close_device(v);
-	if (v->group >= 0)
-		close(v->group);
-	if (v->container >= 0 && !v->shared)
-		close(v->container);
-	v->group = -1;
-	v->container = -1;
-	for (i = 0; i < VFIO_MAX_VECTORS; i++) {
-		if (v->efd[i] >= 0)
-			close(v->efd[i]);
-		v->efd[i] = -1;
-	}
-	if (v->mem)
-		munmap(v->mem, v->mem_len);
-	v->mem = NULL;
 }
 
 int vfio_dma_map(struct vfio *v, void *va, u64 iova, u64 len)
@@ -258,68 +289,6 @@ int vfio_map_mem(struct vfio *v, size_t len, u64 iova)
 	if (rc)
 		diag("VFIO_IOMMU_MAP_DMA: %s", strerror(-rc));
 	return rc;
-}
-
-int vfio_reset(struct vfio *v)
-{
-	if (v->bar0)
-		return pci_reset(v);
-	return ioctl(v->device, VFIO_DEVICE_RESET) ? -errno : 0;
-}
-
-ssize_t vfio_read(struct vfio *v, unsigned int region, u64 off, void *buf, size_t len)
-{
-	ssize_t rc;
-
-	if (v->bar0)
-		return pci_read(v, region, off, buf, len);
-	rc = pread(v->device, buf, len, v->region[region].offset + off);
-	return rc < 0 ? -errno : rc;
-}
-
-ssize_t vfio_write(struct vfio *v, unsigned int region, u64 off, const void *buf, size_t len)
-{
-	ssize_t rc;
-
-	if (v->bar0)
-		return pci_write(v, region, off, buf, len);
-	rc = pwrite(v->device, buf, len, v->region[region].offset + off);
-	return rc < 0 ? -errno : rc;
-}
-
-u64 vfio_get(struct vfio *v, unsigned int region, u64 off, unsigned int len)
-{
-	u64 val = 0;
-
-	if (vfio_read(v, region, off, &val, len) != (ssize_t)len)
-		return ~0ULL;
-	return val;
-}
-
-int vfio_put(struct vfio *v, unsigned int region, u64 off, unsigned int len, u64 val)
-{
-	ssize_t rc = vfio_write(v, region, off, &val, len);
-
-	if (rc < 0)
-		return rc;
-	return rc == (ssize_t)len ? 0 : -EIO;
-}
-
-u8 vfio_find_cap(struct vfio *v, u8 id, u8 after)
-{
-	unsigned int left = 48;	/* more cannot fit into 192 bytes */
-	u8 pos;
-
-	if (after)
-		pos = vfio_get(v, CFG, after + PCI_CAP_LIST_NEXT, 1);
-	else
-		pos = vfio_get(v, CFG, PCI_CAPABILITY_LIST, 1);
-	while (pos >= PCI_STD_HEADER_SIZEOF && left--) {
-		if ((u8)vfio_get(v, CFG, pos + PCI_CAP_LIST_ID, 1) == id)
-			return pos;
-		pos = vfio_get(v, CFG, pos + PCI_CAP_LIST_NEXT, 1);
-	}
-	return 0;
 }
 
 int vfio_irqs_on(struct vfio *v)
