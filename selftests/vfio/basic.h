@@ -23,7 +23,7 @@ long long basic_stat(struct test *t, struct nvme *n, const char *name);
 /* Bytes that one Write Zeroes may clear; 0 if there is none. */
 u32 zeroes_limit(struct test *t, struct nvme *n);
 
-extern const struct suite suite_data, suite_commands, suite_rings, suite_memory, suite_stats,
-	suite_costs, suite_worker;
+extern const struct suite suite_controller, suite_data, suite_commands, suite_rings,
+			  suite_memory, suite_stats, suite_costs, suite_worker;
 
 #endif /* _LIOV_BASIC_H */

@@ -4,7 +4,7 @@
  * likes.  He gives them an admin queue in memory that is not there and answers to no page
  * fault (userfaultfd); nothing of it needs privileges beyond a device of his own.
  *
- * Called by liov_scale.c and liov_cycle.c.  Single-threaded.
+ * Called by liov_many.c and liov_cycle.c.  Single-threaded.
  */
 #include <fcntl.h>
 #include <linux/userfaultfd.h>

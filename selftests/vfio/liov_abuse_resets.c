@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * liov_resets UUID [N]: resets the function N times with I/O in flight, in turns by
+ * liov_abuse_resets UUID [N]: resets the function N times with I/O in flight, in turns by
  * VFIO_DEVICE_RESET and by FLR, while a second thread rings doorbells of every queue
  * with any value and switches CC.EN off and on.
  *
@@ -319,7 +319,7 @@ int main(int argc, char **argv)
 	int rc;
 
 	if (!uuid)
-		return test_skip_all("usage: liov_resets UUID [N]");
+		return test_skip_all("usage: liov_abuse_resets UUID [N]");
 	if (nvme_open(&r.n, uuid))
 		return KSFT_FAIL;
 	rc = with_meddler(&r, argc > 2 ? strtoul(argv[2], NULL, 0) : 100);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * liov_scale BDF DEVICE N [SECONDS [DEPTH [sleepers]]]: N guarded instances of one queue pair on
+ * liov_many BDF DEVICE N [SECONDS [DEPTH [sleepers]]]: N guarded instances of one queue pair on
  * equal ranges of DEVICE, a namespace of the controller BDF, all open and all doing
  * I/O at the same time.  WRITES all over DEVICE.
  *
@@ -371,11 +371,11 @@ static bool others_sleep(struct one *o, unsigned int n)
 		rc = sleepers_keep_waiting(all, n, &asleep);
 	free(all);
 	if (rc < 0)
-		fprintf(stderr, "liov_scale: sleepers: %s\n", strerror(-rc));
+		fprintf(stderr, "liov_many: sleepers: %s\n", strerror(-rc));
 	else if (rc)
-		fprintf(stderr, "liov_scale: no answer while %u others sleep\n", asleep);
+		fprintf(stderr, "liov_many: no answer while %u others sleep\n", asleep);
 	if (asleep != n - 1)
-		fprintf(stderr, "liov_scale: %u of %u sleep\n", asleep, n - 1);
+		fprintf(stderr, "liov_many: %u of %u sleep\n", asleep, n - 1);
 	printf("{\"kind\": \"sleepers\", \"asleep\": %u, \"answered\": %s}\n", asleep,
 	       rc ? "false" : "true");
 	return rc || asleep != n - 1;
@@ -407,14 +407,14 @@ int main(int argc, char **argv)
 	int rc = 0;
 
 	if (argc < 4 || !strchr(argv[2], '/') || depth < 1 || depth > MAX_DEPTH) {
-		fprintf(stderr, "usage: liov_scale BDF DEVICE N [SECONDS [DEPTH [sleepers]]]\n");
+		fprintf(stderr, "usage: liov_many BDF DEVICE N [SECONDS [DEPTH [sleepers]]]\n");
 		return 1;
 	}
 	n = atoi(argv[3]);
 	/* Of 512 bytes, as /sys/block says; a range of whole 4 KiB. */
 	lbas = n ? device_lbas(argv[2]) / n / 8 * 8 : 0;
 	if (lbas < SPAN * 8) {
-		fprintf(stderr, "liov_scale: %s is too small for %u instances\n", argv[2], n);
+		fprintf(stderr, "liov_many: %s is too small for %u instances\n", argv[2], n);
 		return 1;
 	}
 	o = calloc(n, sizeof(*o));
@@ -436,7 +436,7 @@ int main(int argc, char **argv)
 	if (rc) {
 		/* The last one; the loop has gone past it. */
 		i -= !!i;
-		fprintf(stderr, "liov_scale: instance %u of %u: %s\n", i + 1, n,
+		fprintf(stderr, "liov_many: instance %u of %u: %s\n", i + 1, n,
 			strerror(rc < 0 ? -rc : EIO));
 		/* It may be there, and is closed. */
 		remove_mdev(&o[i]);
@@ -471,6 +471,6 @@ int main(int argc, char **argv)
 	printf("\"iops\": %.0f, \"min_ios\": %lu, \"max_ios\": %lu, \"errors\": %u}\n",
 	       all / secs, min, max, bad);
 	if (rc)
-		fprintf(stderr, "liov_scale: no completion any more\n");
+		fprintf(stderr, "liov_many: no completion any more\n");
 	return rc || bad;
 }
