@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Guests (L2) of a scenario: stock QEMU with KVM in L1. Sourced by l1.sh. All
-# state of guest NAME is in /run/l2/NAME, so the functions also work from
-# subshells:
+# The machine of a guest (L2): stock QEMU with KVM in L1. Sourced by ../l1.sh. All state
+# of guest NAME is in /run/l2/NAME, so the functions also work from subshells:
 #	cmd		QEMU's command line, one argument a line
 #	pid		QEMU's process
-#	agent.sock	to the agent in the guest, see l2-agent
+#	agent.sock	to the agent in the guest, see ../l2-agent
 #	console.sock	to its console, if firmware boots it
 #	monitor.sock	to QEMU's monitor
 #	mute		there once the agent left a command unanswered
@@ -161,88 +160,9 @@ l2_alive()
 	[ -n "$state" ] && [ "$state" != Z ]
 }
 
-# TCG's text patching kills a guest's boot now and then, see lab's own
-# boot_died_of_tcg.
-l2_died_of_tcg()
+l2_gone()
 {
-	grep -q 'int3: 0000' "/results/l2-$1-console.log" ||
-		{ grep -q 'double fault: 0000' "/results/l2-$1-console.log" &&
-		  grep -q 'RIP: .*entry_SYSCALL_64' "/results/l2-$1-console.log"; }
-}
-
-# l2_retry_boot NAME: start a guest again whose boot died of TCG; once, with its
-# log kept, and counted in /results/retries. Fails if it did not die of that.
-l2_retry_boot()
-{
-	local name=$1
-
-	[ ! -e "$L2_RUN/$name/retried" ] && l2_died_of_tcg "$name" || return 1
-	: >"$L2_RUN/$name/retried"
-	echo "# guest $name: boot died of TCG text patching, retried"
-	echo "l2 $name" >>/results/retries
-	l2_kill9 "$name"
-	mv "/results/l2-$name-console.log" "/results/l2-$name-boot1.tcg-log"
-	l2_launch "$name"
-}
-
-# l2_wait_up NAME [SECONDS]: until the agent answers
-l2_wait_up()
-{
-	local name=$1 left=${2:-300} log=/results/l2-$1-console.log
-
-	l2_ping "$name" "$left" && return 0
-	l2_retry_boot "$name" && l2_ping "$name" "$left" && return 0
-	l1_err "guest $name is not up, end of its console:"
-	tail -n 15 "$log" | sed 's/^/# /' >&2
-	return 1
-}
-
-# l2_wait_console NAME REGEX [SECONDS]: until its console says it, of a guest that
-# firmware boots
-l2_wait_console()
-{
-	local name=$1 left=${3:-120} log=/results/l2-$1-console.log
-
-	l2_console_says "$name" "$2" "$left" && return 0
-	l2_retry_boot "$name" && l2_console_says "$name" "$2" "$left" && return 0
-	l1_err "guest $name did not say '$2', end of its console:"
-	tail -n 15 "$log" | tr -cd '\n[:print:]' | sed 's/^/# /' >&2
-	return 1
-}
-
-l2_console_says()
-{
-	local start=$SECONDS log=/results/l2-$1-console.log
-
-	until grep -qE "$2" "$log" 2>/dev/null; do
-		! l1_time_is_up $start "$3" && ! l2_died_of_tcg "$1" || return 1
-		# What it said last is in the log when QEMU is gone.
-		l2_alive "$1" || { grep -qE "$2" "$log"; return; }
-		sleep 0.2
-	done
-}
-
-# l2_type NAME TEXT: a line on the console of a guest that firmware boots
-l2_type()
-{
-	python3 -I -S -c 'import socket, sys
-s = socket.socket(socket.AF_UNIX)
-s.connect(sys.argv[1])
-s.sendall(sys.argv[2].encode() + b"\n")' "$L2_RUN/$1/console.sock" "$2"
-}
-
-# Poll in short pieces, so that a dead boot is seen before the full time is up.
-l2_ping()
-{
-	local start=$SECONDS rc
-
-	while ! l1_time_is_up $start "$2" && l2_alive "$1"; do
-		"$LAB/l2ctl" "$L2_RUN/$1" ping 10 >/dev/null 2>&1
-		rc=$?
-		[ $rc -ne 0 ] || return 0
-		l2_died_of_tcg "$1" && return 1
-	done
-	return 1
+	! l2_alive "$1"
 }
 
 # l2_monitor NAME COMMAND: QEMU's monitor
@@ -260,116 +180,6 @@ while seen.count(b"(qemu)") < 2:
         break
     seen += data
 print(seen.decode(errors="replace").replace("\r", ""))' "$L2_RUN/$1/monitor.sock" "$2"
-}
-
-# l2_autopsy NAME: where the vCPUs of a guest that does not answer are. Guests
-# boot with nokaslr: the addresses are those of the kernel's System.map.
-l2_autopsy()
-{
-	local name=$1 i pid
-
-	pid=$(l2_pid "$name")
-	echo "$name" >>/results/mute
-	echo "# guest $name does not answer:"
-	for i in 1 2; do
-		echo "exits $(kvm_exit "$name" exits) irq_exits $(kvm_exit "$name" irq_exits)" \
-			"halt_exits $(kvm_exit "$name" halt_exits) irq_injections $(kvm_exit "$name" irq_injections)"
-		l2_monitor "$name" "info registers -a" | grep -aE '^CPU#|RIP='
-		sleep 2
-	done 2>&1 | sed 's/^/#   /'
-	for i in 0 1; do
-		l2_monitor "$name" "info lapic $i" | grep -aE 'ISR|IRR|LVTT|Timer|PPR|TPR'
-	done 2>&1 | sed 's/^/#   /'
-	for i in "/proc/$pid/task"/*; do
-		echo "#   $(cat "$i/comm" "$i/wchan" 2>/dev/null | paste -sd ' ')" \
-			"$(cut -d ' ' -f 3,14,15 "$i/stat" 2>/dev/null)"
-	done
-	uptime | sed 's/^/#   /'
-}
-
-# l2_exec NAME [--timeout SECONDS] COMMAND
-#
-# COMMAND runs with bash in the guest; its output and exit code come back. 124:
-# it was killed at the timeout, which is later on a slow machine (see l2-agent); 125: the
-# guest died or rebooted meanwhile, or had not answered before and still does not. One
-# command at a time per guest: put others in the background there.
-l2_exec()
-{
-	local name=$1 timeout=60 rc dir=$L2_RUN/$1
-
-	shift
-	if [ "$1" = --timeout ]; then
-		timeout=$2
-		shift 2
-	fi
-	if [ -e "$dir/mute" ]; then
-		"$LAB/l2ctl" "$dir" ping 10 >/dev/null 2>&1 || {
-			l1_err "guest $name still does not answer"
-			return 125
-		}
-		rm -f "$dir/mute"
-	fi
-	"$LAB/l2ctl" "$dir" exec "$timeout" "$*"
-	rc=$?
-	[ ! -e "$dir/mute" ] || l2_autopsy "$name" >&2
-	return $rc
-}
-
-# l2_load_nvme NAME [PARAM=VALUE...]: the guest's nvme driver, and wait until
-# every controller is live. What must be there before (lightiov_guest.ko in
-# /payload) is up to the test.
-l2_load_nvme()
-{
-	local name=$1
-
-	shift
-	# shellcheck disable=SC2016 # expanded in the guest
-	l2_exec "$name" --timeout 90 "modprobe nvme $*"' || exit
-		want=$(grep -l "^0x010802" /sys/bus/pci/devices/*/class | wc -l)
-		for i in $(seq 300); do
-			live=$(cat /sys/class/nvme/nvme*/state 2>/dev/null | grep -c live)
-			[ "$live" -ge "$want" ] && exit 0
-			sleep 0.2
-		done
-		echo "$live of $want controllers are live" >&2
-		dmesg | tail -n 10 >&2
-		exit 1'
-}
-
-# l2_ns NAME CTRL NSID: block device of a namespace in the guest
-l2_ns()
-{
-	l2_exec "$1" "/payload/nvme-ns $2 $3"
-}
-
-# l2_reboot NAME [SECONDS]: reboot inside the same QEMU, wait for the agent
-l2_reboot()
-{
-	local id
-
-	id=$("$LAB/l2ctl" "$L2_RUN/$1" ping 20) &&
-		"$LAB/l2ctl" "$L2_RUN/$1" reboot 20 >/dev/null || return 1
-	l2_wait_other_boot "$1" "$id" "${2:-120}" ||
-		l1_err "guest $1 did not come back from its reboot"
-}
-
-# l2_wait_other_boot NAME ID SECONDS: until its agent answers, after another boot than ID
-l2_wait_other_boot()
-{
-	local start=$SECONDS
-
-	while ! l1_time_is_up $start "$3" && l2_alive "$1"; do
-		case $("$LAB/l2ctl" "$L2_RUN/$1" ping 10 2>/dev/null) in
-		''|"$2") sleep 0.5 ;;
-		*) return 0 ;;
-		esac
-	done
-	return 1
-}
-
-l2_gone()
-{
-	! l2_alive "$1"
 }
 
 # l2_stop NAME [SECONDS]: power the guest off; fails if it had to be killed
@@ -394,29 +204,4 @@ l2_kill9()
 {
 	kill -9 "$(l2_pid "$1")" 2>/dev/null
 	l1_wait 30 l2_gone "$1"
-}
-
-# kvm_exits NAME: "counter value" lines of this guest's KVM
-kvm_exits()
-{
-	local pid dir f
-
-	pid=$(l2_pid "$1") || return 1
-	for dir in "/sys/kernel/debug/kvm/$pid"-*; do
-		[ -e "$dir/exits" ] || continue
-		for f in "$dir"/*; do
-			[ -f "$f" ] && echo "${f##*/} $(cat "$f" 2>/dev/null)"
-		done
-		return 0
-	done
-	l1_err "no KVM counters of guest $1"
-}
-
-# kvm_exit NAME COUNTER: one of them
-kvm_exit()
-{
-	local f
-
-	f=$(echo "/sys/kernel/debug/kvm/$(l2_pid "$1")"-*/"$2")
-	cat "$f"
 }
