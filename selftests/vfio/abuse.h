@@ -11,7 +11,7 @@
 #ifndef _LIOV_ABUSE_H
 #define _LIOV_ABUSE_H
 
-#include "health.h"
+#include "lib/health.h"
 
 /* IOVAs, and in direct mode bus addresses, at which nothing is mapped. */
 #define NOWHERE		0x0000123456789000ULL

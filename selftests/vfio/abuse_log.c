@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "abuse.h"
-#include "memlock.h"
+#include "lib/memlock.h"
 
 #define FLOOD_MS	3500
 #define FLOOD_IOVA	0x680000000ULL

@@ -3,7 +3,7 @@
 #ifndef _LIOV_BASIC_H
 #define _LIOV_BASIC_H
 
-#include "health.h"
+#include "lib/health.h"
 
 /* Longer is a hang on any machine: what is waited for takes some ms. */
 #define WAIT_MS		60000
@@ -23,7 +23,7 @@ long long basic_stat(struct test *t, struct nvme *n, const char *name);
 /* Bytes that one Write Zeroes may clear; 0 if there is none. */
 u32 zeroes_limit(struct test *t, struct nvme *n);
 
-extern const struct suite suite_data, suite_commands, suite_rings, suite_memory, suite_stats,
-	suite_costs, suite_worker;
+extern const struct suite suite_controller, suite_data, suite_commands, suite_rings,
+			  suite_memory, suite_stats, suite_costs, suite_worker;
 
 #endif /* _LIOV_BASIC_H */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "basic.h"
-#include "prps.h"
+#include "lib/prps.h"
 
 #define FILLER		0x5a
 

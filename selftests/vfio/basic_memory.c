@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 
 #include "basic.h"
-#include "memlock.h"
+#include "lib/memlock.h"
 
 #define STEP		(2 * SZ_1M)
 

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "stamp.h"
+#include "lib/stamp.h"
 
 #define SECTOR		512
 #define CHUNK		(256 * 1024UL)

@@ -25,7 +25,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "hostile.h"
+#include "hostile_memory.h"
+#include "hostile_phases.h"
+#include "lib/rng.h"
+#include "lib/stamp.h"
 
 #define SECONDS_DEFAULT	10
 #define CHUNK		(256 * 1024U)

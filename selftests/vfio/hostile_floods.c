@@ -11,7 +11,10 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "hostile.h"
+#include "hostile_floods.h"
+#include "hostile_memory.h"
+#include "hostile_send.h"
+#include "lib/rng.h"
 
 #define FLOOD_THREADS	24
 #define FLOOD_DEPTH	1024
@@ -30,6 +33,29 @@ static u64 cpu_ns(clockid_t clock)
 
 	clock_gettime(clock, &t);
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+static bool flood_pair(struct test *t, struct hostile *h, u32 depth)
+{
+	return fresh_pair(t, h, 1, depth, depth);
+}
+
+static void gen_nothing(struct hostile *h, struct nvme_sqe *sqe, unsigned int slot)
+{
+}
+
+/* The commands in @h->shot, all of which must pass, for a slice of time. */
+static void flood_send(struct test *t, struct hostile *h)
+{
+	u64 end = slice_end(), refused = h->refused;
+
+	do {
+		send_shots(h, gen_nothing, false);
+		if (!reap_shots(t, h, false))
+			relax(h);
+	} while (now_ms() < end && !t->failed);
+	drain_shots(t, h, false);
+	EXPECT(t, h->refused == refused, "%llu were refused", h->refused - refused);
 }
 
 /* ---- many threads that ring for one queue ---- */

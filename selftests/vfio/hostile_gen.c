@@ -5,48 +5,11 @@
  */
 #include <string.h>
 
-#include "hostile.h"
-
-u64 rnd64(u64 *rng)
-{
-	/* splitmix64 */
-	u64 z = *rng += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-	return z ^ z >> 31;
-}
-
-u32 rnd(u64 *rng, u32 below)
-{
-	return rnd64(rng) % below;
-}
-
-u8 *page_at(struct hostile *h, unsigned int nr)
-{
-	return h->mem + nr * SZ_4K;
-}
-
-bool is_canary(unsigned int nr)
-{
-	return nr >= H_DATA_END || (nr >= H_RANGES + SLOTS && nr < H_DATA) ||
-	       (nr >= H_DATA && nr % 4 == 3);
-}
-
-u8 *data_page(struct hostile *h, u64 *rng)
-{
-	unsigned int nr = H_DATA + rnd(rng, H_DATA_END - H_DATA);
-
-	return page_at(h, is_canary(nr) ? nr - 1 : nr);
-}
-
-bool is_data_page(struct hostile *h, u64 addr)
-{
-	u8 *p = nvme_ptr(&h->n, addr);
-	unsigned int nr = (p - h->mem) / SZ_4K;
-
-	return p && p >= page_at(h, H_DATA) && nr < H_DATA_END && !is_canary(nr);
-}
+#include "hostile_gen.h"
+#include "hostile_memory.h"
+#include "hostile_model.h"
+#include "lib/prps.h"
+#include "lib/rng.h"
 
 static void set_lbas(struct nvme_sqe *sqe, u64 slba, u32 nlb)
 {

@@ -9,7 +9,8 @@
  */
 #include <string.h>
 
-#include "hostile.h"
+#include "hostile_memory.h"
+#include "hostile_model.h"
 
 /* Opcode, FUSE and PSDT. */
 #define FLAGS_BAD	0xc3

@@ -8,14 +8,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "hostile.h"
-
-#define SLICE_MS	400
-
-static u64 slice_end(void)
-{
-	return now_ms() + SLICE_MS;
-}
+#include "hostile_floods.h"
+#include "hostile_gen.h"
+#include "hostile_memory.h"
+#include "hostile_phases.h"
+#include "hostile_send.h"
+#include "lib/rng.h"
 
 /* ---- the second thread ---- */
 
@@ -43,119 +41,6 @@ static void race_stop(struct hostile *h)
 	pthread_join(h->racer, NULL);
 }
 
-/* ---- sending and reaping ---- */
-
-/* Sleep and PAUSE cost exits inside a guest. */
-static void relax(struct hostile *h)
-{
-	unsigned int i;
-
-	if (!h->n.v.phys)
-		sleep_us(50);
-	for (i = 0; h->n.v.phys && i < 5000; i++)
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
-
-static bool fresh_pair(struct test *t, struct hostile *h, u16 qid, u32 sq, u32 cq)
-{
-	int rc;
-
-	nvme_free_all(&h->n);
-	rc = nvme_delete_all(&h->n);
-	if (!EXPECT(t, !rc, "queues cannot be deleted (%x)", rc))
-		return false;
-	rc = nvme_create_pair(&h->n, &h->q, qid, sq, cq, qid % 2);
-	memset(h->shot, 0, sizeof(h->shot));
-	h->outstanding = 0;
-	return EXPECT(t, !rc, "no pair %u of %u and %u entries (%x)", qid, sq, cq, rc);
-}
-
-static void count(struct hostile *h, int status)
-{
-	if (status)
-		h->refused++;
-	else
-		h->passed++;
-}
-
-static void judge(struct test *t, struct hostile *h, const struct nvme_cqe *cqe)
-{
-	int status = nvme_status(cqe);
-	struct shot *s;
-	const u32 *dw;
-
-	count(h, status);
-	if (!EXPECT(t, cqe->cid < SLOTS && h->shot[cqe->cid].busy && cqe->sqid == h->q.qid,
-		    "a completion of CID %x, SQID %u", cqe->cid, cqe->sqid))
-		return;
-	s = &h->shot[cqe->cid];
-	s->busy = false;
-	h->outstanding--;
-	if (model_allows(s->verdict, status))
-		return;
-	if (h->resets && s->sqe.opcode == IO_COPY && status == SC_NS_NOT_READY)
-		return;
-	dw = (u32 *)&s->sqe;
-	EXPECT(t, false, "status %03x, verdict %03x, now %03x", status, s->verdict,
-	       model_verdict(h, &s->sqe, cqe->cid));
-	diag("%08x %08x prp %08x%08x %08x%08x cdw10 %08x %08x %08x", dw[0], dw[1], dw[7], dw[6],
-	     dw[9], dw[8], dw[10], dw[11], dw[12]);
-}
-
-/* Takes what came; with @judged each against its verdict. */
-static unsigned int reap(struct test *t, struct hostile *h, bool judged)
-{
-	struct nvme_cqe cqe;
-	unsigned int nr = 0;
-
-	while (nvme_reap(&h->n, &h->q, &cqe)) {
-		nr++;
-		if (judged) {
-			judge(t, h, &cqe);
-		} else {
-			count(h, nvme_status(&cqe));
-			h->outstanding--;
-		}
-	}
-	return nr;
-}
-
-static bool drain(struct test *t, struct hostile *h, bool judged)
-{
-	u64 end = now_ms() + WAIT_MS;
-
-	while (h->outstanding && now_ms() < end)
-		if (!reap(t, h, judged))
-			relax(h);
-	return EXPECT(t, !h->outstanding, "%u commands of a ring of %u/%u do not come back",
-		      h->outstanding, h->q.sq_depth, h->q.cq_depth);
-}
-
-typedef void (*gen_fn)(struct hostile *h, struct nvme_sqe *sqe, unsigned int slot);
-
-/* Fills the ring with commands of free slots. */
-static void send(struct hostile *h, gen_fn gen, bool judged)
-{
-	unsigned int slot, room = h->q.sq_depth - 1 - h->outstanding, nr = 0;
-
-	for (slot = 0; slot < SLOTS && nr < room; slot++) {
-		struct shot *s = &h->shot[slot];
-
-		if (judged && s->busy)
-			continue;
-		gen(h, &s->sqe, slot);
-		s->verdict = judged ? model_verdict(h, &s->sqe, slot) : 0;
-		s->busy = true;
-		h->q.next_cid = slot;
-		nvme_queue_cmd(&h->q, &s->sqe);
-		nr++;
-	}
-	h->outstanding += nr;
-	h->sent += nr;
-	if (nr)
-		nvme_ring(&h->n, &h->q);
-}
-
 /* ---- phases ---- */
 
 /* Everything at once, and each command gets the status it must. */
@@ -168,11 +53,11 @@ static void storm(struct test *t, struct hostile *h)
 			depths[rnd(&h->rng, ARRAY_SIZE(depths))]))
 		return;
 	while (now_ms() < end && !t->failed) {
-		send(h, gen_any, true);
-		if (!reap(t, h, true))
+		send_shots(h, gen_any, true);
+		if (!reap_shots(t, h, true))
 			relax(h);
 	}
-	drain(t, h, true);
+	drain_shots(t, h, true);
 }
 
 static void racing(struct test *t, struct hostile *h, gen_fn gen,
@@ -184,15 +69,15 @@ static void racing(struct test *t, struct hostile *h, gen_fn gen,
 		return;
 	race_start(h, race);
 	while (now_ms() < end) {
-		send(h, gen, false);
-		if (!reap(t, h, false))
+		send_shots(h, gen, false);
+		if (!reap_shots(t, h, false))
 			relax(h);
 	}
 	race_stop(h);
 	/* One completion for each, whatever was read. */
-	drain(t, h, false);
+	drain_shots(t, h, false);
 	sleep_us(2000);
-	EXPECT(t, !reap(t, h, false), "more completions than commands");
+	EXPECT(t, !reap_shots(t, h, false), "more completions than commands");
 }
 
 static void rewritten(struct test *t, struct hostile *h)
@@ -234,7 +119,7 @@ static void doorbells(struct test *t, struct hostile *h)
 		h->sent++;
 		ring_any(h, &h->rng);
 		if (!rnd(&h->rng, 4))
-			reap(t, h, false);
+			reap_shots(t, h, false);
 	}
 	race_stop(h);
 	h->outstanding = 0;
@@ -259,12 +144,12 @@ static void never_acknowledged(struct test *t, struct hostile *h)
 
 	if (!fresh_pair(t, h, 1, 64, cq))
 		return;
-	send(h, gen_racing, false);
+	send_shots(h, gen_racing, false);
 	sleep_us(rnd(&h->rng, 200) * 1000);
 	EXPECT(t, first_lap(&h->q) < cq, "%u completions in a ring of %u", first_lap(&h->q), cq);
 	switch (rnd(&h->rng, 3)) {
 	case 0:
-		drain(t, h, false);
+		drain_shots(t, h, false);
 		break;
 	case 1:
 		rc = nvme_delete_pair(&h->n, &h->q);
@@ -292,7 +177,7 @@ static void churn(struct test *t, struct hostile *h)
 
 		if (!fresh_pair(t, h, qid, 2 + rnd(&h->rng, 64), 2 + rnd(&h->rng, 64)))
 			break;
-		send(h, gen_any, false);
+		send_shots(h, gen_any, false);
 		if (rnd(&h->rng, 2))
 			sleep_us(rnd(&h->rng, 3000));
 		sqe = cmd_delete(ADM_DELETE_CQ, qid);
@@ -313,7 +198,7 @@ static void controller_toggles(struct test *t, struct hostile *h)
 		return;
 	race_start(h, ring_any);
 	while (now_ms() < end && !rc && !t->failed) {
-		send(h, gen_any, false);
+		send_shots(h, gen_any, false);
 		sleep_us(rnd(&h->rng, 2000));
 		rc = nvme_disable(&h->n);
 		if (!rc)
@@ -333,7 +218,7 @@ static void resets(struct test *t, struct hostile *h)
 
 	if (!fresh_pair(t, h, 1, 65, 65))
 		return;
-	send(h, gen_any, false);
+	send_shots(h, gen_any, false);
 	sleep_us(rnd(&h->rng, 2000));
 	if (h->n.v.phys || rnd(&h->rng, 2))
 		rc = nvme_flr(&h->n);
@@ -381,7 +266,7 @@ static void memory_goes(struct test *t, struct hostile *h)
 		if (!EXPECT(t, !rc, "VFIO_IOMMU_UNMAP_DMA (%d)", rc))
 			break;
 		memset(va, 0x77, len);
-		drain(t, h, false);
+		drain_shots(t, h, false);
 		EXPECT(t, va[0] == 0x77 && !memcmp(va, va + 1, len - 1),
 		       "written to after the unmap");
 		h->toggles++;
@@ -400,7 +285,7 @@ static void admin_rubbish(struct test *t, struct hostile *h)
 
 	if (!fresh_pair(t, h, 1, 65, 65))
 		return;
-	send(h, gen_any, false);
+	send_shots(h, gen_any, false);
 	while (now_ms() < end && rc >= 0) {
 		struct nvme_sqe sqe;
 
@@ -429,29 +314,6 @@ static void admin_rubbish(struct test *t, struct hostile *h)
 	rc = nvme_start(&h->n);
 	EXPECT(t, !rc, "it does not come up again (%d)", rc);
 	h->outstanding = 0;
-}
-
-/* For hostile_floods.c: a pair, and those commands in h->shot[] again and again. */
-bool flood_pair(struct test *t, struct hostile *h, u32 depth)
-{
-	return fresh_pair(t, h, 1, depth, depth);
-}
-
-static void gen_nothing(struct hostile *h, struct nvme_sqe *sqe, unsigned int slot)
-{
-}
-
-void flood_send(struct test *t, struct hostile *h)
-{
-	u64 end = slice_end(), refused = h->refused;
-
-	do {
-		send(h, gen_nothing, false);
-		if (!reap(t, h, false))
-			relax(h);
-	} while (now_ms() < end && !t->failed);
-	drain(t, h, false);
-	EXPECT(t, h->refused == refused, "%llu were refused", h->refused - refused);
 }
 
 struct phase phases[] = {

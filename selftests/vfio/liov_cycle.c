@@ -26,9 +26,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "health.h"
-#include "sleepers.h"
-#include "stamp.h"
+#include "lib/health.h"
+#include "lib/sleepers.h"
+#include "lib/stamp.h"
 
 #define DEPTH		32
 #define BLOCK		4096

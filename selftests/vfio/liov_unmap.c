@@ -24,7 +24,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "health.h"
+#include "lib/health.h"
 
 #define TRACEFS		"/sys/kernel/tracing/"
 #define PROBE		"liov_unmap"

@@ -39,7 +39,7 @@ host_and_instances()
 
 resets_by_program()
 {
-	/out/vfio/liov_resets "$PROGRAM" "$1" && /out/vfio/liov_cycle "$PROGRAM" 2000 &&
+	/out/vfio/liov_abuse_resets "$PROGRAM" "$1" && /out/vfio/liov_cycle "$PROGRAM" 2000 &&
 		vm_stats "$PROGRAM" && mdev_remove "$PROGRAM"
 }
 

@@ -196,7 +196,7 @@ firmware_boots()
 	return 1
 }
 
-# Without it OVMF would abort L1's QEMU, see lab/cr8/lab_cr8.c.
+# Without it OVMF would abort L1's QEMU, see lab/modules/cr8/lab_cr8.c.
 lab_can_run_ovmf()
 {
 	l1_load_kvm && l1_insmod /out/lab_cr8.ko

@@ -21,7 +21,7 @@ all_at_once()
 {
 	local rc
 
-	/out/vfio/liov_scale "$(l1_bdf 0)" "$(l1_ns 0 1)" "$N" 5 4 sleepers >/run/all
+	/out/vfio/liov_many "$(l1_bdf 0)" "$(l1_ns 0 1)" "$N" 5 4 sleepers >/run/all
 	rc=$?
 	cat /run/all
 	grep '"scale"' /run/all >/run/scale

@@ -260,7 +260,7 @@ def parse(text):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--guest", required=True, help="folder of the guest's state (l2.sh)")
+    parser.add_argument("--guest", required=True, help="folder of the guest's state (l2/machine.sh)")
     parser.add_argument("--methods", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--workloads", required=True, help="rw:bs:qd:jobs ...")

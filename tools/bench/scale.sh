@@ -73,7 +73,7 @@ guests_down()
 with_guests()
 {
 	guests_up "$1" || vm_give_up "$1 guests"
-	/out/vfio/liov_scale "$(l1_bdf 0)" "$(l1_ns 0 1)" "$2" "$SECS" >/run/scale ||
+	/out/vfio/liov_many "$(l1_bdf 0)" "$(l1_ns 0 1)" "$2" "$SECS" >/run/scale ||
 		{ cat /run/scale; vm_give_up "$2 instances beside $1 guests"; }
 	guests_down "$1" >/run/guests || vm_give_up "the guests beside $2 instances"
 	jq -c --argjson each "$(jq -sc . </run/guests)" '. + { kib: null, guests: $each }' /run/scale |
@@ -91,7 +91,7 @@ for ((r = 1; r <= REPEATS; r++)); do
 	for n in $COUNTS; do
 		# A thousand take their time to be made.
 		[ "$n" -lt 1000 ] || [ $r = 1 ] || continue
-		/out/vfio/liov_scale "$(l1_bdf 0)" "$(l1_ns 0 1)" "$n" "$SECS" >/run/scale ||
+		/out/vfio/liov_many "$(l1_bdf 0)" "$(l1_ns 0 1)" "$n" "$SECS" >/run/scale ||
 			{ cat /run/scale; vm_give_up "$n instances"; }
 		tee -a /results/scale.jsonl </run/scale
 		vm_counters_are_back || vm_give_up "something of $n instances is left"

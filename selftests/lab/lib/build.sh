@@ -50,8 +50,8 @@ build_script()
 		cp -t /lab/out/l2 /tmp/l2/kmod/guest/lightiov_guest.ko
 	fi
 	for m in aer cr8 rt svm; do
-		make -j"$jobs" -C "/lib/modules/$kver/build" M=/lab/src/selftests/lab/$m "$@" modules
-		cp -t /lab/out /lab/src/selftests/lab/$m/lab_$m.ko
+		make -j"$jobs" -C "/lib/modules/$kver/build" M=/lab/src/selftests/lab/modules/$m "$@" modules
+		cp -t /lab/out /lab/src/selftests/lab/modules/$m/lab_$m.ko
 	done
 	# Each load reads all of it through 9p; with what gdb needs it is in src.
 	strip --strip-debug /lab/out/*.ko
