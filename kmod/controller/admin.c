@@ -358,7 +358,7 @@ static u16 liov_admin_execute(struct liov_instance *inst, const struct nvme_comm
 static void liov_admin_fatal(struct liov_instance *inst, const char *what)
 {
 	liov_control_set_fatal(inst);
-	liov_guest_warn(inst, "lightiov: the guest's admin %s cannot be reached; its controller stops until it resets it\n",
+	liov_guest_warn(inst, "the guest's admin %s cannot be reached; its controller stops until it resets it\n",
 			what);
 }
 

@@ -76,13 +76,13 @@ static void liov_backing_say_busy(struct liov_instance *inst, const struct liov_
 				  bool ranged, bool whole)
 {
 	if (!ranged)
-		dev_err(liov_dev(inst), "lightiov: cannot claim %s (%d): it or a part of it is mounted or in use; release it first\n",
+		liov_warn(inst, "cannot claim %s (%d): it or a part of it is mounted or in use; release it first\n",
 			b->text, -EBUSY);
 	else if (whole)
-		dev_err(liov_dev(inst), "lightiov: cannot claim %s (%d): no partition holds that range, and the namespace or a partition of it is in use; make a partition over the range\n",
+		liov_warn(inst, "cannot claim %s (%d): no partition holds that range, and the namespace or a partition of it is in use; make a partition over the range\n",
 			b->text, -EBUSY);
 	else
-		dev_err(liov_dev(inst), "lightiov: cannot claim %s (%d): the partition it lies in is mounted or in use; release it first\n",
+		liov_warn(inst, "cannot claim %s (%d): the partition it lies in is mounted or in use; release it first\n",
 			b->text, -EBUSY);
 }
 
@@ -103,12 +103,12 @@ static int liov_backing_claim(struct liov_instance *inst, struct liov_backing *b
 		if (rc == -EBUSY)
 			liov_backing_say_busy(inst, b, ranged, dev == whole->bd_dev);
 		else
-			dev_err(liov_dev(inst), "lightiov: cannot claim %s (%d)\n", b->text, rc);
+			liov_warn(inst, "cannot claim %s (%d)\n", b->text, rc);
 		return rc;
 	}
 	claimed = file_bdev(file);
 	if (bdev_read_only(claimed)) {
-		dev_err(liov_dev(inst), "lightiov: %s is read-only; a guest needs to write\n",
+		liov_warn(inst, "%s is read-only; a guest needs to write\n",
 			b->text);
 		rc = -EROFS;
 		goto err;
@@ -118,7 +118,7 @@ static int liov_backing_claim(struct liov_instance *inst, struct liov_backing *b
 	if (rc)
 		goto err;
 	if (!liov_extent_has(&ext, b->first, b->nlb)) {
-		dev_err(liov_dev(inst), "lightiov: the partition table of %s changed meanwhile; write the backing again\n",
+		liov_warn(inst, "the partition table of %s changed meanwhile; write the backing again\n",
 			b->text);
 		rc = -EAGAIN;
 		goto err;
@@ -158,7 +158,7 @@ static int liov_backing_overlap(struct liov_instance *inst, const struct liov_ba
 		if (owner == inst || !liov_backing_same_ns(other, b, p != inst->parent) ||
 		    other->first >= b->first + b->nlb || b->first >= other->first + other->nlb)
 			continue;
-		dev_err(liov_dev(inst), "lightiov: LBAs %llu to %llu of namespace %u belong to %s, which stores on %s; choose others or release those\n",
+		liov_warn(inst, "LBAs %llu to %llu of namespace %u belong to %s, which stores on %s; choose others or release those\n",
 			other->first, other->first + other->nlb - 1, other->nsid,
 			dev_name(liov_dev(owner)), other->text);
 		return -EBUSY;
@@ -231,7 +231,7 @@ static void liov_backing_drop(struct liov_backing *b)
 
 static void liov_backing_say_open(struct liov_instance *inst, const char *path, int rc)
 {
-	dev_err(liov_dev(inst), "lightiov: cannot open %s (%d)%s\n", path, rc,
+	liov_warn(inst, "cannot open %s (%d)%s\n", path, rc,
 		rc == -ENOENT ? "; no such device (a range is written PATH:start+count)" :
 		rc == -ENOTBLK ? "; not a block device" : "");
 }
@@ -241,13 +241,13 @@ static void liov_backing_say_nsid(struct liov_instance *inst, const char *path, 
 	const char *ctrl = pci_name(inst->parent->host->pdev);
 
 	if (rc == -EINVAL)
-		dev_err(liov_dev(inst), "lightiov: %s is neither a namespace of %s nor a partition of one\n",
+		liov_warn(inst, "%s is neither a namespace of %s nor a partition of one\n",
 			path, ctrl);
 	else if (rc == -EAGAIN)
-		dev_err(liov_dev(inst), "lightiov: no path to %s works at the moment (is %s being reset?); write the backing again\n",
+		liov_warn(inst, "no path to %s works at the moment (is %s being reset?); write the backing again\n",
 			path, ctrl);
 	else
-		dev_err(liov_dev(inst), "lightiov: nvme does not say which namespace %s is (%d); write the backing again\n",
+		liov_warn(inst, "nvme does not say which namespace %s is (%d); write the backing again\n",
 			path, rc);
 }
 
@@ -263,7 +263,7 @@ static int liov_backing_take_range(struct liov_instance *inst, struct liov_backi
 	if (range->given) {
 		if (!range->count || range->start > ext->nlb ||
 		    range->count > ext->nlb - range->start) {
-			dev_err(liov_dev(inst), "lightiov: %llu+%llu is not inside %s, which has %llu logical blocks of %u bytes\n",
+			liov_warn(inst, "%llu+%llu is not inside %s, which has %llu logical blocks of %u bytes\n",
 				range->start, range->count, path, ext->nlb, 1U << b->lba_shift);
 			return -ERANGE;
 		}
@@ -271,7 +271,7 @@ static int liov_backing_take_range(struct liov_instance *inst, struct liov_backi
 		b->nlb = range->count;
 	}
 	if (!b->nlb || b->first > nsze || b->nlb > nsze - b->first) {
-		dev_err(liov_dev(inst), "lightiov: %s is empty or reaches beyond its namespace of %llu logical blocks\n",
+		liov_warn(inst, "%s is empty or reaches beyond its namespace of %llu logical blocks\n",
 			path, nsze);
 		return -ERANGE;
 	}
@@ -336,12 +336,12 @@ static int liov_backing_resize(struct liov_instance *inst, struct liov_backing *
 	if (b->nsid != inst->backing.nsid || b->first != inst->backing.first ||
 	    b->lba_shift != inst->backing.lba_shift ||
 	    liov_ns_ident_compare(&inst->backing.ident, &b->ident)) {
-		dev_err(liov_dev(inst), "lightiov: while a VM uses this device its backing may change at the end only, and %s does not begin where %s does\n",
+		liov_warn(inst, "while a VM uses this device its backing may change at the end only, and %s does not begin where %s does\n",
 			b->text, inst->backing.text);
 		return -EBUSY;
 	}
 	if (b->nlb < nlb && !shrink) {
-		dev_err(liov_dev(inst), "lightiov: %s takes %llu logical blocks from a running guest, with what is stored there; write \"%s shrink\" if that is meant\n",
+		liov_warn(inst, "%s takes %llu logical blocks from a running guest, with what is stored there; write \"%s shrink\" if that is meant\n",
 			b->text, nlb - b->nlb, b->text);
 		return -EPERM;
 	}
@@ -352,7 +352,7 @@ static int liov_backing_resize(struct liov_instance *inst, struct liov_backing *
 		rc = inst->mode->drain(inst);
 		if (rc) {
 			WRITE_ONCE(inst->guard.nlb, nlb);
-			dev_err(liov_dev(inst), "lightiov: the guest's commands did not end in time (%d); its size stays, try again\n",
+			liov_warn(inst, "the guest's commands did not end in time (%d); its size stays, try again\n",
 				rc);
 			return rc;
 		}
@@ -365,7 +365,7 @@ static int liov_backing_resize(struct liov_instance *inst, struct liov_backing *
 	WRITE_ONCE(inst->guard.nlb, b->nlb);
 	liov_backing_drop(&old);
 	if (b->nlb != nlb) {
-		dev_info(liov_dev(inst), "lightiov: resized from %llu to %llu logical blocks\n",
+		liov_info(inst, "resized from %llu to %llu logical blocks\n",
 			 nlb, b->nlb);
 		inst->log->changed_ns = inst->guard.nsid;
 		liov_admin_event(inst, LIOV_EVENT_NS_ATTR);
@@ -393,7 +393,7 @@ static int liov_backing_change(struct liov_instance *inst, const char *text)
 	if (!b.text)
 		goto out;
 	if (!liov_range_parse(copy, &range)) {
-		dev_err(liov_dev(inst), "lightiov: %s has a number beyond 64 bits\n", b.text);
+		liov_warn(inst, "%s has a number beyond 64 bits\n", b.text);
 		rc = -ERANGE;
 		goto out;
 	}
@@ -439,7 +439,7 @@ int liov_backing_set(struct liov_instance *inst, const char *text)
 
 	mutex_lock(&inst->lock);
 	if (inst->is_open && (!*text || !inst->mode->drain)) {
-		dev_err(liov_dev(inst), "lightiov: the backing cannot be %s while a VM uses this device\n",
+		liov_warn(inst, "the backing cannot be %s while a VM uses this device\n",
 			*text ? "changed" : "released");
 		rc = -EBUSY;
 	} else if (!*text) {

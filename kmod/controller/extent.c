@@ -31,7 +31,7 @@ int liov_extent_of(struct liov_instance *inst, struct block_device *bdev, u8 lba
 		return 0;
 	}
 	if ((start | count) & (BIT_ULL(shift) - 1)) {
-		liov_open_err(inst, "lightiov: %pg does not begin and end at a logical block; make the partition again\n",
+		liov_open_warn(inst, "%pg does not begin and end at a logical block; make the partition again\n",
 			      bdev);
 		return -EINVAL;
 	}
@@ -74,7 +74,7 @@ int liov_backing_inside(struct liov_instance *inst, u64 nsze)
 	if (liov_extent_has(&ext, b->first, b->nlb) && b->first <= nsze &&
 	    b->nlb <= nsze - b->first)
 		return 0;
-	liov_open_err(inst, "lightiov: the drive or the partition table changed and %s is no longer there; write the backing again\n",
+	liov_open_warn(inst, "the drive or the partition table changed and %s is no longer there; write the backing again\n",
 		      b->text);
 	return -ENODEV;
 }

@@ -68,7 +68,7 @@ void liov_flush_run(struct liov_instance *inst, struct file *file)
 	if (rc) {
 		/* The next one tries again. */
 		WRITE_ONCE(inst->flushed, U64_MAX);
-		liov_guest_warn(inst, "lightiov: flushing %pg at the shutdown of the guest's controller failed (%d); what was written last may be lost at a power cut, see the log of nvme\n",
+		liov_guest_warn(inst, "flushing %pg at the shutdown of the guest's controller failed (%d); what was written last may be lost at a power cut, see the log of nvme\n",
 				file_bdev(file), rc);
 	}
 	/* Not bdev_fput(): the claim is the instance's. */

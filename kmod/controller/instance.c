@@ -41,16 +41,16 @@ int liov_instance_set_mode(struct liov_instance *inst, const char *name)
 	} else if (sysfs_streq(name, liov_direct_ops.name)) {
 		mode = &liov_direct_ops;
 	} else {
-		dev_err(liov_dev(inst), "lightiov: no such mode; write guarded or direct\n");
+		liov_warn(inst, "no such mode; write guarded or direct\n");
 		return -EINVAL;
 	}
 	if (mode->trusted && !liov_allow_direct) {
-		dev_err(liov_dev(inst), "lightiov: direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
+		liov_warn(inst, "direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
 		return -EPERM;
 	}
 	mutex_lock(&inst->lock);
 	if (inst->is_open) {
-		dev_err(liov_dev(inst), "lightiov: the mode cannot be changed while a VM uses this device\n");
+		liov_warn(inst, "the mode cannot be changed while a VM uses this device\n");
 		rc = -EBUSY;
 	} else {
 		inst->mode = mode;
@@ -95,7 +95,7 @@ static void liov_instance_take_away(struct liov_instance *inst, u64 iova, u64 le
 		liov_resume_now(inst);
 		if (!mode->unmap(inst, iova, len))
 			return;
-		liov_guest_warn(inst, "lightiov: commands did not complete while the VM gave memory up; deleting their queues\n");
+		liov_guest_warn(inst, "commands did not complete while the VM gave memory up; deleting their queues\n");
 	}
 	/* Also of one that sleeps at the moment: what wakes it brings no queues back. */
 	if (READ_ONCE(inst->awake) || liov_queues_made(inst))
@@ -183,11 +183,11 @@ static int liov_instance_check(struct liov_instance *inst)
 
 	lockdep_assert_held(&inst->lock);
 	if (mode->trusted && !liov_allow_direct) {
-		liov_guest_warn(inst, "lightiov: direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
+		liov_guest_warn(inst, "direct mode is off; load lightiov with allow_direct=1 if the guest is trusted\n");
 		return -EPERM;
 	}
 	if (!mode->guard && !inst->backing.whole) {
-		liov_guest_warn(inst, "lightiov: %s is not a whole namespace of %s; direct mode needs one\n",
+		liov_guest_warn(inst, "%s is not a whole namespace of %s; direct mode needs one\n",
 				inst->backing.text, pci_name(inst->parent->host->pdev));
 		return -EINVAL;
 	}
@@ -213,7 +213,7 @@ int liov_instance_open(struct liov_instance *inst)
 		return rc;
 	mutex_lock(&inst->lock);
 	if (!inst->backing.file) {
-		liov_guest_warn(inst, "lightiov: no backing; write a block device's path (/dev/nvme0n1) to lightiov/backing\n");
+		liov_guest_warn(inst, "no backing; write a block device's path (/dev/nvme0n1) to lightiov/backing\n");
 		rc = -ENODEV;
 		goto out;
 	}

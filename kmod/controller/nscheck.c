@@ -71,7 +71,7 @@ out:
 
 static void liov_ns_say_failed(struct liov_instance *inst, u32 nsid, int rc)
 {
-	liov_open_err(inst, "lightiov: Identify of namespace %u on %s failed (%d); see the log of nvme\n",
+	liov_open_warn(inst, "Identify of namespace %u on %s failed (%d); see the log of nvme\n",
 		      nsid, pci_name(inst->parent->host->pdev), rc);
 }
 
@@ -112,23 +112,23 @@ int liov_ns_usable(struct liov_instance *inst, struct block_device *bdev,
 		   const struct liov_ns_ident *id)
 {
 	if (bdev_is_zoned(bdev)) {
-		liov_open_err(inst, "lightiov: %pg is zoned; a guest gets an ordinary namespace, choose one of the NVM command set\n",
+		liov_open_warn(inst, "%pg is zoned; a guest gets an ordinary namespace, choose one of the NVM command set\n",
 			      bdev);
 		return -EOPNOTSUPP;
 	}
 	if (id->csi != NVME_CSI_NVM) {
-		liov_open_err(inst, "lightiov: %pg has the command set %u; a guest gets an ordinary namespace, choose one of the NVM command set (0)\n",
+		liov_open_warn(inst, "%pg has the command set %u; a guest gets an ordinary namespace, choose one of the NVM command set (0)\n",
 			      bdev, id->csi);
 		return -EOPNOTSUPP;
 	}
 	if (id->lba_shift < SECTOR_SHIFT || id->lba_shift > 16) {
-		liov_open_err(inst, "lightiov: the namespace has logical blocks of 2^%u bytes; only 512 bytes to 64 KiB work\n",
+		liov_open_warn(inst, "the namespace has logical blocks of 2^%u bytes; only 512 bytes to 64 KiB work\n",
 			      id->lba_shift);
 		return -EOPNOTSUPP;
 	}
 	if (!inst->mode->guard || (!id->ms && !(id->pi & NVME_NS_DPS_PI_MASK)))
 		return 0;
-	liov_open_err(inst, "lightiov: the namespace is formatted with %u bytes of metadata per block%s; guarded mode needs a format without (nvme format --lbaf)\n",
+	liov_open_warn(inst, "the namespace is formatted with %u bytes of metadata per block%s; guarded mode needs a format without (nvme format --lbaf)\n",
 		      id->ms, id->pi & NVME_NS_DPS_PI_MASK ? " and protection information" : "");
 	return -EOPNOTSUPP;
 }
@@ -142,24 +142,24 @@ static void liov_ns_say_changed(struct liov_instance *inst, const struct liov_ba
 	case LIOV_NS_SAME:
 		break;
 	case LIOV_NS_GONE:
-		liov_open_err(inst, "lightiov: namespace %u of %s is gone; write the backing again\n",
+		liov_open_warn(inst, "namespace %u of %s is gone; write the backing again\n",
 			      b->nsid, bdf);
 		break;
 	case LIOV_NS_OTHER:
-		liov_open_err(inst, "lightiov: namespace %u of %s is another one than when %s became the backing, its identifiers differ; write the backing again if it is meant\n",
+		liov_open_warn(inst, "namespace %u of %s is another one than when %s became the backing, its identifiers differ; write the backing again if it is meant\n",
 			      b->nsid, bdf, b->text);
 		break;
 	case LIOV_NS_BLOCKS:
-		liov_open_err(inst, "lightiov: namespace %u of %s has blocks of %u bytes, %u before it was formatted anew; write the backing again\n",
+		liov_open_warn(inst, "namespace %u of %s has blocks of %u bytes, %u before it was formatted anew; write the backing again\n",
 			      b->nsid, bdf, 1U << min_t(u8, now->lba_shift, 31),
 			      1U << b->lba_shift);
 		break;
 	case LIOV_NS_METADATA:
-		liov_open_err(inst, "lightiov: namespace %u of %s has other metadata or protection information since it was formatted anew; write the backing again\n",
+		liov_open_warn(inst, "namespace %u of %s has other metadata or protection information since it was formatted anew; write the backing again\n",
 			      b->nsid, bdf);
 		break;
 	case LIOV_NS_SIZE:
-		liov_open_err(inst, "lightiov: namespace %u of %s has another size and no unique identifier, it may be another one; write the backing again if it is meant\n",
+		liov_open_warn(inst, "namespace %u of %s has another size and no unique identifier, it may be another one; write the backing again if it is meant\n",
 			      b->nsid, bdf);
 		break;
 	}
@@ -233,7 +233,7 @@ static int liov_ns_later(struct liov_instance *inst, int rc)
 					   msecs_to_jiffies(LIOV_ASK_FOR_MS));
 
 	if (!was && rc == -EINPROGRESS && inst->is_open)
-		liov_guest_warn(inst, "lightiov: the guest's controller waits for the end of a format of namespace %u\n",
+		liov_guest_warn(inst, "the guest's controller waits for the end of a format of namespace %u\n",
 				b->nsid);
 	if (!was || rc == -EINPROGRESS)
 		v->since = jiffies;
@@ -254,7 +254,7 @@ static int liov_ns_still_there(struct liov_instance *inst, const struct liov_bac
 	int rc;
 
 	if (liov_ns_disk_is_dead(b)) {
-		liov_open_err(inst, "lightiov: the disk of namespace %u of %s is gone, and the claim on %s with it; write the backing again\n",
+		liov_open_warn(inst, "the disk of namespace %u of %s is gone, and the claim on %s with it; write the backing again\n",
 			      b->nsid, pci_name(inst->parent->host->pdev), b->text);
 		return -ENODEV;
 	}
@@ -344,10 +344,10 @@ static void liov_backing_say_failed(struct liov_instance *inst, int rc)
 	const char *bdf = pci_name(inst->parent->host->pdev);
 
 	if (rc == -EINPROGRESS)
-		liov_open_err(inst, "lightiov: namespace %u of %s is being formatted; try again when that is done\n",
+		liov_open_warn(inst, "namespace %u of %s is being formatted; try again when that is done\n",
 			      inst->backing.nsid, bdf);
 	else if (rc == -ENOMEM || rc == -EBUSY || rc == -EIO)
-		liov_open_err(inst, "lightiov: Identify of %s and its namespace %u failed (%d); see the log of nvme\n",
+		liov_open_warn(inst, "Identify of %s and its namespace %u failed (%d); see the log of nvme\n",
 			      bdf, inst->backing.nsid, rc);
 }
 
@@ -443,7 +443,7 @@ int liov_backing_verify(struct liov_instance *inst, bool running)
 	if (!running) {
 		inst->guard = g;
 	} else if (liov_backing_limits_fell(&inst->guard, &g)) {
-		liov_open_err(inst, "lightiov: %s takes less in one command, or fewer commands, than the guest was told; the guest's driver has to reset its controller\n",
+		liov_open_warn(inst, "%s takes less in one command, or fewer commands, than the guest was told; the guest's driver has to reset its controller\n",
 			      pci_name(inst->parent->host->pdev));
 		/* Then with the new ones. */
 		b->judged.gen = 0;

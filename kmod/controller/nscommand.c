@@ -131,7 +131,7 @@ bool liov_ns_is_free(struct liov_instance *inst)
 
 	lockdep_assert_held(&inst->lock);
 	if (name && !inst->watch.waits)
-		liov_guest_warn(inst, "lightiov: the guest's controller waits for the end of the host's %s\n",
+		liov_guest_warn(inst, "the guest's controller waits for the end of the host's %s\n",
 				name);
 	inst->watch.waits = name;
 	return !name;
@@ -157,7 +157,7 @@ int liov_ns_wait_free(struct liov_instance *inst, u32 nsid)
 	name = liov_ns_busy(p, nsid);
 	if (!name)
 		return 0;
-	liov_open_err(inst, "lightiov: the host's %s on %s is not done with namespace %u; try again later\n",
+	liov_open_warn(inst, "the host's %s on %s is not done with namespace %u; try again later\n",
 		      name, pci_name(p->host->pdev), nsid);
 	return -EBUSY;
 }

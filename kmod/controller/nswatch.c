@@ -81,7 +81,7 @@ static int liov_watch_look(struct liov_instance *inst)
 	rc = liov_backing_verify(inst, true);
 	if (!rc || rc == -EAGAIN || rc == -EINTR)
 		return rc ? -EAGAIN : 0;
-	dev_warn(liov_dev(inst), "lightiov: the guest's controller stops until its driver resets it\n");
+	liov_warn(inst, "the guest's controller stops until its driver resets it\n");
 	return liov_watch_stop(inst);
 }
 
@@ -270,7 +270,7 @@ static void liov_command_tell(const struct liov_ns_command *nc, struct liov_pare
 		if (!liov_ns_command_is_about(nc, b->nsid))
 			continue;
 		if (what == LIOV_WATCH_STOP && READ_ONCE(inst->is_open))
-			dev_warn(liov_dev(inst), "lightiov: the host sends %s to %s, which is about namespace %u, too; the guest's controller stops until its driver resets it\n",
+			liov_warn(inst, "the host sends %s to %s, which is about namespace %u, too; the guest's controller stops until its driver resets it\n",
 				 nc->name, pci_name(p->host->pdev), b->nsid);
 		liov_watch_want(inst, what);
 	}
@@ -421,7 +421,7 @@ static void liov_watch_mark_dead(struct block_device *bdev, bool surprise)
 		if (file_bdev(b->file) != bdev)
 			continue;
 		if (READ_ONCE(inst->is_open) && !READ_ONCE(inst->fatal))
-			dev_warn(liov_dev(inst), "lightiov: the disk of %s is gone; the guest's controller stops, write the backing again when there is one\n",
+			liov_warn(inst, "the disk of %s is gone; the guest's controller stops, write the backing again when there is one\n",
 				 b->text);
 		liov_watch_want(inst, LIOV_WATCH_STOP);
 	}

@@ -110,7 +110,7 @@ static void liov_resume_done(struct liov_instance *inst)
 		return;
 	r->count++;
 	r->longest = max(r->longest, us);
-	dev_info_ratelimited(liov_dev(inst), "lightiov: the host reset %s; the guest's queues are back after %llu ms\n",
+	liov_info_ratelimited(inst, "the host reset %s; the guest's queues are back after %llu ms\n",
 			     pci_name(inst->parent->host->pdev), div_u64(us, USEC_PER_MSEC));
 }
 
@@ -173,7 +173,7 @@ static void liov_resume_work(struct work_struct *work)
 		liov_queue_delayed_work(inst, &r->work, msecs_to_jiffies(LIOV_RESUME_NOMEM_MS));
 		goto out;
 	}
-	dev_err(liov_dev(inst), "lightiov: no queues for the guest after a reset of %s (%d); its driver has to reset its controller\n",
+	liov_err(inst, "no queues for the guest after a reset of %s (%d); its driver has to reset its controller\n",
 		pci_name(inst->parent->host->pdev), rc);
 	WRITE_ONCE(inst->paused, false);
 	WRITE_ONCE(inst->fatal, true);

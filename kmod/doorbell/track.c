@@ -473,7 +473,7 @@ int liov_doorbell_open(struct liov_instance *inst)
 		srcu_read_unlock(&bells->vdev.kvm->srcu, idx);
 		t->registered = !rc;
 		if (rc)
-			liov_guest_warn(inst, "lightiov: KVM does not offer write tracking (%d); every doorbell will exit to user space\n",
+			liov_guest_warn(inst, "KVM does not offer write tracking (%d); every doorbell will exit to user space\n",
 					rc);
 	}
 	t->own = false;

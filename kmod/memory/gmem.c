@@ -127,7 +127,7 @@ static int liov_check_bounce(struct liov_instance *inst, struct page *page, dma_
 {
 	if (!liov_is_bounced(liov_dma_dev(inst), page, bus))
 		return 0;
-	liov_guest_warn(inst, "lightiov: the host bounces DMA of %s (swiotlb); boot it without swiotlb=force or with its IOMMU on\n",
+	liov_guest_warn(inst, "the host bounces DMA of %s (swiotlb); boot it without swiotlb=force or with its IOMMU on\n",
 			pci_name(liov_memory(inst)->parent->host->pdev));
 	return -EOPNOTSUPP;
 }
@@ -543,7 +543,7 @@ void liov_gmem_leak(struct liov_instance *inst)
 
 	mutex_lock(&gm->lock);
 	if (gm->pinned)
-		dev_crit(liov_dev(inst), "lightiov: %#llx bytes of guest memory leaked: %s may still write to them; reboot the host\n",
+		liov_crit(inst, "%#llx bytes of guest memory leaked: %s may still write to them; reboot the host\n",
 			 gm->pinned, pci_name(liov_memory(inst)->parent->host->pdev));
 	xa_for_each(&gm->steps, i, s) {
 		unsigned int n;

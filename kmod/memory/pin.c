@@ -111,7 +111,7 @@ static int liov_pin_some(struct liov_instance *inst, u64 gpa, int npages, int pr
 	p->only_many = npages > 1;
 	if (p->only_many)
 		liov_pin_set(&p->scarce_until, LIOV_SCARCE_MS);
-	liov_guest_warn(inst, "lightiov: cannot pin guest memory at %#llx (%d); raise the locked-memory limit of the VM's process\n",
+	liov_guest_warn(inst, "cannot pin guest memory at %#llx (%d); raise the locked-memory limit of the VM's process\n",
 			gpa, rc);
 out:
 	mutex_unlock(&p->lock);
@@ -297,7 +297,7 @@ void liov_memory_broken(struct liov_instance *inst, const char *what, u16 qid)
 	if (READ_ONCE(liov_memory(inst)->fatal))
 		return;
 	WRITE_ONCE(liov_memory(inst)->fatal, true);
-	liov_guest_warn(inst, "lightiov: memory error in %s queue %u of the guest; its controller stops until it resets it, see the machine check log\n",
+	liov_guest_warn(inst, "memory error in %s queue %u of the guest; its controller stops until it resets it, see the machine check log\n",
 			what, qid);
 	liov_admin_event(inst, LIOV_EVENT_INTERNAL);
 }

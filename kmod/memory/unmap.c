@@ -189,7 +189,7 @@ int liov_unmap_open(struct liov_instance *inst)
 	spin_unlock(&u->lock);
 	rc = liov_unmap_provide(u);
 	if (rc)
-		liov_guest_warn(inst, "lightiov: cannot be opened for want of memory or of open files (%d); see fs.file-max\n",
+		liov_guest_warn(inst, "cannot be opened for want of memory or of open files (%d); see fs.file-max\n",
 				rc);
 	return rc;
 }
@@ -279,7 +279,7 @@ void liov_unmap_begin(struct liov_instance *inst, u64 iova, u64 len)
 	blind = u->blind && !blind;
 	spin_unlock(&u->lock);
 	if (blind)
-		liov_guest_warn(inst, "lightiov: no memory to see an unmap end; nothing is pinned until the device was closed\n");
+		liov_guest_warn(inst, "no memory to see an unmap end; nothing is pinned until the device was closed\n");
 	if (!file)
 		return;
 	/* Released when this task returns to user mode. */

@@ -57,7 +57,7 @@ int liov_mem_check_iommu(struct liov_instance *inst)
 
 	if (domain && iommu_is_dma_domain(domain))
 		return 0;
-	liov_guest_warn(inst, "lightiov: direct mode needs the host IOMMU to translate for %s, which is %s; boot the host with %siommu.passthrough=0\n",
+	liov_guest_warn(inst, "direct mode needs the host IOMMU to translate for %s, which is %s; boot the host with %siommu.passthrough=0\n",
 			pci_name(pdev), domain ? "in passthrough mode" : "without an IOMMU",
 			domain ? "" : "the IOMMU on (intel_iommu=on or amd_iommu=on) and ");
 	return -EOPNOTSUPP;
@@ -221,7 +221,7 @@ static int liov_window_make(struct liov_instance *inst, u64 gpa, u64 size, const
 	if (rc)
 		goto err_unpin;
 	if (!liov_window_linear(w)) {
-		liov_guest_warn(inst, "lightiov: the host's DMA mapping of %#llx bytes is not linear; direct mode cannot work on %s\n",
+		liov_guest_warn(inst, "the host's DMA mapping of %#llx bytes is not linear; direct mode cannot work on %s\n",
 				size, pci_name(memory->parent->host->pdev));
 		rc = -EOPNOTSUPP;
 		goto err_map;
@@ -280,7 +280,7 @@ int liov_mem_map(struct liov_instance *inst, u64 gpa, u64 size, const bool *canc
 	if (rc) {
 		/* What could not be pinned for want of memory, liov_pin() has told of. */
 		if (remedy)
-			liov_guest_warn(inst, "lightiov: cannot map guest memory %#llx + %#llx (%d)%s\n",
+			liov_guest_warn(inst, "cannot map guest memory %#llx + %#llx (%d)%s\n",
 					gpa, size, rc, remedy);
 		goto out;
 	}
@@ -351,7 +351,7 @@ void liov_mem_leak(struct liov_instance *inst)
 
 		for_each_sgtable_page(&w->table.sgt, &it, 0)
 			get_page(sg_page_iter_page(&it));
-		dev_crit(liov_dev(inst), "lightiov: %#llx bytes of guest memory leaked: %s may still write to them; reboot the host\n",
+		liov_crit(inst, "%#llx bytes of guest memory leaked: %s may still write to them; reboot the host\n",
 			 w->size, pci_name(liov_memory(inst)->parent->host->pdev));
 		liov_unpin(inst, w->gpa, w->size >> PAGE_SHIFT);
 		liov_memory(inst)->mem.pinned -= w->size;

@@ -155,11 +155,11 @@ void liov_parent_judge(struct liov_parent *p)
 		lacks = moves - min(moves, left);
 		left -= moves - lacks;
 		if (lacks > env->lacks)
-			dev_err(liov_dev(inst), "lightiov: %s grants only %u queue pairs since its reset, which leaves %u for this device's %u; remove it or another, or have the drive grant more and reset it\n",
+			liov_err(inst, "%s grants only %u queue pairs since its reset, which leaves %u for this device's %u; remove it or another, or have the drive grant more and reset it\n",
 				pci_name(p->host->pdev), p->host->nr_granted,
 				env->nr_pairs - lacks, env->nr_pairs);
 		else if (lacks < env->lacks)
-			dev_info(liov_dev(inst), "lightiov: %u of %u queue pairs again, once its controller is reset\n",
+			liov_info(inst, "%u of %u queue pairs again, once its controller is reset\n",
 				 env->nr_pairs - lacks, env->nr_pairs);
 		WRITE_ONCE(env->lacks, lacks);
 	}
@@ -329,7 +329,7 @@ void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst)
 			clear_bit(env->hwqid[i], p->qids);
 	}
 	if (n)
-		dev_warn(liov_dev(inst), "lightiov: its %u queue pairs are not used again before the next reset of %s (nvme reset)\n",
+		liov_warn(inst, "its %u queue pairs are not used again before the next reset of %s (nvme reset)\n",
 			 n, pci_name(p->host->pdev));
 	liov_parent_judge(p);
 	liov_update_floor(p);

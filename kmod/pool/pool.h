@@ -357,30 +357,39 @@ static inline void liov_sq_kick(struct liov_sq *sq)
 bool liov_guest_log_left(const struct liov_instance *inst);
 bool liov_guest_may_log(struct liov_instance *inst);
 
+/* Lines in the host's log about an instance: all begin "lightiov UUID: ". */
+#define liov_crit(inst, fmt, ...)	dev_crit(liov_dev(inst), fmt, ##__VA_ARGS__)
+#define liov_err(inst, fmt, ...)	dev_err(liov_dev(inst), fmt, ##__VA_ARGS__)
+#define liov_warn(inst, fmt, ...)	dev_warn(liov_dev(inst), fmt, ##__VA_ARGS__)
+#define liov_notice(inst, fmt, ...)	dev_notice(liov_dev(inst), fmt, ##__VA_ARGS__)
+#define liov_info(inst, fmt, ...)	dev_info(liov_dev(inst), fmt, ##__VA_ARGS__)
+#define liov_info_ratelimited(inst, fmt, ...)					\
+	dev_info_ratelimited(liov_dev(inst), fmt, ##__VA_ARGS__)
+
 /**
  * liov_guest_warn() - a line in the host's log that a guest or a VFIO user can cause
  * @inst: instance
- * @fmt:  as for dev_warn()
+ * @fmt:  as for liov_warn()
  *
  * A second one within a second is left out, whatever it says.  Any context.
  */
 #define liov_guest_warn(inst, fmt, ...)						\
 	do {									\
 		if (liov_guest_may_log(inst))					\
-			dev_warn(liov_dev(inst), fmt, ##__VA_ARGS__);		\
+			liov_warn(inst, fmt, ##__VA_ARGS__);			\
 	} while (0)
 
 /**
- * liov_open_err() - what an operator did or whoever opens the device finds does not work
+ * liov_open_warn() - what an operator did or whoever opens the device finds does not work
  * @inst: instance; the caller holds its lock
- * @fmt:  as for dev_err()
+ * @fmt:  as for liov_warn()
  *
  * An operator is told each time, a VFIO user as liov_guest_warn() does.
  */
-#define liov_open_err(inst, fmt, ...)						\
+#define liov_open_warn(inst, fmt, ...)						\
 	do {									\
-		if (!(inst)->opening || liov_guest_may_log(inst))		\
-			dev_err(liov_dev(inst), fmt, ##__VA_ARGS__);		\
+		if (!liov_env(inst)->opening || liov_guest_may_log(inst))		\
+			liov_warn(inst, fmt, ##__VA_ARGS__);			\
 	} while (0)
 
 /* irq.c */

@@ -49,7 +49,7 @@ int liov_work_open(struct liov_instance *inst)
 	wq = alloc_workqueue("lightiov-%s", WQ_UNBOUND, 0,
 			     dev_name(liov_dev(inst)) + LIOV_WQ_NAME_SKIP);
 	if (!wq) {
-		liov_guest_warn(inst, "lightiov: no memory for a work queue; try again when the host has some\n");
+		liov_guest_warn(inst, "no memory for a work queue; try again when the host has some\n");
 		return -ENOMEM;
 	}
 	/* Reset hooks look at it at any time. */

@@ -335,7 +335,7 @@ int liov_worker_open(struct liov_instance *inst)
 	if (IS_ERR(w)) {
 		if (signal_pending(current))
 			return -ERESTARTNOINTR;
-		liov_guest_warn(inst, "lightiov: no thread for its queues (%ld); raise RLIMIT_NPROC or pids.max of who opens it, or free memory\n",
+		liov_guest_warn(inst, "no thread for its queues (%ld); raise RLIMIT_NPROC or pids.max of who opens it, or free memory\n",
 				PTR_ERR(w));
 		return PTR_ERR(w);
 	}

@@ -62,7 +62,7 @@ static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 
 	}
 	if (rc > 0 && (rc & 0x7ff) == NVME_SC_QID_INVALID)
 		return 0;
-	liov_guest_warn(inst, "lightiov: deleting hardware queue %u of %s failed (%d); reset the controller (nvme reset)\n",
+	liov_guest_warn(inst, "deleting hardware queue %u of %s failed (%d); reset the controller (nvme reset)\n",
 			hwqid, pci_name(p->host->pdev), rc);
 	return rc > 0 ? -EIO : rc;
 }
@@ -291,7 +291,7 @@ int liov_fence(struct liov_instance *inst, bool wait)
 	/* One reset is asked for, however often this is called until it comes. */
 	if (wait || pairs->fence_gen != gen + 1) {
 		pairs->fence_gen = gen + 1;
-		dev_warn(liov_dev(inst), "lightiov: resetting %s to get its queues back\n",
+		liov_warn(inst, "resetting %s to get its queues back\n",
 			 pci_name(p->host->pdev));
 		liov_host_reset(p->host);
 	}

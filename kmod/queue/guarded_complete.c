@@ -153,7 +153,7 @@ static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *
 	sq = &pairs->sq[i];
 	if (unlikely(!gsq || slot >= gsq->nr_slots ||
 		     !(atomic_read(&gsq->slot[slot].state) & LIOV_SLOT_BUSY))) {
-		liov_guest_warn(inst, "lightiov: %s completed command %u of queue %u, which it was not given\n",
+		liov_guest_warn(inst, "%s completed command %u of queue %u, which it was not given\n",
 				pci_name(pairs->parent->host->pdev), slot, hwqid);
 		return;
 	}

@@ -32,7 +32,7 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 	if (rc)
 		return rc;
 	if (liov_parent_fit(p, inst) < cq->qid) {
-		liov_guest_warn(inst, "lightiov: %s grants too few queue pairs since its reset for queue %u\n",
+		liov_guest_warn(inst, "%s grants too few queue pairs since its reset for queue %u\n",
 				pci_name(p->host->pdev), cq->qid);
 		rc = -ENOSPC;
 		goto out;
@@ -45,7 +45,7 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 		index = liov_irq_attach(cq);
 		if (index < 0) {
 			rc = index;
-			liov_guest_warn(inst, "lightiov: no interrupt vector left on %s (%d); remove an instance\n",
+			liov_guest_warn(inst, "no interrupt vector left on %s (%d); remove an instance\n",
 					pci_name(p->host->pdev), rc);
 			goto out;
 		}

@@ -35,12 +35,12 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	}
 	rc = vfio_register_emulated_iommu_dev(&inst->vdev);
 	if (rc) {
-		dev_err(&mdev->dev, "lightiov: cannot register with VFIO (%d)\n", rc);
+		liov_err(inst, "cannot register with VFIO (%d)\n", rc);
 		goto err_qids;
 	}
 	rc = liov_sysfs_add_instance(inst);
 	if (rc) {
-		dev_err(&mdev->dev, "lightiov: cannot make sysfs files (%d)\n", rc);
+		liov_err(inst, "cannot make sysfs files (%d)\n", rc);
 		goto err_vfio;
 	}
 	dev_set_drvdata(&mdev->dev, inst);

@@ -251,8 +251,8 @@ deletion_that_fails()
 		return 1
 	vm_program_kill || rc=1
 	echo 0 >"$inject/probability"
-	vm_log_says 'lightiov: deleting hardware queue [0-9]+ .* failed \(16390\)' &&
-		vm_log_says 'lightiov: resetting .* to get its queues back' ||
+	vm_log_says 'deleting hardware queue [0-9]+ .* failed \(16390\)' &&
+		vm_log_says 'resetting .* to get its queues back' ||
 		{ vm_log_since_mark; rc=1; }
 	l1_wait 60 l1_drive_ready 0 && /out/vfio/liov_cycle "$uuid" 200 || rc=1
 	mdev_remove "$uuid" && clean_up || rc=1

@@ -20,7 +20,7 @@ operator_is_told_why_and_what_to_change()
 {
 	local line
 
-	line=$(dmesg | grep 'lightiov: direct mode needs the host IOMMU') || return 1
+	line=$(dmesg | grep 'lightiov .*: direct mode needs the host IOMMU') || return 1
 	echo "$line"
 	case $(cat /proc/cmdline) in
 	*iommu=pt*) grep -q 'in passthrough mode.*iommu.passthrough=0' <<<"$line" ;;

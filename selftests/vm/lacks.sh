@@ -187,7 +187,7 @@ every_doorbell_exits()
 	vm_log_says "lightiov: this kernel's KVM does not track writes .*will exit to user space" || return 1
 	uuid=$(vm_instance 1q 2) || return 1
 	vm_guest vm0 --mdev "$uuid" && vm_guest_nvme vm0 || return 1
-	vm_log_says "lightiov $uuid: lightiov: KVM does not offer write tracking" || rc=1
+	vm_log_says "lightiov $uuid: KVM does not offer write tracking" || rc=1
 	exits=$(kvm_exit vm0 mmio_exits)
 	# shellcheck disable=SC2086 # lists of words
 	vm_fio vm0 "guest" --filename=/dev/nvme0n1 --rw=randwrite --bs=4k --size=2m \

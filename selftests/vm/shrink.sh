@@ -103,7 +103,7 @@ in_use_they_move()
 what_does_not_fit_says_so()
 {
 	goes_on_with 4 || return 1
-	says "$OTHER: lightiov: .* grants only 4 queue pairs since its reset, which leaves 0 for this device's 2" &&
+	says "$OTHER: .* grants only 4 queue pairs since its reset, which leaves 0 for this device's 2" &&
 		is "$OTHER" short && is "$GUEST" enabled || return 1
 	# Its user is told by a status.
 	! /out/vfio/liov_cycle "$OTHER" 10 || { echo "it works without queues"; return 1; }
