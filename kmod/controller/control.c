@@ -215,7 +215,7 @@ static void liov_control_forget(struct liov_instance *inst)
 	liov_admin_reset(inst);
 	liov_features_reset(&inst->features);
 	liov_irq_forget(inst);
-	WRITE_ONCE(inst->fatal, false);
+	liov_set_fatal(inst, false);
 }
 
 /* The guest waits for CSTS.RDY = 1, as long as CAP.TO says, so for the host's reset as well. */
@@ -243,7 +243,7 @@ static int liov_control_enable(struct liov_instance *inst)
 		return -EAGAIN;
 	/* Not the guest's doing, and nothing it can mend: for sysfs too. */
 	if (rc)
-		WRITE_ONCE(inst->fatal, true);
+		liov_set_fatal(inst, true);
 	ok = !rc && liov_admin_enable(inst);
 	spin_lock(&inst->reg_lock);
 	if (ok)
@@ -287,7 +287,7 @@ static unsigned int liov_control_do(struct liov_instance *inst, unsigned int tod
 	if (todo & LIOV_DO_DISABLE) {
 		liov_regs_set_disabled(&inst->regs);
 		/* Once more: liov_watch_shut() may have found it ready until now. */
-		WRITE_ONCE(inst->fatal, false);
+		liov_set_fatal(inst, false);
 	}
 	liov_control_update(inst);
 	spin_unlock(&inst->reg_lock);

@@ -234,6 +234,7 @@ int liov_instance_open(struct liov_instance *inst)
 	inst->mode->open(inst);
 	liov_charge_open(inst);
 	inst->is_open = true;
+	liov_state_changed(inst);
 out:
 	mutex_unlock(&inst->lock);
 	if (rc)
@@ -255,6 +256,7 @@ void liov_instance_close(struct liov_instance *inst)
 {
 	mutex_lock(&inst->lock);
 	WRITE_ONCE(inst->is_open, false);
+	liov_state_changed(inst);
 	liov_control_close(inst);
 	mutex_unlock(&inst->lock);
 

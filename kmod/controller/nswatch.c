@@ -63,7 +63,7 @@ static int liov_watch_stop(struct liov_instance *inst)
 	rc = liov_fence(inst, false);
 	if (rc == -EAGAIN)
 		return rc;
-	WRITE_ONCE(inst->fatal, true);
+	liov_set_fatal(inst, true);
 	/* A driver that listens resets its controller at once. */
 	liov_admin_event(inst, LIOV_EVENT_INTERNAL);
 	return 0;
@@ -125,7 +125,7 @@ static void liov_watch_shut(struct liov_instance *inst)
 	/* First: a queue that is just being made, or its doorbell given, is not after this. */
 	spin_lock(&inst->reg_lock);
 	if (inst->regs.csts & NVME_CSTS_RDY)
-		WRITE_ONCE(inst->fatal, true);
+		liov_set_fatal(inst, true);
 	spin_unlock(&inst->reg_lock);
 	liov_queues_shut(inst);
 }

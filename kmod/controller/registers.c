@@ -25,6 +25,7 @@ void liov_control_update(struct liov_instance *inst)
 	WRITE_ONCE(inst->bar, liov_pci_bar_addr(&inst->pci, 0));
 	liov_pci_set_pending(&inst->pci, (ctl->todo | ctl->doing) &
 			     (LIOV_DO_FLR | LIOV_DO_SILENCE));
+	liov_state_changed(inst);
 }
 
 /**

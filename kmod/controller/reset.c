@@ -45,7 +45,7 @@ void liov_resume_lost(struct liov_instance *inst)
 	unsigned int i;
 
 	/* Before doorbells of no live queue, which would be a guest's fault. */
-	WRITE_ONCE(inst->paused, true);
+	liov_set_paused(inst, true);
 	for (i = 1; i <= inst->nr_pairs; i++) {
 		struct liov_sq *sq = &inst->sq[i];
 		struct liov_cq *cq = &inst->cq[i];
@@ -62,12 +62,12 @@ void liov_resume_lost(struct liov_instance *inst)
 	}
 	liov_doorbell_revoke(inst);
 	if (lost) {
-		WRITE_ONCE(inst->fatal, true);
-		WRITE_ONCE(inst->paused, false);
+		liov_set_fatal(inst, true);
+		liov_set_paused(inst, false);
 		/* A driver that listens resets its controller at once. */
 		liov_admin_event(inst, LIOV_EVENT_INTERNAL);
 	} else if (!had_queues && !was_paused) {
-		WRITE_ONCE(inst->paused, false);
+		liov_set_paused(inst, false);
 	} else {
 		if (!was_paused)
 			r->since = ktime_get_ns();
@@ -99,7 +99,7 @@ static void liov_resume_done(struct liov_instance *inst)
 	us = div_u64(ktime_get_ns() - r->since, NSEC_PER_USEC);
 	again = !liov_queues_live(inst);
 	if (!again)
-		WRITE_ONCE(inst->paused, false);
+		liov_set_paused(inst, false);
 	mutex_unlock(&p->pool_lock);
 	if (again) {
 		liov_queue_delayed_work(inst, &r->work, msecs_to_jiffies(LIOV_RESUME_MS));
@@ -175,8 +175,8 @@ static void liov_resume_work(struct work_struct *work)
 	}
 	liov_err(inst, "no queues for the guest after a reset of %s (%d); its driver has to reset its controller\n",
 		pci_name(inst->parent->host->pdev), rc);
-	WRITE_ONCE(inst->paused, false);
-	WRITE_ONCE(inst->fatal, true);
+	liov_set_paused(inst, false);
+	liov_set_fatal(inst, true);
 	liov_admin_event(inst, LIOV_EVENT_INTERNAL);
 out:
 	mutex_unlock(&inst->lock);

@@ -296,7 +296,7 @@ void liov_memory_broken(struct liov_instance *inst, const char *what, u16 qid)
 {
 	if (READ_ONCE(liov_memory(inst)->fatal))
 		return;
-	WRITE_ONCE(liov_memory(inst)->fatal, true);
+	liov_set_fatal(inst, true);
 	liov_guest_warn(inst, "memory error in %s queue %u of the guest; its controller stops until it resets it, see the machine check log\n",
 			what, qid);
 	liov_admin_event(inst, LIOV_EVENT_INTERNAL);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a guest shall hear of by an Asynchronous Event Request, from whoever comes upon it.
+ * What somebody shall hear of, from whoever comes upon it.
  *
- * Sets a bit of liov_events.waiting and queues the admin queue's work item, which reports it.
- * No lock: the bits are atomic.
+ * A guest, by an Asynchronous Event Request: sets a bit of liov_events.waiting and queues the
+ * admin queue's work item, which reports it.  The operator, by the attribute "state" and
+ * uevents: queues liov_env.tell, at most once a second, since a guest can change its state
+ * as often as it likes.  No lock: bits and work items are atomic.
  */
 #include <linux/bitops.h>
+#include <linux/jiffies.h>
 
 #include "pool/pool.h"
 
@@ -31,4 +34,18 @@ void liov_admin_event(struct liov_instance *inst, enum liov_event ev)
 {
 	if (!test_and_set_bit(ev, &liov_env(inst)->events.waiting))
 		liov_admin_kick(inst);
+}
+
+/**
+ * liov_state_changed() - the attribute "state" may read otherwise now
+ * @inst: instance
+ *
+ * Any context.
+ */
+void liov_state_changed(struct liov_instance *inst)
+{
+	struct liov_env *env = liov_env(inst);
+	unsigned long now = jiffies, at = READ_ONCE(env->told_at) + HZ;
+
+	schedule_delayed_work(&env->tell, time_before(now, at) ? at - now : 0);
 }

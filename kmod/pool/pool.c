@@ -161,7 +161,10 @@ void liov_parent_judge(struct liov_parent *p)
 		else if (lacks < env->lacks)
 			liov_info(inst, "%u of %u queue pairs again, once its controller is reset\n",
 				 env->nr_pairs - lacks, env->nr_pairs);
+		if (lacks == env->lacks)
+			continue;
 		WRITE_ONCE(env->lacks, lacks);
+		liov_state_changed(inst);
 	}
 }
 

@@ -100,6 +100,9 @@ struct liov_events {
  * @memcg:  whom memory is charged to that they allocate, while it is open; likewise
  * @opening: it is being opened, or enabled by its guest: what goes wrong is not an
  *          operator's doing
+ * @tell:   says that "state" has changed, if it has; vfio/sysfs.c
+ * @told:   what it said last, at @told_at (jiffies)
+ * @told_at: see there
  * @log_at: jiffies of its last line in the host's log, 0 for none; see guest_log.c
  * @log_held: lines left out
  */
@@ -131,6 +134,9 @@ struct liov_env {
 	const struct liov_mode_ops *mode;
 	u64			sent;
 	struct liov_events	events;
+	struct delayed_work	tell;
+	const char		*told;
+	unsigned long		told_at;
 	atomic64_t		host_bytes;
 	/* As many as it has, since most have few: nr_vectors, and nr_pairs + 1. */
 	struct liov_virq	*virq;
@@ -186,6 +192,8 @@ enum liov_cq_head_mode {
  * @vwc:       it has a volatile write cache
  * @hw:        what else guests are told of it
  * @aborts:    Abort commands of instances in flight
+ * @tell:      says that its "state" has changed, if it has; vfio/sysfs.c
+ * @told:      what it said last
  * @cq_head:   how this drive wants its CQ head (never AUTO once live)
  */
 struct liov_parent {
@@ -223,6 +231,8 @@ struct liov_parent {
 	struct nvme_id_ctrl	*id;
 	struct liov_hw		*hw;
 	atomic_t		aborts;
+	struct work_struct	tell;
+	const char		*told;
 };
 
 static inline struct device *liov_dev(const struct liov_instance *inst)
@@ -308,6 +318,19 @@ u16 liov_hw_abort(struct liov_instance *inst, const struct liov_sq *sq, u16 cid,
 /* event.c */
 void liov_admin_kick(struct liov_instance *inst);
 void liov_admin_event(struct liov_instance *inst, enum liov_event ev);
+void liov_state_changed(struct liov_instance *inst);
+
+static inline void liov_set_fatal(struct liov_instance *inst, bool fatal)
+{
+	WRITE_ONCE(liov_env(inst)->fatal, fatal);
+	liov_state_changed(inst);
+}
+
+static inline void liov_set_paused(struct liov_instance *inst, bool paused)
+{
+	WRITE_ONCE(liov_env(inst)->paused, paused);
+	liov_state_changed(inst);
+}
 
 /* work.c */
 void liov_charge_open(struct liov_instance *inst);

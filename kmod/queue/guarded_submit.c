@@ -446,7 +446,7 @@ static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
 	sq->ring_tries = 0;
 	liov_guest_warn(sq->inst, "the memory of queue %u is gone (%d); the guest's controller stops until it resets it\n",
 			sq->qid, rc);
-	WRITE_ONCE(liov_pairs(sq->inst)->fatal, true);
+	liov_set_fatal(sq->inst, true);
 	liov_admin_event(sq->inst, LIOV_EVENT_INTERNAL);
 	return false;
 }

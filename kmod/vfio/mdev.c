@@ -24,6 +24,7 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	inst->parent = p;
 	inst->nr_pairs = type->nr_pairs;
 	inst->nr_vectors = type->nr_pairs + 1;
+	liov_sysfs_init_instance(inst);
 	rc = liov_instance_create(inst);
 	if (rc)
 		goto err_put;

@@ -54,6 +54,7 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 		return NULL;
 	}
 	p->host = h;
+	liov_sysfs_init_parent(p);
 	mutex_init(&p->pool_lock);
 	mutex_init(&p->irq_lock);
 	liov_lock_in_reclaim(&p->pool_lock);
@@ -121,6 +122,7 @@ static void liov_parent_instance_back(struct liov_instance *inst)
 	liov_resume_kick(inst);
 	liov_control_kick(inst);
 	liov_admin_kick(inst);
+	liov_state_changed(inst);
 }
 
 static void liov_parent_live(struct liov_host *h)
@@ -148,6 +150,7 @@ static void liov_parent_live(struct liov_host *h)
 	list_for_each_entry(inst, &p->instances, node)
 		liov_parent_instance_back(inst);
 	mutex_unlock(&p->pool_lock);
+	schedule_work(&p->tell);
 	if (p->told_granted == h->nr_granted && p->told_host == h->nr_host)
 		return;
 	p->told_granted = h->nr_granted;
@@ -176,6 +179,7 @@ static void liov_parent_stopping(struct liov_host *h)
 		liov_resume_lost(inst);
 	mutex_unlock(&p->pool_lock);
 	liov_irq_stop(p);
+	schedule_work(&p->tell);
 }
 
 static void liov_parent_stopped(struct liov_host *h)
@@ -215,6 +219,7 @@ static void liov_parent_lost(struct liov_host *h)
 	}
 	mutex_unlock(&p->pool_lock);
 	wake_up_all(&p->wq);
+	schedule_work(&p->tell);
 }
 
 static void liov_parent_gone(struct liov_host *h)

@@ -76,6 +76,20 @@ static void liov_kobj_del(struct kobject *kobj)
 	kobject_put(kobj);
 }
 
+/*
+ * The attribute "state" of @kobj reads @now: wakes who polls it, and sends "change" for the
+ * device, with the word.  Process context.
+ */
+static void liov_tell(struct device *dev, struct kobject *kobj, const char *now)
+{
+	char text[32];
+	char *env[] = { text, NULL };
+
+	snprintf(text, sizeof(text), "LIGHTIOV_STATE=%s", now);
+	sysfs_notify(kobj, NULL, "state");
+	kobject_uevent_env(&dev->kobj, KOBJ_CHANGE, env);
+}
+
 #define LIOV_ATTR_RO(_prefix, _name)						\
 	static struct liov_attr _prefix##_##_name##_attr = {			\
 		.attr = { .name = #_name, .mode = 0444 },			\
@@ -160,14 +174,18 @@ static ssize_t parent_vectors_show(void *owner, char *buf)
 }
 LIOV_ATTR_RO(parent, vectors);
 
-static ssize_t parent_state_show(void *owner, char *buf)
+static const char *liov_parent_state(struct liov_parent *p)
 {
-	struct liov_parent *p = owner;
 	int rc = liov_host_enter(p->host);
 
 	if (!rc)
 		liov_host_leave(p->host);
-	return sysfs_emit(buf, "%s\n", !rc ? "live" : rc == -EAGAIN ? "resetting" : "gone");
+	return !rc ? "live" : rc == -EAGAIN ? "resetting" : "gone";
+}
+
+static ssize_t parent_state_show(void *owner, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", liov_parent_state(owner));
 }
 LIOV_ATTR_RO(parent, state);
 
@@ -189,6 +207,28 @@ static const struct kobj_type parent_ktype = {
 	.default_groups	= parent_groups,
 };
 
+static void liov_parent_tell(struct work_struct *work)
+{
+	struct liov_parent *p = container_of(work, struct liov_parent, tell);
+	const char *now = liov_parent_state(p);
+
+	if (now == p->told)
+		return;
+	p->told = now;
+	liov_tell(&p->host->pdev->dev, p->kobj, now);
+}
+
+/**
+ * liov_sysfs_init_parent() - once, before anybody can say that its state changed
+ * @p: parent
+ */
+void liov_sysfs_init_parent(struct liov_parent *p)
+{
+	INIT_WORK(&p->tell, liov_parent_tell);
+	/* Not before it is in sysfs. */
+	disable_work(&p->tell);
+}
+
 /**
  * liov_sysfs_add_parent() - make BDF/lightiov
  * @p: parent
@@ -203,6 +243,8 @@ int liov_sysfs_add_parent(struct liov_parent *p)
 	if (IS_ERR(kobj))
 		return PTR_ERR(kobj);
 	p->kobj = kobj;
+	p->told = liov_parent_state(p);
+	enable_work(&p->tell);
 	return 0;
 }
 
@@ -212,6 +254,8 @@ int liov_sysfs_add_parent(struct liov_parent *p)
  */
 void liov_sysfs_del_parent(struct liov_parent *p)
 {
+	/* The reset hooks go on. */
+	disable_work_sync(&p->tell);
 	liov_kobj_del(p->kobj);
 	p->kobj = NULL;
 }
@@ -306,6 +350,31 @@ static const struct kobj_type inst_ktype = {
 	.default_groups	= inst_groups,
 };
 
+static void liov_instance_tell(struct work_struct *work)
+{
+	struct liov_env *env = container_of(to_delayed_work(work), struct liov_env, tell);
+	struct liov_instance *inst = liov_env_inst(env);
+	const char *now = liov_instance_state(inst);
+
+	if (now == env->told)
+		return;
+	env->told = now;
+	WRITE_ONCE(env->told_at, jiffies);
+	liov_tell(liov_dev(inst), inst->kobj, now);
+}
+
+/**
+ * liov_sysfs_init_instance() - once, before anybody can say that its state changed
+ * @inst: instance
+ */
+void liov_sysfs_init_instance(struct liov_instance *inst)
+{
+	INIT_DELAYED_WORK(&inst->tell, liov_instance_tell);
+	/* Not before it is in sysfs. */
+	disable_delayed_work(&inst->tell);
+	inst->told_at = jiffies - HZ;
+}
+
 /**
  * liov_sysfs_add_instance() - make UUID/lightiov and its stats
  * @inst: instance
@@ -324,9 +393,13 @@ int liov_sysfs_add_instance(struct liov_instance *inst)
 		return PTR_ERR(kobj);
 	inst->kobj = kobj;
 	rc = liov_stats_add(inst);
-	if (rc)
+	if (rc) {
 		liov_kobj_del(inst->kobj);
-	return rc;
+		return rc;
+	}
+	inst->told = liov_instance_state(inst);
+	enable_delayed_work(&inst->tell);
+	return 0;
 }
 
 /**
@@ -335,6 +408,8 @@ int liov_sysfs_add_instance(struct liov_instance *inst)
  */
 void liov_sysfs_del_instance(struct liov_instance *inst)
 {
+	/* The reset hooks find it still. */
+	disable_delayed_work_sync(&inst->tell);
 	liov_stats_del(inst);
 	liov_kobj_del(inst->kobj);
 }

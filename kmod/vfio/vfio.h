@@ -22,8 +22,10 @@ extern const struct vfio_device_ops liov_vfio_ops;
 extern struct mdev_driver liov_mdev_driver;
 
 /* sysfs.c */
+void liov_sysfs_init_parent(struct liov_parent *p);
 int liov_sysfs_add_parent(struct liov_parent *p);
 void liov_sysfs_del_parent(struct liov_parent *p);
+void liov_sysfs_init_instance(struct liov_instance *inst);
 int liov_sysfs_add_instance(struct liov_instance *inst);
 void liov_sysfs_del_instance(struct liov_instance *inst);
 

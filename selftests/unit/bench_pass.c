@@ -3,7 +3,7 @@
  * The worst that one pass in an interrupt, a timer or a halt may do (LIOV_PASS_*), natively:
  * a part of make bench-guard.
  *
- * The guard is the kernel's own.  What guarded.c does around it is done here to memory of
+ * The guard is the kernel's own.  What guarded_submit.c does around it is done here to memory of
  * the same shape: a radix tree of steps, rings, slots; all of it larger than any cache and
  * touched in random places, as a guest can arrange it.
  */

@@ -37,6 +37,77 @@ pairs_are()
 	[ "$(vm_parent_attr 0 queue_pairs_free 2>/dev/null)" = "$1" ]
 }
 
+# ---- what is told of states ----
+
+# told DEVICE STATE: "change" events of a device with that state
+told()
+{
+	awk -v RS= -v dev="$1\n" -v state="LIGHTIOV_STATE=$2" \
+		'/ACTION=change/ && index($0, dev) && index($0, state) { n++ } END { print n + 0 }' \
+		/run/uevents
+}
+
+was_told()
+{
+	[ "$(told "$@")" -gt 0 ]
+}
+
+# poll_state FILE: the next word, once who polls it was woken
+poll_state()
+{
+	python3 -c '
+import select, sys
+f = open(sys.argv[1])
+f.read()
+p = select.poll()
+p.register(f, select.POLLPRI | select.POLLERR)
+woken = p.poll(60000)
+f.seek(0)
+print("woken" if woken else "not woken", f.read().strip())' "$1"
+}
+
+# uevents of an instance and of its controller, and no more of them than a second has
+changes_of_state()
+{
+	local uuid=$1 ctrl poller start i n rc=0
+
+	ctrl=$(l1_ctrl 0)
+	poll_state "/sys/bus/mdev/devices/$uuid/lightiov/state" >/run/polled &
+	poller=$!
+	vm_program_start "$uuid" || return 1
+	l1_wait 20 was_told "$uuid" enabled || { echo "no event when it was enabled"; rc=1; }
+	wait $poller && cat /run/polled && grep -q '^woken' /run/polled || rc=1
+	echo 1 >"/sys/class/nvme/$ctrl/reset_controller" && l1_wait 30 l1_drive_ready 0 || rc=1
+	l1_wait 20 was_told "$BDF" live || { echo "no event after the reset"; rc=1; }
+	vm_program_kill || rc=1
+	l1_wait 20 was_told "$uuid" idle || { echo "no event at the close"; rc=1; }
+
+	n=$(told "$uuid" "")
+	start=$SECONDS
+	for ((i = 0; i < 20; i++)); do
+		/out/vfio/liov_cycle "$uuid" 1 >/dev/null || rc=1
+	done
+	sleep 2
+	n=$(($(told "$uuid" "") - n))
+	echo "$i opens in $((SECONDS - start)) s: $n events"
+	[ $n -ge 1 ] && [ $n -le $((SECONDS - start + 2)) ] || rc=1
+	return $rc
+}
+
+states_are_told()
+{
+	local uuid monitor rc
+
+	uuid=$(vm_instance 1q 2) || return 1
+	stdbuf -oL udevadm monitor --kernel --property >/run/uevents &
+	monitor=$!
+	l1_wait 20 grep -q KERNEL /run/uevents && changes_of_state "$uuid"
+	rc=$?
+	kill $monitor
+	[ $rc = 0 ] || tail -n 60 /run/uevents
+	mdev_remove "$uuid" && return $rc
+}
+
 # ---- loading ----
 
 reserve_before_nvme()
@@ -433,6 +504,7 @@ for MODE in $MODES; do
 		vm_test other_drives_namespace_is_refused other_drives_namespace
 		vm_test more_pairs_than_there_are_are_refused more_pairs_than_there_are
 		vm_test guest_without_backing_is_refused guest_without_backing
+		vm_test states_are_told states_are_told
 		vm_test unbinding_nvme_takes_idle_instances_along unbind_with_idle_instances
 		vm_test unloading_nvme_takes_idle_instances_along unload_nvme_with_idle_instances
 		vm_test unloading_takes_idle_instances_along unload_with_idle_instances
