@@ -190,7 +190,7 @@ static u16 liov_admin_features(struct liov_instance *inst, const struct nvme_com
 			       u32 *result)
 {
 	bool set = c->common.opcode == nvme_admin_set_features;
-	u32 len = liov_features_data_len(c);
+	u32 len = liov_features_data_len(&inst->features, c);
 	u64 now = ktime_get_real_ns() / NSEC_PER_MSEC;
 	u16 status;
 	void *buf;

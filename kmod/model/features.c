@@ -42,33 +42,6 @@
 #define LIOV_HOST_ID_LEN	8		/* CTRATT.HIDS = 0: no 16-byte one */
 #define LIOV_HOST_ID_EXHID	BIT(0)
 
-static bool liov_feature_known(const struct liov_features *f, u8 fid)
-{
-	switch (fid) {
-	case NVME_FEAT_VOLATILE_WC:
-		return f->vwc;
-	case NVME_FEAT_ARBITRATION:
-	case NVME_FEAT_POWER_MGMT:
-	case NVME_FEAT_TEMP_THRESH:
-	case NVME_FEAT_ERR_RECOVERY:
-	case NVME_FEAT_NUM_QUEUES:
-	case NVME_FEAT_IRQ_COALESCE:
-	case NVME_FEAT_IRQ_CONFIG:
-	case NVME_FEAT_WRITE_ATOMIC:
-	case NVME_FEAT_ASYNC_EVENT:
-	case NVME_FEAT_TIMESTAMP:
-	case NVME_FEAT_HOST_ID:
-		return true;
-	default:
-		/*
-		 * LBA Range Type, APST, Host Memory Buffer, Keep Alive, HCTM, Host
-		 * Behavior Support, reservations, write protection, vendor's own
-		 * and all that is not known: Identify does not offer them.
-		 */
-		return false;
-	}
-}
-
 /* 0 composite, 1..8 sensors, or LIOV_TEMP_SEL_ALL where @all; else -1 */
 static int liov_temp_index(u32 cdw11, bool all)
 {
@@ -149,7 +122,229 @@ void liov_features_reset(struct liov_features *f)
 }
 
 /**
+ * struct liov_feature_req - a Get or Set Features command
+ * @row:          the feature
+ * @cdw11:        its value, or what of it is meant
+ * @data:         @row->data_len bytes, from or for the guest
+ * @now_ms:       the host's clock
+ * @queues_exist: the guest has an I/O queue
+ * @result:       out: dword 0 of the completion
+ */
+struct liov_feature_req {
+	const struct liov_feature *row;
+	u32		cdw11;
+	void		*data;
+	u64		now_ms;
+	bool		queues_exist;
+	u32		result;
+};
+
+/**
+ * struct liov_feature - what is known of a feature
+ * @fid:      Feature Identifier
+ * @per_ns:   namespace specific
+ * @data_len: bytes of data it moves
+ * @set:      carries out Set Features; an NVMe status
+ * @get:      carries out Get Features; likewise
+ * @value:    liov_set_value(), liov_get_value(): offset of a u32 in struct liov_features
+ * @mask:     its bits that are defined; the rest is reserved and not kept
+ * @refused:  bits that may not be set
+ */
+struct liov_feature {
+	u8	fid;
+	bool	per_ns;
+	u8	data_len;
+	u16	(*set)(struct liov_features *f, struct liov_feature_req *r);
+	u16	(*get)(const struct liov_features *f, struct liov_feature_req *r);
+	size_t	value;
+	u32	mask;
+	u32	refused;
+};
+
+/* ---- a value that is kept ---- */
+
+static u16 liov_set_value(struct liov_features *f, struct liov_feature_req *r)
+{
+	if (r->cdw11 & r->row->refused)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	*(u32 *)((char *)f + r->row->value) = r->cdw11 & r->row->mask;
+	return NVME_SC_SUCCESS;
+}
+
+static u16 liov_get_value(const struct liov_features *f, struct liov_feature_req *r)
+{
+	r->result = *(const u32 *)((const char *)f + r->row->value);
+	return NVME_SC_SUCCESS;
+}
+
+/* ---- Temperature Threshold ---- */
+
+static u16 liov_set_temp(struct liov_features *f, struct liov_feature_req *r)
+{
+	u16 *temp = LIOV_TEMP_TYPE(r->cdw11) == LIOV_TEMP_TYPE_UNDER ? f->temp_under : f->temp_over;
+	int i = liov_temp_index(r->cdw11, true);
+
+	if (i < 0)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	if (i != LIOV_TEMP_SEL_ALL) {
+		temp[i] = r->cdw11 & NVME_TEMP_THRESH_MASK;
+		return NVME_SC_SUCCESS;
+	}
+	for (i = 0; i < ARRAY_SIZE(f->temp_over); i++)
+		temp[i] = r->cdw11 & NVME_TEMP_THRESH_MASK;
+	return NVME_SC_SUCCESS;
+}
+
+static u16 liov_get_temp(const struct liov_features *f, struct liov_feature_req *r)
+{
+	int i = liov_temp_index(r->cdw11, false);
+
+	if (i < 0)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	r->result = LIOV_TEMP_TYPE(r->cdw11) == LIOV_TEMP_TYPE_UNDER ?
+		    f->temp_under[i] : f->temp_over[i];
+	return NVME_SC_SUCCESS;
+}
+
+/* ---- Volatile Write Cache ---- */
+
+static u16 liov_set_write_cache(struct liov_features *f, struct liov_feature_req *r)
+{
+	return r->cdw11 & 1 ? NVME_SC_SUCCESS : NVME_SC_FEATURE_NOT_CHANGEABLE | NVME_STATUS_DNR;
+}
+
+/* ---- Number of Queues (section 5.27.1.5): 0's based, CQs in the upper half ---- */
+
+static u16 liov_get_nr_queues(const struct liov_features *f, struct liov_feature_req *r)
+{
+	r->result = (f->nr_queues - 1U) << 16 | (f->nr_queues - 1U);
+	return NVME_SC_SUCCESS;
+}
+
+static u16 liov_set_nr_queues(struct liov_features *f, struct liov_feature_req *r)
+{
+	if ((r->cdw11 & 0xffff) == 0xffff || r->cdw11 >> 16 == 0xffff)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	if (r->queues_exist)
+		return NVME_SC_CMD_SEQ_ERROR | NVME_STATUS_DNR;
+	f->queues_negotiated = true;
+	return liov_get_nr_queues(f, r);
+}
+
+/* ---- Interrupt Vector Configuration ---- */
+
+static u16 liov_set_irq_config(struct liov_features *f, struct liov_feature_req *r)
+{
+	int iv = liov_irq_config_index(f, r->cdw11);
+
+	if (iv < 0)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	f->irq_config[iv] = iv | (r->cdw11 & LIOV_IRQ_CD);
+	return NVME_SC_SUCCESS;
+}
+
+static u16 liov_get_irq_config(const struct liov_features *f, struct liov_feature_req *r)
+{
+	int iv = liov_irq_config_index(f, r->cdw11);
+
+	if (iv < 0)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	r->result = f->irq_config[iv];
+	return NVME_SC_SUCCESS;
+}
+
+/* ---- Timestamp: value in bits 47:0, origin in bits 51:49 ---- */
+
+static u16 liov_set_timestamp(struct liov_features *f, struct liov_feature_req *r)
+{
+	f->timestamp = get_unaligned_le64(r->data) & LIOV_TIMESTAMP_MASK;
+	f->timestamp_origin = LIOV_TIMESTAMP_BY_HOST;
+	f->timestamp_set_at = r->now_ms;
+	return NVME_SC_SUCCESS;
+}
+
+static u16 liov_get_timestamp(const struct liov_features *f, struct liov_feature_req *r)
+{
+	u64 elapsed = r->now_ms > f->timestamp_set_at ? r->now_ms - f->timestamp_set_at : 0;
+	u64 value = (f->timestamp + elapsed) & LIOV_TIMESTAMP_MASK;
+
+	put_unaligned_le64(value | (u64)f->timestamp_origin << 49, r->data);
+	return NVME_SC_SUCCESS;
+}
+
+/* ---- Host Identifier ---- */
+
+static u16 liov_set_host_id(struct liov_features *f, struct liov_feature_req *r)
+{
+	if (r->cdw11 & LIOV_HOST_ID_EXHID)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	memcpy(f->host_id, r->data, LIOV_HOST_ID_LEN);
+	return NVME_SC_SUCCESS;
+}
+
+static u16 liov_get_host_id(const struct liov_features *f, struct liov_feature_req *r)
+{
+	if (r->cdw11 & LIOV_HOST_ID_EXHID)
+		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
+	memcpy(r->data, f->host_id, LIOV_HOST_ID_LEN);
+	return NVME_SC_SUCCESS;
+}
+
+/* ---- all of them ---- */
+
+#define LIOV_FEATURE_VALUE(_member, _mask)				\
+	.set = liov_set_value, .get = liov_get_value,			\
+	.value = offsetof(struct liov_features, _member), .mask = (_mask)
+
+/*
+ * LBA Range Type, APST, Host Memory Buffer, Keep Alive, HCTM, Host Behavior Support,
+ * reservations, write protection, vendor's own and all that is not known are not here:
+ * Identify does not offer them.
+ */
+static const struct liov_feature features[] = {
+	{ NVME_FEAT_ARBITRATION, LIOV_FEATURE_VALUE(arbitration, LIOV_ARBITRATION_MASK) },
+	/* NPSS is 0 */
+	{ NVME_FEAT_POWER_MGMT, LIOV_FEATURE_VALUE(power, LIOV_POWER_MASK),
+	  .refused = LIOV_POWER_PS },
+	{ NVME_FEAT_TEMP_THRESH, .set = liov_set_temp, .get = liov_get_temp },
+	/* NSFEAT bit 2 is 0, so DULBE may not be set (section 5.27.1.4) */
+	{ NVME_FEAT_ERR_RECOVERY, .per_ns = true, LIOV_FEATURE_VALUE(err_recovery, LIOV_ERR_TLER),
+	  .refused = LIOV_ERR_DULBE },
+	{ NVME_FEAT_VOLATILE_WC, .set = liov_set_write_cache, .get = liov_get_value,
+	  .value = offsetof(struct liov_features, volatile_wc) },
+	{ NVME_FEAT_NUM_QUEUES, .set = liov_set_nr_queues, .get = liov_get_nr_queues },
+	{ NVME_FEAT_IRQ_COALESCE, LIOV_FEATURE_VALUE(irq_coalesce, LIOV_COALESCE_MASK) },
+	{ NVME_FEAT_IRQ_CONFIG, .set = liov_set_irq_config, .get = liov_get_irq_config },
+	{ NVME_FEAT_WRITE_ATOMIC, LIOV_FEATURE_VALUE(write_atomic, 1) },
+	{ NVME_FEAT_ASYNC_EVENT, LIOV_FEATURE_VALUE(async_event, LIOV_ASYNC_MASK) },
+	{ NVME_FEAT_TIMESTAMP, .data_len = LIOV_TIMESTAMP_LEN, .set = liov_set_timestamp,
+	  .get = liov_get_timestamp },
+	{ NVME_FEAT_HOST_ID, .data_len = LIOV_HOST_ID_LEN, .set = liov_set_host_id,
+	  .get = liov_get_host_id },
+};
+
+/* The row of a feature, or NULL: unknown, or not one of this drive's. */
+static const struct liov_feature *liov_feature_find(const struct liov_features *f, u8 fid)
+{
+	unsigned int i;
+
+	if (fid == NVME_FEAT_VOLATILE_WC && !f->vwc)
+		return NULL;
+	for (i = 0; i < ARRAY_SIZE(features); i++) {
+		if (features[i].fid == fid)
+			return &features[i];
+	}
+	return NULL;
+}
+
+static u8 liov_feature_fid(const struct nvme_command *c)
+{
+	return le32_to_cpu(c->features.fid) & LIOV_FEAT_FID_MASK;
+}
+
+/**
  * liov_features_data_len() - bytes of data that a Get or Set Features moves
+ * @f: features of the instance
  * @c: the guest's command
  *
  * Return: 8 for Timestamp and Host Identifier; 0 for the others and for what will be
@@ -157,30 +352,27 @@ void liov_features_reset(struct liov_features *f)
  *
  * Context: any; the caller holds the instance lock all the same.
  */
-u32 liov_features_data_len(const struct nvme_command *c)
+u32 liov_features_data_len(const struct liov_features *f, const struct nvme_command *c)
 {
-	switch (le32_to_cpu(c->features.fid) & LIOV_FEAT_FID_MASK) {
-	case NVME_FEAT_TIMESTAMP:
-		return LIOV_TIMESTAMP_LEN;
-	case NVME_FEAT_HOST_ID:
-		if (le32_to_cpu(c->features.dword11) & LIOV_HOST_ID_EXHID)
-			return 0;
-		return LIOV_HOST_ID_LEN;
-	default:
+	const struct liov_feature *row = liov_feature_find(f, liov_feature_fid(c));
+
+	if (!row || (row->fid == NVME_FEAT_HOST_ID &&
+		     le32_to_cpu(c->features.dword11) & LIOV_HOST_ID_EXHID))
 		return 0;
-	}
+	return row->data_len;
 }
 
 /*
- * Error Recovery alone is namespace specific.  For the others NSID is 0 or
- * FFFFFFFFh; Set Features with another one is refused, Get Features does not mind
- * (section 5.27: Feature Not Namespace Specific is a status of Set Features).
+ * For features that are not namespace specific NSID is 0 or FFFFFFFFh; Set Features with
+ * another one is refused, Get Features does not mind (section 5.27: Feature Not Namespace
+ * Specific is a status of Set Features).
  */
-static u16 liov_feature_check_nsid(const struct liov_features *f, u8 fid, u32 nsid, bool set)
+static u16 liov_feature_check_nsid(const struct liov_features *f, const struct liov_feature *row,
+				   u32 nsid, bool set)
 {
 	bool valid = nsid && nsid <= max(f->nsid, 1U);
 
-	if (fid == NVME_FEAT_ERR_RECOVERY) {
+	if (row->per_ns) {
 		/* Set: all namespaces, of which there is one */
 		if (set && nsid == NVME_NSID_ALL)
 			return NVME_SC_SUCCESS;
@@ -196,40 +388,6 @@ static u16 liov_feature_check_nsid(const struct liov_features *f, u8 fid, u32 ns
 	if (!valid)
 		return NVME_SC_INVALID_NS | NVME_STATUS_DNR;
 	return NVME_SC_FEATURE_NOT_PER_NS | NVME_STATUS_DNR;
-}
-
-static u16 liov_set_temp(struct liov_features *f, u32 cdw11)
-{
-	u16 *temp = LIOV_TEMP_TYPE(cdw11) == LIOV_TEMP_TYPE_UNDER ? f->temp_under : f->temp_over;
-	int i = liov_temp_index(cdw11, true);
-
-	if (i < 0)
-		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-	if (i != LIOV_TEMP_SEL_ALL) {
-		temp[i] = cdw11 & NVME_TEMP_THRESH_MASK;
-		return NVME_SC_SUCCESS;
-	}
-	for (i = 0; i < ARRAY_SIZE(f->temp_over); i++)
-		temp[i] = cdw11 & NVME_TEMP_THRESH_MASK;
-	return NVME_SC_SUCCESS;
-}
-
-/* Number of Queues (section 5.27.1.5): 0's based, CQs in the upper half. */
-static u32 liov_nr_queues(const struct liov_features *f)
-{
-	return (f->nr_queues - 1U) << 16 | (f->nr_queues - 1U);
-}
-
-static u16 liov_set_nr_queues(struct liov_features *f, u32 cdw11, bool queues_exist,
-			      u32 *result)
-{
-	if ((cdw11 & 0xffff) == 0xffff || cdw11 >> 16 == 0xffff)
-		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-	if (queues_exist)
-		return NVME_SC_CMD_SEQ_ERROR | NVME_STATUS_DNR;
-	f->queues_negotiated = true;
-	*result = liov_nr_queues(f);
-	return NVME_SC_SUCCESS;
 }
 
 /**
@@ -251,86 +409,28 @@ static u16 liov_set_nr_queues(struct liov_features *f, u32 cdw11, bool queues_ex
  *
  * Context: caller holds the instance lock.
  */
-u16 liov_set_features(struct liov_features *f, const struct nvme_command *c,
-		      const void *data, bool queues_exist, u64 now_ms, u32 *result)
+u16 liov_set_features(struct liov_features *f, const struct nvme_command *c, void *data,
+		      bool queues_exist, u64 now_ms, u32 *result)
 {
-	u32 cdw10 = le32_to_cpu(c->features.fid);
-	u32 cdw11 = le32_to_cpu(c->features.dword11);
-	u8 fid = cdw10 & LIOV_FEAT_FID_MASK;
-	int iv = liov_irq_config_index(f, cdw11);
+	struct liov_feature_req r = {
+		.row	= liov_feature_find(f, liov_feature_fid(c)),
+		.cdw11	= le32_to_cpu(c->features.dword11),
+		.data	= data,
+		.now_ms	= now_ms,
+		.queues_exist = queues_exist,
+	};
 	u16 status;
 
 	*result = 0;
-	if (!liov_feature_known(f, fid))
+	if (!r.row)
 		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-	if (cdw10 & LIOV_FEAT_SAVE)
+	if (le32_to_cpu(c->features.fid) & LIOV_FEAT_SAVE)
 		return NVME_SC_FEATURE_NOT_SAVEABLE | NVME_STATUS_DNR;
-	status = liov_feature_check_nsid(f, fid, le32_to_cpu(c->features.nsid), true);
-	if (status)
-		return status;
-
-	switch (fid) {
-	case NVME_FEAT_ARBITRATION:
-		f->arbitration = cdw11 & LIOV_ARBITRATION_MASK;
-		break;
-	case NVME_FEAT_POWER_MGMT:
-		/* NPSS is 0 */
-		if (cdw11 & LIOV_POWER_PS)
-			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-		f->power = cdw11 & LIOV_POWER_MASK;
-		break;
-	case NVME_FEAT_TEMP_THRESH:
-		return liov_set_temp(f, cdw11);
-	case NVME_FEAT_ERR_RECOVERY:
-		/* NSFEAT bit 2 is 0, so DULBE may not be set (section 5.27.1.4) */
-		if (cdw11 & LIOV_ERR_DULBE)
-			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-		f->err_recovery = cdw11 & LIOV_ERR_TLER;
-		break;
-	case NVME_FEAT_VOLATILE_WC:
-		if (!(cdw11 & 1))
-			return NVME_SC_FEATURE_NOT_CHANGEABLE | NVME_STATUS_DNR;
-		break;
-	case NVME_FEAT_NUM_QUEUES:
-		return liov_set_nr_queues(f, cdw11, queues_exist, result);
-	case NVME_FEAT_IRQ_COALESCE:
-		f->irq_coalesce = cdw11 & LIOV_COALESCE_MASK;
-		break;
-	case NVME_FEAT_IRQ_CONFIG:
-		if (iv < 0)
-			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-		f->irq_config[iv] = iv | (cdw11 & LIOV_IRQ_CD);
-		break;
-	case NVME_FEAT_WRITE_ATOMIC:
-		f->write_atomic = cdw11 & 1;
-		break;
-	case NVME_FEAT_ASYNC_EVENT:
-		f->async_event = cdw11 & LIOV_ASYNC_MASK;
-		break;
-	case NVME_FEAT_TIMESTAMP:
-		f->timestamp = get_unaligned_le64(data) & LIOV_TIMESTAMP_MASK;
-		f->timestamp_origin = LIOV_TIMESTAMP_BY_HOST;
-		f->timestamp_set_at = now_ms;
-		break;
-	case NVME_FEAT_HOST_ID:
-		if (cdw11 & LIOV_HOST_ID_EXHID)
-			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-		memcpy(f->host_id, data, LIOV_HOST_ID_LEN);
-		break;
-	default:
-		/* liov_feature_known() has let in what is not handled */
-		return NVME_SC_INTERNAL | NVME_STATUS_DNR;
-	}
-	return NVME_SC_SUCCESS;
-}
-
-/* Timestamp data structure: value in bits 47:0, origin in bits 51:49. */
-static void liov_get_timestamp(const struct liov_features *f, void *data, u64 now_ms)
-{
-	u64 elapsed = now_ms > f->timestamp_set_at ? now_ms - f->timestamp_set_at : 0;
-	u64 value = (f->timestamp + elapsed) & LIOV_TIMESTAMP_MASK;
-
-	put_unaligned_le64(value | (u64)f->timestamp_origin << 49, data);
+	status = liov_feature_check_nsid(f, r.row, le32_to_cpu(c->features.nsid), true);
+	if (!status)
+		status = r.row->set(f, &r);
+	*result = r.result;
+	return status;
 }
 
 /**
@@ -351,67 +451,20 @@ static void liov_get_timestamp(const struct liov_features *f, void *data, u64 no
 u16 liov_get_features(const struct liov_features *f, const struct nvme_command *c,
 		      void *data, u64 now_ms, u32 *result)
 {
-	u32 cdw11 = le32_to_cpu(c->features.dword11);
-	u8 fid = le32_to_cpu(c->features.fid) & LIOV_FEAT_FID_MASK;
-	int iv = liov_irq_config_index(f, cdw11);
+	struct liov_feature_req r = {
+		.row	= liov_feature_find(f, liov_feature_fid(c)),
+		.cdw11	= le32_to_cpu(c->features.dword11),
+		.data	= data,
+		.now_ms	= now_ms,
+	};
 	u16 status;
-	int i;
 
 	*result = 0;
-	if (!liov_feature_known(f, fid) || (le32_to_cpu(c->features.fid) & LIOV_FEAT_SEL_MASK))
+	if (!r.row || (le32_to_cpu(c->features.fid) & LIOV_FEAT_SEL_MASK))
 		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-	status = liov_feature_check_nsid(f, fid, le32_to_cpu(c->features.nsid), false);
-	if (status)
-		return status;
-
-	switch (fid) {
-	case NVME_FEAT_ARBITRATION:
-		*result = f->arbitration;
-		break;
-	case NVME_FEAT_POWER_MGMT:
-		*result = f->power;
-		break;
-	case NVME_FEAT_TEMP_THRESH:
-		i = liov_temp_index(cdw11, false);
-		if (i < 0)
-			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-		*result = LIOV_TEMP_TYPE(cdw11) == LIOV_TEMP_TYPE_UNDER ?
-			  f->temp_under[i] : f->temp_over[i];
-		break;
-	case NVME_FEAT_ERR_RECOVERY:
-		*result = f->err_recovery;
-		break;
-	case NVME_FEAT_VOLATILE_WC:
-		*result = f->volatile_wc;
-		break;
-	case NVME_FEAT_NUM_QUEUES:
-		*result = liov_nr_queues(f);
-		break;
-	case NVME_FEAT_IRQ_COALESCE:
-		*result = f->irq_coalesce;
-		break;
-	case NVME_FEAT_IRQ_CONFIG:
-		if (iv < 0)
-			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-		*result = f->irq_config[iv];
-		break;
-	case NVME_FEAT_WRITE_ATOMIC:
-		*result = f->write_atomic;
-		break;
-	case NVME_FEAT_ASYNC_EVENT:
-		*result = f->async_event;
-		break;
-	case NVME_FEAT_TIMESTAMP:
-		liov_get_timestamp(f, data, now_ms);
-		break;
-	case NVME_FEAT_HOST_ID:
-		if (cdw11 & LIOV_HOST_ID_EXHID)
-			return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-		memcpy(data, f->host_id, LIOV_HOST_ID_LEN);
-		break;
-	default:
-		/* liov_feature_known() has let in what is not handled */
-		return NVME_SC_INTERNAL | NVME_STATUS_DNR;
-	}
-	return NVME_SC_SUCCESS;
+	status = liov_feature_check_nsid(f, r.row, le32_to_cpu(c->features.nsid), false);
+	if (!status)
+		status = r.row->get(f, &r);
+	*result = r.result;
+	return status;
 }

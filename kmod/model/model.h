@@ -354,9 +354,9 @@ void liov_features_reset(struct liov_features *f);	/* controller reset: defaults
  * for Set and out for Get; *len is how many bytes of it the command transfers
  * (liov_features_data_len() tells it before the data is fetched).
  */
-u32 liov_features_data_len(const struct nvme_command *c);
-u16 liov_set_features(struct liov_features *f, const struct nvme_command *c,
-		      const void *data, bool queues_exist, u64 now_ms, u32 *result);
+u32 liov_features_data_len(const struct liov_features *f, const struct nvme_command *c);
+u16 liov_set_features(struct liov_features *f, const struct nvme_command *c, void *data,
+		      bool queues_exist, u64 now_ms, u32 *result);
 u16 liov_get_features(const struct liov_features *f, const struct nvme_command *c,
 		      void *data, u64 now_ms, u32 *result);
 

@@ -223,7 +223,7 @@ static void feature_command(struct dice *d)
 					     (dice_roll(d, 8) ? 0 : dice_any(d, 4)));
 	if (dice_roll(d, 4))
 		c.features.nsid = cpu_to_le32(dice_roll(d, 2) ? 0 : ident.nsid);
-	len = liov_features_data_len(&c);
+	len = liov_features_data_len(&features, &c);
 	MUST(len <= DATA_SIZE);
 	/* exactly what the command moves, and none if there is none */
 	data = len ? malloc(len) : NULL;

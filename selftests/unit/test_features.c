@@ -317,7 +317,7 @@ TEST(timestamp_runs_on_from_what_was_set)
 	struct liov_features f = init();
 	u32 result;
 
-	EXPECT_EQ(liov_features_data_len(&c), 8);
+	EXPECT_EQ(liov_features_data_len(&f, &c), 8);
 	EXPECT_EQ(liov_set_features(&f, &c, data, false, 5000, &result), 0);
 	EXPECT_EQ(liov_get_features(&f, &c, data, 5007, &result), 0);
 	/* origin 001b, not stopped; the reserved bits of the guest are gone */
@@ -359,15 +359,15 @@ TEST(host_identifier_has_8_bytes)
 	struct liov_features f = init();
 	u32 result;
 
-	EXPECT_EQ(liov_features_data_len(&c), 8);
+	EXPECT_EQ(liov_features_data_len(&f, &c), 8);
 	EXPECT_EQ(liov_set_features(&f, &c, data, false, 0, &result), 0);
 	EXPECT_EQ(liov_get_features(&f, &c, back, 0, &result), 0);
 	EXPECT_MEM(back, data, 8);
 	EXPECT(all_zero(back + 8, 8));
-	EXPECT_EQ(liov_features_data_len(&ex), 0);
+	EXPECT_EQ(liov_features_data_len(&f, &ex), 0);
 	/* whatever stands beside the identifier in the dword */
 	ex = cmd(1U << 31 | 2 << 8 | NVME_FEAT_HOST_ID, 0, 0);
-	EXPECT_EQ(liov_features_data_len(&ex), 8);
+	EXPECT_EQ(liov_features_data_len(&f, &ex), 8);
 	ex = cmd(NVME_FEAT_HOST_ID, 0, 1);
 	EXPECT_EQ(liov_set_features(&f, &ex, NULL, false, 0, &result), DNR(NVME_SC_INVALID_FIELD));
 	EXPECT_EQ(liov_get_features(&f, &ex, NULL, 0, &result), DNR(NVME_SC_INVALID_FIELD));
@@ -375,13 +375,14 @@ TEST(host_identifier_has_8_bytes)
 
 TEST(other_features_have_no_data)
 {
+	struct liov_features f = init();
 	unsigned int fid;
 
 	for (fid = 0; fid < 256; fid++) {
 		struct nvme_command c = cmd(fid, 0, 0);
 
 		if (fid != NVME_FEAT_TIMESTAMP && fid != NVME_FEAT_HOST_ID)
-			EXPECT_EQ(liov_features_data_len(&c), 0);
+			EXPECT_EQ(liov_features_data_len(&f, &c), 0);
 	}
 }
 
