@@ -182,7 +182,7 @@ static void liov_admin_count_queues(struct liov_instance *inst)
 	if (liov_host_enter(p->host))
 		return;
 	/* None at all cannot be said; creation will fail. */
-	inst->features.nr_queues = max(liov_parent_fit(p, inst), 1U);
+	inst->features.nr_queues = max(liov_pool_remap(p, inst), 1U);
 	liov_host_leave(p->host);
 }
 

@@ -56,7 +56,7 @@ static int liov_hw_read(struct liov_parent *p, struct nvme_command *c, void *to,
 	if (!buf)
 		return -ENOMEM;
 	/* Not waiting for a reset, whose end may wait for the caller. */
-	rc = liov_parent_admin_now(p, c, buf, len);
+	rc = liov_pool_admin_now(p, c, buf, len);
 	if (!rc) {
 		mutex_lock(&p->hw->lock);
 		memcpy(to, buf, len);
@@ -163,8 +163,8 @@ int liov_parent_identify(struct liov_parent *p, bool wait)
 		return -ENOMEM;
 	c.identify.opcode = nvme_admin_identify;
 	c.identify.cns = NVME_ID_CNS_CTRL;
-	rc = wait ? liov_parent_admin(p, &c, id, sizeof(*id), NULL) :
-		    liov_parent_admin_now(p, &c, id, sizeof(*id));
+	rc = wait ? liov_pool_admin(p, &c, id, sizeof(*id), NULL) :
+		    liov_pool_admin_now(p, &c, id, sizeof(*id));
 	if (!rc) {
 		mutex_lock(&p->pool_lock);
 		*p->id = *id;
@@ -209,9 +209,9 @@ int liov_hw_keep_ns(struct liov_instance *inst, const struct nvme_id_ns *ns, boo
 		inst->hw.cs_ns = cs_ns;
 	}
 	if (wait)
-		rc = liov_parent_admin(p, &c, cs_ns, NVME_IDENTIFY_DATA_SIZE, NULL);
+		rc = liov_pool_admin(p, &c, cs_ns, NVME_IDENTIFY_DATA_SIZE, NULL);
 	else
-		rc = liov_parent_admin_now(p, &c, cs_ns, NVME_IDENTIFY_DATA_SIZE);
+		rc = liov_pool_admin_now(p, &c, cs_ns, NVME_IDENTIFY_DATA_SIZE);
 	/* It has none then, and nothing else depends on it. */
 	if (rc > 0)
 		memset(cs_ns, 0, NVME_IDENTIFY_DATA_SIZE);

@@ -22,9 +22,9 @@ static int liov_ns_ask(struct liov_instance *inst, u32 nsid, u8 cns, void *buf, 
 	c.identify.cns = cns;
 	c.identify.nsid = cpu_to_le32(nsid);
 	if (wait)
-		rc = liov_parent_admin(inst->parent, &c, buf, NVME_IDENTIFY_DATA_SIZE, NULL);
+		rc = liov_pool_admin(inst->parent, &c, buf, NVME_IDENTIFY_DATA_SIZE, NULL);
 	else
-		rc = liov_parent_admin_now(inst->parent, &c, buf, NVME_IDENTIFY_DATA_SIZE);
+		rc = liov_pool_admin_now(inst->parent, &c, buf, NVME_IDENTIFY_DATA_SIZE);
 	inst->sent += rc != -EAGAIN && rc != -ENODEV;
 	return rc;
 }

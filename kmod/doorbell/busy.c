@@ -255,17 +255,17 @@ static u64 liov_busy_bearable(const struct liov_busy *b)
 }
 
 /* Commands were found.  Returns whether they come more slowly than with an exit each. */
-static bool liov_busy_found(struct liov_busy *b, enum liov_by by, u32 found)
+static bool liov_busy_found(struct liov_busy *b, enum liov_trigger trigger, u32 found)
 {
 	u64 ns = liov_busy_since(b);
 	bool slow;
 
 	/* Nothing waited for a look meanwhile; see liov_busy_stored(). */
-	if (by == LIOV_BY_HALT && ns >= liov_busy_apart_ns())
+	if (trigger == LIOV_TRIGGER_HALT && ns >= liov_busy_apart_ns())
 		return false;
 	b->spent += min(ns, liov_busy_max_ns());
 	b->window += found;
-	b->weight += by == LIOV_BY_HALT ? found : LIOV_BUSY_WEIGHT * found;
+	b->weight += trigger == LIOV_TRIGGER_HALT ? found : LIOV_BUSY_WEIGHT * found;
 	if (b->weight < LIOV_BUSY_WINDOW)
 		return false;
 	slow = div_u64(b->spent, b->window) > liov_busy_bearable(b);
@@ -278,14 +278,14 @@ static bool liov_busy_found(struct liov_busy *b, enum liov_by by, u32 found)
 /**
  * liov_busy_note() - the mode has gone over a submission queue
  * @sq:          queue
- * @by:          who
+ * @trigger:          who
  * @found:       commands that were new
  * @outstanding: commands the hardware has now
  * @waiting:     completions the guest has not come to yet
  *
  * Not concurrently for one queue.  Any context.
  */
-void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstanding,
+void liov_busy_note(struct liov_sq *sq, enum liov_trigger trigger, u32 found, u32 outstanding,
 		    u32 waiting)
 {
 	struct liov_busy *b = &sq->busy;
@@ -294,29 +294,29 @@ void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstand
 
 	b->commands += found;
 	if (!READ_ONCE(b->on)) {
-		if (by == LIOV_BY_STORE && found)
+		if (trigger == LIOV_TRIGGER_STORE && found)
 			liov_busy_stored(b, found);
 		return;
 	}
 	if (found)
-		slow = liov_busy_found(b, by, found);
+		slow = liov_busy_found(b, trigger, found);
 	others = b->others;
-	b->others = by == LIOV_BY_TIMER ? 0 : others + found;
-	b->halts += by == LIOV_BY_HALT && found;
+	b->others = trigger == LIOV_TRIGGER_TIMER ? 0 : others + found;
+	b->halts += trigger == LIOV_TRIGGER_HALT && found;
 	if (found > LIOV_BUSY_FEW || others || outstanding > LIOV_BUSY_LOW)
 		b->quiet = 0;
-	else if (by == LIOV_BY_TIMER)
+	else if (trigger == LIOV_TRIGGER_TIMER)
 		b->quiet += liov_busy_quiet(b, found);
-	if (by == LIOV_BY_TIMER && !found)
+	if (trigger == LIOV_TRIGGER_TIMER && !found)
 		b->wait = liov_busy_clamp(b->wait + b->wait / 4);
-	else if (by == LIOV_BY_TIMER && found > LIOV_BUSY_BATCH)
+	else if (trigger == LIOV_TRIGGER_TIMER && found > LIOV_BUSY_BATCH)
 		b->wait = liov_busy_clamp(b->wait - b->wait / 32);
 	soon = outstanding <= LIOV_BUSY_LOW || b->blind ||
 		liov_busy_by_itself(outstanding, waiting);
 	if (slow || liov_busy_is_over(b)) {
 		WRITE_ONCE(b->slow, slow);
 		liov_queue_work(sq->inst, &b->work);
-	} else if (by == LIOV_BY_TIMER || (soon && !b->soon)) {
+	} else if (trigger == LIOV_TRIGGER_TIMER || (soon && !b->soon)) {
 		liov_busy_arm(b, soon);
 	}
 }
@@ -397,7 +397,7 @@ void liov_busy_completed(struct liov_sq *sq, struct liov_pass *pass)
 		mode->sq_later(sq);
 		return;
 	}
-	mode->sq_look(sq, LIOV_BY_COMPLETION, pass);
+	mode->sq_look(sq, LIOV_TRIGGER_COMPLETION, pass);
 	liov_look_took(start, LIOV_BUSY_REST_IRQ);
 }
 
@@ -413,7 +413,7 @@ void liov_busy_halted(struct liov_busy *b, struct liov_pass *pass)
 	struct liov_sq *sq = liov_busy_sq(b);
 
 	if (READ_ONCE(b->on))
-		liov_bells(sq->inst)->mode->sq_look(sq, LIOV_BY_HALT, pass);
+		liov_bells(sq->inst)->mode->sq_look(sq, LIOV_TRIGGER_HALT, pass);
 }
 
 /*
@@ -470,7 +470,7 @@ static enum hrtimer_restart liov_busy_timer(struct hrtimer *timer)
 	WRITE_ONCE(b->armed, false);
 	WRITE_ONCE(b->soon, false);
 	WRITE_ONCE(b->looking, now);
-	liov_bells(sq->inst)->mode->sq_look(sq, LIOV_BY_TIMER, &pass);
+	liov_bells(sq->inst)->mode->sq_look(sq, LIOV_TRIGGER_TIMER, &pass);
 	liov_look_took(now, LIOV_BUSY_REST);
 	/* Somebody else was at it, or the queue is not live. */
 	if (!READ_ONCE(b->armed)) {

@@ -142,7 +142,7 @@ void liov_doorbell_revoke(struct liov_instance *inst);
 
 /* busy.c */
 void liov_busy_init(struct liov_sq *sq);
-void liov_busy_note(struct liov_sq *sq, enum liov_by by, u32 found, u32 outstanding,
+void liov_busy_note(struct liov_sq *sq, enum liov_trigger trigger, u32 found, u32 outstanding,
 		    u32 waiting);
 void liov_busy_begin(struct liov_sq *sq);
 bool liov_busy_forget(struct liov_sq *sq);

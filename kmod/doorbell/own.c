@@ -61,7 +61,7 @@ static void liov_own_switch(struct liov_instance *inst, unsigned int first, unsi
 static unsigned long liov_own_pfn(struct liov_parent *p, u16 hwqid, bool cq)
 {
 	return PHYS_PFN(pci_resource_start(p->host->pdev, 0) +
-			(liov_parent_doorbell(p, hwqid, cq) - p->host->bar));
+			(liov_pool_doorbell(p, hwqid, cq) - p->host->bar));
 }
 
 /**

@@ -80,7 +80,7 @@ void liov_doorbell_kick(struct liov_instance *inst, unsigned int idx)
 	unsigned int qid = idx / 2 + 1;
 
 	if (!(idx & 1)) {
-		bells->mode->sq_go_on(&bells->sq[qid], LIOV_BY_STORE);
+		bells->mode->sq_submit(&bells->sq[qid], LIOV_TRIGGER_STORE);
 		return;
 	}
 	/* The value before the look; pairs with liov_guarded_starve(). */

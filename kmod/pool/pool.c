@@ -17,14 +17,14 @@
 #define LIOV_ADMIN_TRIES	3
 
 /**
- * liov_parent_enter() - open a section of the gate, after a reset if need be
+ * liov_pool_enter() - open a section of the gate, after a reset if need be
  * @p: parent
  *
  * May sleep as long as a reset takes; leave with liov_host_leave().
  *
  * Return: 0, -EAGAIN if the controller did not come back in time, or -ENODEV.
  */
-int liov_parent_enter(struct liov_parent *p)
+int liov_pool_enter(struct liov_parent *p)
 {
 	int rc = liov_host_enter(p->host);
 
@@ -37,7 +37,7 @@ int liov_parent_enter(struct liov_parent *p)
 }
 
 /**
- * liov_parent_admin() - send one admin command to the hardware
+ * liov_pool_admin() - send one admin command to the hardware
  * @p:      parent
  * @cmd:    the command, with the hardware's IDs
  * @buf:    data buffer or NULL
@@ -51,13 +51,13 @@ int liov_parent_enter(struct liov_parent *p)
  * Return: 0, a positive NVMe status, -EAGAIN if the controller did not come
  * back in time, -ENODEV if it is gone, or another negative errno.
  */
-int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
+int liov_pool_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
 		      unsigned int len, u32 *result)
 {
 	int rc, tries = 0;
 
 	do {
-		rc = liov_parent_enter(p);
+		rc = liov_pool_enter(p);
 		if (rc)
 			return rc;
 		rc = liov_host_admin(p->host, cmd, buf, len, result);
@@ -67,7 +67,7 @@ int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf
 }
 
 /**
- * liov_parent_admin_now() - the same, without waiting for a reset
+ * liov_pool_admin_now() - the same, without waiting for a reset
  * @p:      parent
  * @cmd:    the command, with the hardware's IDs
  * @buf:    data buffer or NULL
@@ -75,9 +75,9 @@ int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf
  *
  * May sleep as long as the command takes.
  *
- * Return: as liov_parent_admin(); -EAGAIN or -EINTR while the controller is reset.
+ * Return: as liov_pool_admin(); -EAGAIN or -EINTR while the controller is reset.
  */
-int liov_parent_admin_now(struct liov_parent *p, struct nvme_command *cmd, void *buf,
+int liov_pool_admin_now(struct liov_parent *p, struct nvme_command *cmd, void *buf,
 			  unsigned int len)
 {
 	int rc = liov_host_enter(p->host);
@@ -90,14 +90,14 @@ int liov_parent_admin_now(struct liov_parent *p, struct nvme_command *cmd, void 
 }
 
 /**
- * liov_parent_doorbell() - the hardware's doorbell register of a queue
+ * liov_pool_doorbell() - the hardware's doorbell register of a queue
  * @p:     parent
  * @hwqid: the hardware's queue ID
  * @cq:    completion queue head rather than submission queue tail
  *
  * NVMe PCIe Transport 1.0 section 3.1.2.  Return: its mapped address.
  */
-void __iomem *liov_parent_doorbell(struct liov_parent *p, u16 hwqid, bool cq)
+void __iomem *liov_pool_doorbell(struct liov_parent *p, u16 hwqid, bool cq)
 {
 	return p->host->bar + LIOV_DB_BASE +
 	       (size_t)(2 * hwqid + cq) * p->host->db_stride;
@@ -114,12 +114,12 @@ static unsigned int liov_free_pairs_locked(struct liov_parent *p)
 }
 
 /**
- * liov_parent_free_pairs() - spare queue pairs no instance holds
+ * liov_pool_free_pairs() - spare queue pairs no instance holds
  * @p: parent
  *
  * May sleep.  Return: their number.
  */
-unsigned int liov_parent_free_pairs(struct liov_parent *p)
+unsigned int liov_pool_free_pairs(struct liov_parent *p)
 {
 	unsigned int n;
 
@@ -135,13 +135,13 @@ static bool liov_qid_granted(struct liov_parent *p, u16 qid)
 }
 
 /**
- * liov_parent_judge() - who goes without a queue pair?
+ * liov_pool_recount() - who goes without a queue pair?
  * @p: parent; the caller holds its pool_lock
  *
- * A drive may grant fewer after a reset.  First come first served; liov_parent_fit() moves
+ * A drive may grant fewer after a reset.  First come first served; liov_pool_remap() moves
  * the others when they make their queues.
  */
-void liov_parent_judge(struct liov_parent *p)
+void liov_pool_recount(struct liov_parent *p)
 {
 	unsigned int i, left = liov_free_pairs_locked(p);
 	struct liov_env *env;
@@ -190,7 +190,7 @@ static u16 liov_take_qid(struct liov_parent *p)
 }
 
 /**
- * liov_parent_take_qids() - give an instance its hardware queue pairs
+ * liov_pool_take_qids() - give an instance its hardware queue pairs
  * @p:    parent
  * @inst: instance with nr_pairs set; fills hwqid[1..nr_pairs]
  *
@@ -199,7 +199,7 @@ static u16 liov_take_qid(struct liov_parent *p)
  *
  * Return: 0, or -ENOSPC.
  */
-int liov_parent_take_qids(struct liov_parent *p, struct liov_instance *inst)
+int liov_pool_take_qids(struct liov_parent *p, struct liov_instance *inst)
 {
 	struct liov_env *env = liov_env(inst);
 	unsigned int i;
@@ -212,7 +212,7 @@ int liov_parent_take_qids(struct liov_parent *p, struct liov_instance *inst)
 	for (i = 1; i <= env->nr_pairs; i++)
 		env->hwqid[i] = liov_take_qid(p);
 	list_add_tail(&env->node, &p->instances);
-	liov_parent_judge(p);
+	liov_pool_recount(p);
 	liov_update_floor(p);
 	mutex_unlock(&p->pool_lock);
 	return 0;
@@ -240,8 +240,8 @@ static bool liov_pair_move(struct liov_parent *p, struct liov_instance *inst, un
 }
 
 /**
- * liov_parent_fit() - let an instance's queue pairs be among those that are granted
- * @p:    parent, in a section (liov_parent_enter())
+ * liov_pool_remap() - let an instance's queue pairs be among those that are granted
+ * @p:    parent, in a section (liov_pool_enter())
  * @inst: instance; the caller holds its lock
  *
  * A drive may grant fewer after a reset, and then the hardware has no queues of
@@ -250,7 +250,7 @@ static bool liov_pair_move(struct liov_parent *p, struct liov_instance *inst, un
  *
  * Return: the number of pairs the instance can use, from its first.
  */
-unsigned int liov_parent_fit(struct liov_parent *p, struct liov_instance *inst)
+unsigned int liov_pool_remap(struct liov_parent *p, struct liov_instance *inst)
 {
 	struct liov_env *env = liov_env(inst);
 	unsigned int i;
@@ -267,7 +267,7 @@ unsigned int liov_parent_fit(struct liov_parent *p, struct liov_instance *inst)
 }
 
 /**
- * liov_parent_stick_qid() - a queue ID is given back, but perhaps not by the hardware
+ * liov_pool_stick_qid() - a queue ID is given back, but perhaps not by the hardware
  * @p:   parent; the caller holds its pool_lock
  * @qid: hardware queue ID, taken
  * @gen: liov_parent.gen when the hardware was last seen to have the queue
@@ -275,10 +275,10 @@ unsigned int liov_parent_fit(struct liov_parent *p, struct liov_instance *inst)
  * Return: true if the ID stays taken until the controller was disabled; false if it was
  * since, and the ID is the caller's.
  */
-bool liov_parent_stick_qid(struct liov_parent *p, u16 qid, u64 gen)
+bool liov_pool_stick_qid(struct liov_parent *p, u16 qid, u64 gen)
 {
 	lockdep_assert_held(&p->pool_lock);
-	/* A new generation that is not seen here is seen by liov_parent_reclaim(). */
+	/* A new generation that is not seen here is seen by liov_pool_reclaim(). */
 	if (READ_ONCE(p->gen) != gen)
 		return false;
 	set_bit(qid, p->stuck_qids);
@@ -287,13 +287,13 @@ bool liov_parent_stick_qid(struct liov_parent *p, u16 qid, u64 gen)
 }
 
 /**
- * liov_parent_reclaim() - after a reset: queue IDs that were stuck are free again
+ * liov_pool_reclaim() - after a reset: queue IDs that were stuck are free again
  * @p: parent
  *
  * The controller was disabled, so the hardware has no queue of an older generation any
  * more.  May sleep.
  */
-void liov_parent_reclaim(struct liov_parent *p)
+void liov_pool_reclaim(struct liov_parent *p)
 {
 	unsigned int n = 0;
 
@@ -312,13 +312,13 @@ void liov_parent_reclaim(struct liov_parent *p)
 }
 
 /**
- * liov_parent_put_qids() - return an instance's queue pairs to the pool
+ * liov_pool_put_qids() - return an instance's queue pairs to the pool
  * @p:    parent
  * @inst: instance whose hardware queues are deleted, or abandoned
  *
  * May sleep.
  */
-void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst)
+void liov_pool_put_qids(struct liov_parent *p, struct liov_instance *inst)
 {
 	struct liov_env *env = liov_env(inst);
 	unsigned int i, n = 0;
@@ -326,7 +326,7 @@ void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst)
 	mutex_lock(&p->pool_lock);
 	list_del(&env->node);
 	for (i = 1; i <= env->nr_pairs; i++) {
-		if (env->qids_lost && liov_parent_stick_qid(p, env->hwqid[i], env->lost_gen))
+		if (env->qids_lost && liov_pool_stick_qid(p, env->hwqid[i], env->lost_gen))
 			n++;
 		else
 			clear_bit(env->hwqid[i], p->qids);
@@ -334,7 +334,7 @@ void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst)
 	if (n)
 		liov_warn(inst, "its %u queue pairs are not used again before the next reset of %s (nvme reset)\n",
 			 n, pci_name(p->host->pdev));
-	liov_parent_judge(p);
+	liov_pool_recount(p);
 	liov_update_floor(p);
 	mutex_unlock(&p->pool_lock);
 }
@@ -357,13 +357,13 @@ const char *liov_cq_head_name(enum liov_cq_head_mode mode)
 }
 
 /**
- * liov_parent_parse_cq_head() - read a CQ head mode
+ * liov_cq_head_parse() - read a CQ head mode
  * @val:  text, a trailing newline is allowed
  * @mode: where it goes
  *
  * Return: 0 or -EINVAL.
  */
-int liov_parent_parse_cq_head(const char *val, enum liov_cq_head_mode *mode)
+int liov_cq_head_parse(const char *val, enum liov_cq_head_mode *mode)
 {
 	int i = sysfs_match_string(liov_cq_head_names, val);
 

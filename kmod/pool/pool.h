@@ -85,7 +85,7 @@ struct liov_events {
  *          under @reg_lock, read anywhere
  * @mode:   direct or guarded; changes only while not open
  * @sent:   admin commands sent to the drive for it; under @lock
- * @hwqid:  the hardware's IDs of its pairs; liov_parent_fit() changes them
+ * @hwqid:  the hardware's IDs of its pairs; liov_pool_remap() changes them
  * @host_bytes: about how much memory of the host it holds, see liov_count_host()
  * @lacks:  pairs of these that the drive does not grant and for which no other is free
  * @qids_lost: the hardware did not give up some queues in generation @lost_gen: its pairs
@@ -289,20 +289,20 @@ static inline bool liov_has_to_stop(const struct liov_instance *inst)
 }
 
 /* pool.c */
-int liov_parent_take_qids(struct liov_parent *p, struct liov_instance *inst);
-unsigned int liov_parent_fit(struct liov_parent *p, struct liov_instance *inst);
-void liov_parent_put_qids(struct liov_parent *p, struct liov_instance *inst);
-bool liov_parent_stick_qid(struct liov_parent *p, u16 qid, u64 gen);
-unsigned int liov_parent_free_pairs(struct liov_parent *p);
-void liov_parent_judge(struct liov_parent *p);
-void liov_parent_reclaim(struct liov_parent *p);
-int liov_parent_enter(struct liov_parent *p);
-int liov_parent_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
+int liov_pool_take_qids(struct liov_parent *p, struct liov_instance *inst);
+unsigned int liov_pool_remap(struct liov_parent *p, struct liov_instance *inst);
+void liov_pool_put_qids(struct liov_parent *p, struct liov_instance *inst);
+bool liov_pool_stick_qid(struct liov_parent *p, u16 qid, u64 gen);
+unsigned int liov_pool_free_pairs(struct liov_parent *p);
+void liov_pool_recount(struct liov_parent *p);
+void liov_pool_reclaim(struct liov_parent *p);
+int liov_pool_enter(struct liov_parent *p);
+int liov_pool_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
 		      unsigned int len, u32 *result);
-int liov_parent_admin_now(struct liov_parent *p, struct nvme_command *cmd, void *buf,
+int liov_pool_admin_now(struct liov_parent *p, struct nvme_command *cmd, void *buf,
 			  unsigned int len);
-void __iomem *liov_parent_doorbell(struct liov_parent *p, u16 hwqid, bool cq);
-int liov_parent_parse_cq_head(const char *val, enum liov_cq_head_mode *mode);
+void __iomem *liov_pool_doorbell(struct liov_parent *p, u16 hwqid, bool cq);
+int liov_cq_head_parse(const char *val, enum liov_cq_head_mode *mode);
 const char *liov_cq_head_name(enum liov_cq_head_mode mode);
 
 /* probe.c */
@@ -373,7 +373,7 @@ static inline void liov_sq_kick(struct liov_sq *sq)
 	if (liov_env(sq->inst)->mode->jobs)
 		liov_job_queue(sq->inst, &sq->job);
 	else
-		liov_env(sq->inst)->mode->sq_go_on(sq, LIOV_BY_STORE);
+		liov_env(sq->inst)->mode->sq_submit(sq, LIOV_TRIGGER_STORE);
 }
 
 /* guest_log.c */

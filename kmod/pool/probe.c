@@ -70,7 +70,7 @@ static int liov_probe_flush(struct liov_probe *pr, unsigned int i)
 	c->common.opcode = nvme_cmd_flush;
 	c->common.command_id = i;
 	c->common.nsid = cpu_to_le32(pr->nsid);
-	writel(i + 1, liov_parent_doorbell(pr->p, pr->qid, false));
+	writel(i + 1, liov_pool_doorbell(pr->p, pr->qid, false));
 	for (ms = 0; ms < LIOV_PROBE_IO_MS; ms++) {
 		if (le16_to_cpu(READ_ONCE(pr->cq[i].status)) & 1)
 			return 0;
@@ -209,7 +209,7 @@ static bool liov_probe_return(struct liov_probe *pr)
 	bool kept;
 
 	mutex_lock(&p->pool_lock);
-	kept = pr->stuck && liov_parent_stick_qid(p, pr->qid, pr->gen);
+	kept = pr->stuck && liov_pool_stick_qid(p, pr->qid, pr->gen);
 	if (kept)
 		list_add_tail(&pr->node, &p->stuck_probes);
 	else

@@ -46,12 +46,12 @@ struct liov_job {
 };
 
 /* Who goes over a guest's submission queue. */
-enum liov_by {
-	LIOV_BY_STORE,		/* a vCPU, or whoever stored in its stead; may sleep */
-	LIOV_BY_WORK,		/* liov_sq.job; may also wait for memory slots */
-	LIOV_BY_COMPLETION,	/* of a busy queue; hard interrupt, or liov_cq.job */
-	LIOV_BY_TIMER,		/* of a busy queue; hard interrupt */
-	LIOV_BY_HALT,		/* of a busy queue: its vCPU halts; not to sleep */
+enum liov_trigger {
+	LIOV_TRIGGER_STORE,		/* a vCPU, or whoever stored in its stead; may sleep */
+	LIOV_TRIGGER_WORK,		/* liov_sq.job; may also wait for memory slots */
+	LIOV_TRIGGER_COMPLETION,	/* of a busy queue; hard interrupt, or liov_cq.job */
+	LIOV_TRIGGER_TIMER,		/* of a busy queue; hard interrupt */
+	LIOV_TRIGGER_HALT,		/* of a busy queue: its vCPU halts; not to sleep */
 };
 
 /**
@@ -85,10 +85,10 @@ struct liov_pass {
  * @cq_free_ring: undo; the hardware no longer uses it
  * @sq_make_ring: likewise for a submission queue
  * @sq_free_ring: likewise
- * @sq_go_on:     the guest may have moved the tail.  Typically in a vCPU thread;
- *                LIOV_BY_STORE or LIOV_BY_WORK.  Whoever else is in it goes over
+ * @sq_submit:     the guest may have moved the tail.  Typically in a vCPU thread;
+ *                LIOV_TRIGGER_STORE or LIOV_TRIGGER_WORK.  Whoever else is in it goes over
  *                the ring once more.  Bounded; goes on in a job
- * @sq_look:      the same for the others of enum liov_by, who may not sleep and do no
+ * @sq_look:      the same for the others of enum liov_trigger, who may not sleep and do no
  *                more than @pass says
  * @sq_later:     what @sq_look would find is left to a job.  Any context; NULL
  *                where a look costs next to nothing
@@ -100,10 +100,10 @@ struct liov_pass {
  *                busy.c; under liov_track.lock
  * @cq_shared:    its vector is shared from now on; under liov_vector.lock; may
  *                be NULL
- * @cq_again:     the controller was reset under a completion queue: takes what it
+ * @cq_rebuild:     the controller was reset under a completion queue: takes what it
  *                posted before, and gives an empty ring for the queue to be made
  *                again
- * @sq_again:     likewise; what was in flight is in the ring
+ * @sq_rebuild:     likewise; what was in flight is in the ring
  * @abort:        Abort of a command on I/O queue @sqid; an NVMe status
  * @in_use:       has any of [iova, iova + len) pins?
  * @unmap:        VFIO takes it away: waits until nobody uses it, and drops its pins; 0 or a
@@ -120,10 +120,10 @@ struct liov_pass {
  * @bypass:       the hardware's interrupt may go straight to a vCPU
  * @always_irq:   hardware queues interrupt also when the guest polls
  * @jobs:         it has jobs, see worker.c
- * @only_fresh:   @cq_again and @sq_again are for queues of which the hardware has
+ * @only_fresh:   @cq_rebuild and @sq_rebuild are for queues of which the hardware has
  *                fetched nothing (liov_sq.fresh); else the guest makes new ones
  *
- * All but @sq_go_on, @sq_look, @sq_later, @cq_kick, @cq_irq and @may_be_busy run under
+ * All but @sq_submit, @sq_look, @sq_later, @cq_kick, @cq_irq and @may_be_busy run under
  * liov_instance.lock.
  */
 struct liov_mode_ops {
@@ -136,15 +136,15 @@ struct liov_mode_ops {
 	int (*sq_make_ring)(struct liov_sq *sq, const struct nvme_command *c,
 			    struct liov_ring *ring);
 	void (*sq_free_ring)(struct liov_sq *sq);
-	void (*sq_go_on)(struct liov_sq *sq, enum liov_by by);
-	void (*sq_look)(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass);
+	void (*sq_submit)(struct liov_sq *sq, enum liov_trigger trigger);
+	void (*sq_look)(struct liov_sq *sq, enum liov_trigger trigger, struct liov_pass *pass);
 	void (*sq_later)(struct liov_sq *sq);
 	void (*cq_kick)(struct liov_cq *cq);
 	bool (*cq_irq)(struct liov_cq *cq, bool alone, struct liov_pass *pass);
 	bool (*may_be_busy)(struct liov_sq *sq);
 	void (*cq_shared)(struct liov_cq *cq);
-	void (*cq_again)(struct liov_cq *cq, struct liov_ring *ring);
-	void (*sq_again)(struct liov_sq *sq, struct liov_ring *ring);
+	void (*cq_rebuild)(struct liov_cq *cq, struct liov_ring *ring);
+	void (*sq_rebuild)(struct liov_sq *sq, struct liov_ring *ring);
 	u16 (*abort)(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result);
 	bool (*in_use)(struct liov_instance *inst, u64 iova, u64 len);
 	int (*unmap)(struct liov_instance *inst, u64 iova, u64 len);

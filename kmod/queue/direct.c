@@ -129,7 +129,7 @@ static bool liov_direct_is_alone(const struct liov_sq *sq)
  * Finds out what was completed.  Where interrupts are posted to the vCPU (IRQ bypass
  * and a CPU that can) nobody calls us when it is.
  */
-static void liov_direct_see(struct liov_sq *sq, enum liov_by by)
+static void liov_direct_see(struct liov_sq *sq, enum liov_trigger trigger)
 {
 	u32 found;
 
@@ -140,7 +140,7 @@ static void liov_direct_see(struct liov_sq *sq, enum liov_by by)
 	}
 	found = liov_direct_cq_advance(sq->cq, &sq->seen, sq->outstanding);
 	sq->outstanding -= found;
-	if (by == LIOV_BY_COMPLETION)
+	if (trigger == LIOV_TRIGGER_COMPLETION)
 		sq->busy.blind = false;
 	else if (found)
 		sq->busy.blind = true;
@@ -170,7 +170,7 @@ static bool liov_direct_settles(struct liov_instance *inst)
  * would get the error event; nor is a repeated one (NVMe Base 2.0, Invalid
  * Doorbell Write Value).
  */
-static void liov_direct_go_on(struct liov_sq *sq, enum liov_by by)
+static void liov_direct_submit(struct liov_sq *sq, enum liov_trigger trigger)
 {
 	u32 tail, waiting, found = 0;
 	unsigned long flags;
@@ -180,10 +180,10 @@ static void liov_direct_go_on(struct liov_sq *sq, enum liov_by by)
 		goto out;
 	if (unlikely(sq->fresh) && liov_direct_settles(sq->inst))
 		goto out;
-	liov_direct_see(sq, by);
+	liov_direct_see(sq, trigger);
 	waiting = liov_cq_waiting(sq->cq, sq->seen.index);
 	/* Else the timer comes. */
-	if (by == LIOV_BY_COMPLETION && liov_busy_by_itself(sq->outstanding, waiting))
+	if (trigger == LIOV_TRIGGER_COMPLETION && liov_busy_by_itself(sq->outstanding, waiting))
 		goto note;
 	tail = READ_ONCE(*sq->db.val);
 	if (tail == sq->tail)
@@ -202,7 +202,7 @@ static void liov_direct_go_on(struct liov_sq *sq, enum liov_by by)
 	sq->tail = tail;
 	sq->rings++;
 note:
-	liov_busy_note(sq, by, found, sq->outstanding, waiting);
+	liov_busy_note(sq, trigger, found, sq->outstanding, waiting);
 out:
 	spin_unlock_irqrestore(&sq->lock, flags);
 }
@@ -214,7 +214,7 @@ static void liov_direct_settle_work(struct work_struct *work)
 	unsigned int i;
 
 	for (i = 1; i <= pairs->nr_pairs; i++)
-		liov_direct_go_on(&pairs->sq[i], LIOV_BY_STORE);
+		liov_direct_submit(&pairs->sq[i], LIOV_TRIGGER_STORE);
 }
 
 /**
@@ -238,9 +238,9 @@ void liov_direct_stop(struct liov_instance *inst)
 }
 
 /* A ring is not gone over: it takes the same whatever the guest does. */
-static void liov_direct_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass)
+static void liov_direct_look(struct liov_sq *sq, enum liov_trigger trigger, struct liov_pass *pass)
 {
-	liov_direct_go_on(sq, by);
+	liov_direct_submit(sq, trigger);
 }
 
 /* The head of a lazy completion queue goes with a ring. */
@@ -343,7 +343,7 @@ static int liov_direct_sq_make_ring(struct liov_sq *sq, const struct nvme_comman
 
 	/*
 	 * Lazy CQ heads are safe only while every completion that can be
-	 * outstanding has a place (see liov_direct_go_on()), and go with a
+	 * outstanding has a place (see liov_direct_submit()), and go with a
 	 * ring that is forwarded.
 	 */
 	spin_lock_irq(&cq->lock);
@@ -362,13 +362,13 @@ static void liov_direct_sq_free_ring(struct liov_sq *sq)
  * Of a queue pair without a command, as the guest left it: the completion queue is zero
  * and the submission queue begins at its first entry.
  */
-static void liov_direct_cq_again(struct liov_cq *cq, struct liov_ring *ring)
+static void liov_direct_cq_rebuild(struct liov_cq *cq, struct liov_ring *ring)
 {
 	ring->bus = cq->bus;
 	ring->depth = cq->depth;
 }
 
-static void liov_direct_sq_again(struct liov_sq *sq, struct liov_ring *ring)
+static void liov_direct_sq_rebuild(struct liov_sq *sq, struct liov_ring *ring)
 {
 	ring->bus = sq->bus;
 	ring->depth = sq->depth;
@@ -388,14 +388,14 @@ const struct liov_mode_ops liov_direct_ops = {
 	.cq_free_ring	= liov_direct_cq_free_ring,
 	.sq_make_ring	= liov_direct_sq_make_ring,
 	.sq_free_ring	= liov_direct_sq_free_ring,
-	.sq_go_on	= liov_direct_go_on,
+	.sq_submit	= liov_direct_submit,
 	.sq_look	= liov_direct_look,
 	.cq_kick	= liov_direct_cq_kick,
 	.cq_irq		= liov_direct_cq_irq,
 	.may_be_busy	= liov_direct_may_be_busy,
 	.cq_shared	= liov_direct_cq_shared,
-	.cq_again	= liov_direct_cq_again,
-	.sq_again	= liov_direct_sq_again,
+	.cq_rebuild	= liov_direct_cq_rebuild,
+	.sq_rebuild	= liov_direct_sq_rebuild,
 	.abort		= liov_direct_abort,
 	.in_use		= liov_mem_overlaps,
 	.drop		= liov_mem_drop,

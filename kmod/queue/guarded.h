@@ -150,9 +150,9 @@ bool liov_guarded_cq_irq(struct liov_cq *cq, bool alone, struct liov_pass *pass)
 void liov_guarded_cq_job(struct liov_job *job);
 
 /* guarded_submit.c */
-void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by);
+void liov_guarded_submit(struct liov_sq *sq, enum liov_trigger trigger);
 void liov_guarded_cut(struct liov_sq *sq);
-void liov_guarded_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass);
+void liov_guarded_look(struct liov_sq *sq, enum liov_trigger trigger, struct liov_pass *pass);
 void liov_guarded_cq_kick(struct liov_cq *cq);
 void liov_guarded_job(struct liov_job *job);
 void liov_guarded_job_later(struct work_struct *work);

@@ -27,7 +27,7 @@ static void liov_submit_lock(struct liov_sq *sq)
 	down(&sq->submit);
 }
 
-/* What came meanwhile is done by the job; see liov_guarded_go_on(). */
+/* What came meanwhile is done by the job; see liov_guarded_submit(). */
 static void liov_submit_unlock(struct liov_sq *sq)
 {
 	up(&sq->submit);
@@ -236,7 +236,7 @@ static void liov_gsq_try_again(struct liov_sq *sq, struct liov_gsq *g, unsigned 
 }
 
 /* The controller was disabled and its vector is free; liov_cq.job may still look. */
-static void liov_guarded_cq_again(struct liov_cq *cq, struct liov_ring *ring)
+static void liov_guarded_cq_rebuild(struct liov_cq *cq, struct liov_ring *ring)
 {
 	struct liov_gcq *g = cq->g;
 
@@ -272,7 +272,7 @@ static unsigned int liov_gsq_next(struct liov_gsq *g, u64 seq)
  * could have seen to depend on it.  Only a Copy may find its source changed by
  * itself.
  */
-static void liov_guarded_sq_again(struct liov_sq *sq, struct liov_ring *ring)
+static void liov_guarded_sq_rebuild(struct liov_sq *sq, struct liov_ring *ring)
 {
 	struct liov_cq *cq = sq->cq;
 	struct liov_gsq *g = sq->g;
@@ -533,14 +533,14 @@ const struct liov_mode_ops liov_guarded_ops = {
 	.cq_free_ring	= liov_guarded_cq_free_ring,
 	.sq_make_ring	= liov_guarded_sq_make_ring,
 	.sq_free_ring	= liov_guarded_sq_free_ring,
-	.sq_go_on	= liov_guarded_go_on,
+	.sq_submit	= liov_guarded_submit,
 	.sq_look	= liov_guarded_look,
 	.sq_later	= liov_guarded_cut,
 	.cq_kick	= liov_guarded_cq_kick,
 	.cq_irq		= liov_guarded_cq_irq,
 	.may_be_busy	= liov_guarded_may_be_busy,
-	.cq_again	= liov_guarded_cq_again,
-	.sq_again	= liov_guarded_sq_again,
+	.cq_rebuild	= liov_guarded_cq_rebuild,
+	.sq_rebuild	= liov_guarded_sq_rebuild,
 	.abort		= liov_guarded_abort,
 	.in_use		= liov_guarded_in_use,
 	.unmap		= liov_guarded_unmap,

@@ -39,9 +39,10 @@
 #define LIOV_HALT_TURNS		4
 
 /* May neither sleep nor take long. */
-static bool liov_by_interrupt(enum liov_by by)
+static bool liov_trigger_is_interrupt(enum liov_trigger trigger)
 {
-	return by == LIOV_BY_COMPLETION || by == LIOV_BY_TIMER || by == LIOV_BY_HALT;
+	return trigger == LIOV_TRIGGER_COMPLETION || trigger == LIOV_TRIGGER_TIMER ||
+	       trigger == LIOV_TRIGGER_HALT;
 }
 
 /* ---- slots ---- */
@@ -65,7 +66,7 @@ static unsigned int liov_slot_get(struct liov_gsq *g)
  * struct liov_submit - one run over a guest's SQ; what the guard's calls need
  * @sq:    queue; its submit is held
  * @slot:  of the command being checked
- * @by:    who runs
+ * @trigger:    who runs
  * @pass:  what he may still do
  * @later: the command needs what only the job can get
  * @cut:   it needs more than is left of @pass
@@ -75,7 +76,7 @@ struct liov_submit {
 	struct liov_sq	*sq;
 	struct liov_pass *pass;
 	unsigned int	slot;
-	enum liov_by	by;
+	enum liov_trigger	trigger;
 	bool		later;
 	bool		cut;
 	u32		load;
@@ -95,10 +96,10 @@ void liov_guarded_cut(struct liov_sq *sq)
  * Is that enough for now?  A thread that is to die leaves at once, and the job does
  * what it does for others, until the device is closed.
  */
-static bool liov_guarded_enough(const struct liov_pass *pass, enum liov_by by)
+static bool liov_guarded_enough(const struct liov_pass *pass, enum liov_trigger trigger)
 {
 	return !pass->commands || !pass->lookups ||
-		(by == LIOV_BY_STORE && unlikely(fatal_signal_pending(current)));
+		(trigger == LIOV_TRIGGER_STORE && unlikely(fatal_signal_pending(current)));
 }
 
 /* Shows the hardware what has been put into its ring. */
@@ -129,8 +130,8 @@ static bool liov_stack_is_short(void)
 /* Is it the job's to get what a command needs? */
 static bool liov_submit_defers(const struct liov_submit *sub)
 {
-	return liov_by_interrupt(sub->by) ||
-	       (sub->by == LIOV_BY_STORE && liov_stack_is_short());
+	return liov_trigger_is_interrupt(sub->trigger) ||
+	       (sub->trigger == LIOV_TRIGGER_STORE && liov_stack_is_short());
 }
 
 static struct liov_step_map liov_env_step(void *ctx, u64 gpa, u16 *status)
@@ -139,14 +140,14 @@ static struct liov_step_map liov_env_step(void *ctx, u64 gpa, u16 *status)
 	struct liov_instance *inst = sub->sq->inst;
 	struct liov_step_map step = { .base = LIOV_NO_DMA };
 
-	if (unlikely(!sub->pass->lookups && liov_by_interrupt(sub->by))) {
+	if (unlikely(!sub->pass->lookups && liov_trigger_is_interrupt(sub->trigger))) {
 		sub->later = true;
 		sub->cut = true;
 		return step;
 	}
 	sub->pass->lookups -= !!sub->pass->lookups;
 	/* A list can take longer than anybody should wait for the CPU. */
-	if (!liov_by_interrupt(sub->by))
+	if (!liov_trigger_is_interrupt(sub->trigger))
 		cond_resched();
 	step = liov_gmem_step(inst, gpa);
 	if (likely(!liov_step_none(step)))
@@ -178,7 +179,7 @@ static void *liov_env_page(void *ctx, u32 n, u64 *bus)
 
 	/* Each entry may be in another step; only those that are count in the end. */
 	if (unlikely(n + LIOV_LIST_LOOKUPS(n) > sub->pass->lookups &&
-		     liov_by_interrupt(sub->by))) {
+		     liov_trigger_is_interrupt(sub->trigger))) {
 		sub->later = true;
 		sub->cut = true;
 		return NULL;
@@ -276,7 +277,7 @@ static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
  * more outstanding than their CQ holds, which is all common ones, do not come
  * here.
  */
-static bool liov_guarded_starve(struct liov_sq *sq, enum liov_by by)
+static bool liov_guarded_starve(struct liov_sq *sq, enum liov_trigger trigger)
 {
 	struct liov_cq *cq = sq->cq;
 	bool listen = false;
@@ -294,7 +295,7 @@ static bool liov_guarded_starve(struct liov_sq *sq, enum liov_by by)
 		liov_gcq_unreserve(cq, 1);
 		return true;
 	}
-	if (liov_by_interrupt(by)) {
+	if (liov_trigger_is_interrupt(trigger)) {
 		if (READ_ONCE(cq->lazy))
 			liov_job_queue(sq->inst, &sq->job);
 		return false;
@@ -326,7 +327,7 @@ static u32 liov_guarded_submit_some(struct liov_submit *sub, u32 n, u64 start, u
 {
 	struct liov_gsq *g = sub->sq->g;
 
-	while (n && !liov_guarded_enough(sub->pass, sub->by)) {
+	while (n && !liov_guarded_enough(sub->pass, sub->trigger)) {
 		sub->slot = liov_slot_get(g);
 		if (sub->slot == g->nr_slots)
 			break;
@@ -338,7 +339,7 @@ static u32 liov_guarded_submit_some(struct liov_submit *sub, u32 n, u64 start, u
 		*refused |= *status;
 		sub->pass->commands--;
 		n--;
-		if (!liov_by_interrupt(sub->by))
+		if (!liov_trigger_is_interrupt(sub->trigger))
 			cond_resched();
 	}
 	return n;
@@ -353,10 +354,10 @@ static void liov_guarded_not_now(struct liov_sq *sq, bool later)
 		liov_queue_delayed_work(sq->inst, &sq->work, msecs_to_jiffies(LIOV_QUIET_MS));
 }
 
-static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by,
+static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_trigger trigger,
 			     struct liov_pass *pass)
 {
-	struct liov_submit sub = { .sq = sq, .by = by, .pass = pass };
+	struct liov_submit sub = { .sq = sq, .trigger = trigger, .pass = pass };
 	u64 start = ktime_get_ns();
 	struct liov_gsq *g = sq->g;
 	bool refused = false;
@@ -366,7 +367,7 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by,
 		u32 new = (tail + sq->depth - g->head) % sq->depth;
 		u32 n, left;
 
-		if (unlikely(liov_guarded_enough(pass, by))) {
+		if (unlikely(liov_guarded_enough(pass, trigger))) {
 			liov_guarded_cut(sq);
 			break;
 		}
@@ -383,12 +384,12 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_by by,
 			liov_guarded_not_now(sq, sub.later);
 			break;
 		}
-		if (g->head == tail || liov_guarded_enough(pass, by))
+		if (g->head == tail || liov_guarded_enough(pass, trigger))
 			continue;
 		if (unlikely(status == LIOV_NO_ROOM)) {
 			if (!liov_load_wait(sq, sub.load))
 				goto out;
-		} else if ((!n || left) && !liov_guarded_starve(sq, by)) {
+		} else if ((!n || left) && !liov_guarded_starve(sq, trigger)) {
 			goto out;
 		}
 	}
@@ -425,11 +426,11 @@ static int liov_guarded_find_rings(struct liov_sq *sq)
  * By the job only: a vCPU in its doorbell keeps KVM from changing memory
  * slots, and so user space from bringing the memory back.
  */
-static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
+static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_trigger trigger)
 {
 	int rc;
 
-	if (by != LIOV_BY_WORK) {
+	if (trigger != LIOV_TRIGGER_WORK) {
 		liov_job_queue(sq->inst, &sq->job);
 		return false;
 	}
@@ -452,7 +453,8 @@ static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_by by)
 }
 
 /* One time over the guest's ring.  Under liov_sq.submit. */
-static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass)
+static void liov_guarded_go_over(struct liov_sq *sq, enum liov_trigger trigger,
+				 struct liov_pass *pass)
 {
 	struct liov_gsq *g = sq->g;
 	u32 tail, head, waiting;
@@ -469,24 +471,24 @@ static void liov_guarded_go_over(struct liov_sq *sq, enum liov_by by, struct lio
 	if (unlikely(tail >= sq->depth)) {
 		sq->bad_doorbells++;
 		liov_admin_event(sq->inst, LIOV_EVENT_DB_VALUE);
-	} else if (by == LIOV_BY_COMPLETION &&
+	} else if (trigger == LIOV_TRIGGER_COMPLETION &&
 		   liov_busy_by_itself(g->submitted - READ_ONCE(g->completed), waiting)) {
 		; /* The timer comes. */
 	} else if (tail != head) {
-		if (likely(g->map.va && sq->cq->ring) || liov_guarded_wait_rings(sq, by))
-			liov_guarded_run(sq, tail, by, pass);
+		if (likely(g->map.va && sq->cq->ring) || liov_guarded_wait_rings(sq, trigger))
+			liov_guarded_run(sq, tail, trigger, pass);
 	}
-	liov_busy_note(sq, by, (g->head + sq->depth - head) % sq->depth,
+	liov_busy_note(sq, trigger, (g->head + sq->depth - head) % sq->depth,
 		       g->submitted - READ_ONCE(g->completed), waiting);
 }
 
-static void liov_guarded_turns(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass,
-			       unsigned int max)
+static void liov_guarded_turns(struct liov_sq *sq, enum liov_trigger trigger,
+			       struct liov_pass *pass, unsigned int max)
 {
 	unsigned int turns = 0;
 
 	do {
-		if (turns++ == max || liov_guarded_enough(pass, by)) {
+		if (turns++ == max || liov_guarded_enough(pass, trigger)) {
 			liov_guarded_cut(sq);
 			return;
 		}
@@ -497,7 +499,7 @@ static void liov_guarded_turns(struct liov_sq *sq, enum liov_by by, struct liov_
 			return;
 		/* Off before the value is read: it may be a newer one's. */
 		xchg(&sq->again, false);
-		liov_guarded_go_over(sq, by, pass);
+		liov_guarded_go_over(sq, trigger, pass);
 		up(&sq->submit);
 		/* Free before the look at the mark. */
 		smp_mb();
@@ -505,32 +507,32 @@ static void liov_guarded_turns(struct liov_sq *sq, enum liov_by by, struct liov_
 }
 
 /**
- * liov_guarded_go_on() - see struct liov_mode_ops, @sq_go_on
+ * liov_guarded_submit() - see struct liov_mode_ops, @sq_submit
  * @sq: queue, live or not
- * @by: who
+ * @trigger: who
  *
  * Typically in a vCPU thread inside KVM, with the vCPU's kvm->srcu held: may
  * sleep for pins, must not wait for memory slots.  That holds for whoever owns
  * liov_sq.submit.
  */
-void liov_guarded_go_on(struct liov_sq *sq, enum liov_by by)
+void liov_guarded_submit(struct liov_sq *sq, enum liov_trigger trigger)
 {
 	struct liov_pass stay = LIOV_STAY_INIT;
 
-	liov_guarded_turns(sq, by, &stay, LIOV_STAY_TURNS);
+	liov_guarded_turns(sq, trigger, &stay, LIOV_STAY_TURNS);
 }
 
 /**
  * liov_guarded_look() - see struct liov_mode_ops, @sq_look
  * @sq:   queue, live or not
- * @by:   who
+ * @trigger:   who
  * @pass: what he may still do
  *
  * Does not sleep.
  */
-void liov_guarded_look(struct liov_sq *sq, enum liov_by by, struct liov_pass *pass)
+void liov_guarded_look(struct liov_sq *sq, enum liov_trigger trigger, struct liov_pass *pass)
 {
-	liov_guarded_turns(sq, by, pass, by == LIOV_BY_HALT ? LIOV_HALT_TURNS : 1);
+	liov_guarded_turns(sq, trigger, pass, trigger == LIOV_TRIGGER_HALT ? LIOV_HALT_TURNS : 1);
 }
 
 /**
@@ -553,7 +555,7 @@ void liov_guarded_job(struct liov_job *job)
 	struct liov_sq *sq = container_of(job, struct liov_sq, job);
 	struct mem_cgroup *old = liov_charge_begin(sq->inst);
 
-	liov_guarded_go_on(sq, LIOV_BY_WORK);
+	liov_guarded_submit(sq, LIOV_TRIGGER_WORK);
 	liov_charge_end(old);
 }
 
@@ -570,5 +572,5 @@ void liov_guarded_cq_kick(struct liov_cq *cq)
 	WRITE_ONCE(cq->turn, turn + 1);
 	/* One stay for all of them; those for which nothing is left get their job. */
 	while ((sq = liov_next_starved(cq, turn, &n)))
-		liov_guarded_turns(sq, LIOV_BY_STORE, &stay, LIOV_STAY_TURNS);
+		liov_guarded_turns(sq, LIOV_TRIGGER_STORE, &stay, LIOV_STAY_TURNS);
 }

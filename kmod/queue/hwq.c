@@ -31,14 +31,14 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 	rc = liov_host_enter(p->host);
 	if (rc)
 		return rc;
-	if (liov_parent_fit(p, inst) < cq->qid) {
+	if (liov_pool_remap(p, inst) < cq->qid) {
 		liov_guest_warn(inst, "%s grants too few queue pairs since its reset for queue %u\n",
 				pci_name(p->host->pdev), cq->qid);
 		rc = -ENOSPC;
 		goto out;
 	}
 	cq->hwqid = liov_pairs(inst)->hwqid[cq->qid];
-	cq->hw_db = liov_parent_doorbell(p, cq->hwqid, true);
+	cq->hw_db = liov_pool_doorbell(p, cq->hwqid, true);
 	flags = NVME_QUEUE_PHYS_CONTIG;
 	if (cq->ien || liov_pairs(inst)->mode->always_irq) {
 		flags |= NVME_CQ_IRQ_ENABLED;
@@ -124,12 +124,12 @@ static int liov_sq_make(struct liov_sq *sq, const struct liov_ring *ring)
 	rc = liov_host_enter(p->host);
 	if (rc)
 		return rc;
-	if (liov_parent_fit(p, inst) < sq->qid) {
+	if (liov_pool_remap(p, inst) < sq->qid) {
 		rc = -ENOSPC;
 		goto out;
 	}
 	sq->hwqid = pairs->hwqid[sq->qid];
-	sq->hw_db = liov_parent_doorbell(p, sq->hwqid, false);
+	sq->hw_db = liov_pool_doorbell(p, sq->hwqid, false);
 	hw.create_sq.opcode = nvme_admin_create_sq;
 	hw.create_sq.prp1 = cpu_to_le64(ring->bus);
 	hw.create_sq.sqid = cpu_to_le16(sq->hwqid);
@@ -216,7 +216,7 @@ int liov_queues_resume(struct liov_instance *inst)
 
 		if (!cq->made || !liov_queue_lost(p, cq->gen))
 			continue;
-		liov_pairs(inst)->mode->cq_again(cq, &ring);
+		liov_pairs(inst)->mode->cq_rebuild(cq, &ring);
 		rc = liov_cq_make(cq, &ring);
 		if (rc)
 			return rc;
@@ -226,14 +226,14 @@ int liov_queues_resume(struct liov_instance *inst)
 
 		if (!sq->made || !liov_queue_lost(p, sq->gen))
 			continue;
-		liov_pairs(inst)->mode->sq_again(sq, &ring);
+		liov_pairs(inst)->mode->sq_rebuild(sq, &ring);
 		rc = liov_sq_make(sq, &ring);
 		if (rc)
 			return rc;
 		/* Live before the guest's value; pairs with liov_doorbell_late(). */
 		smp_mb();
 		/* What is in the ring, and what the guest rang for meanwhile. */
-		liov_pairs(inst)->mode->sq_go_on(sq, LIOV_BY_STORE);
+		liov_pairs(inst)->mode->sq_submit(sq, LIOV_TRIGGER_STORE);
 	}
 	return 0;
 }

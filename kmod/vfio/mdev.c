@@ -28,10 +28,10 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	rc = liov_instance_create(inst);
 	if (rc)
 		goto err_put;
-	rc = liov_parent_take_qids(p, inst);
+	rc = liov_pool_take_qids(p, inst);
 	if (rc) {
 		pci_err(p->host->pdev, "lightiov: %u queue pairs wanted, %u free; remove an instance or load lightiov with reserve=N\n",
-			inst->nr_pairs, liov_parent_free_pairs(p));
+			inst->nr_pairs, liov_pool_free_pairs(p));
 		goto err_put;
 	}
 	rc = vfio_register_emulated_iommu_dev(&inst->vdev);
@@ -52,7 +52,7 @@ err_vfio:
 	/* One may have been written already. */
 	liov_backing_put(inst);
 err_qids:
-	liov_parent_put_qids(p, inst);
+	liov_pool_put_qids(p, inst);
 	liov_instance_stop(inst);
 err_put:
 	vfio_put_device(&inst->vdev);
@@ -68,7 +68,7 @@ static void liov_mdev_remove(struct mdev_device *mdev)
 	vfio_unregister_group_dev(&inst->vdev);
 	liov_backing_put(inst);
 	/* No reset hook finds it from here on. */
-	liov_parent_put_qids(inst->parent, inst);
+	liov_pool_put_qids(inst->parent, inst);
 	liov_instance_stop(inst);
 	vfio_put_device(&inst->vdev);
 }
@@ -78,7 +78,7 @@ static unsigned int liov_mdev_get_available(struct mdev_type *mtype)
 	struct liov_parent *p = container_of(mtype->parent, struct liov_parent, mdev);
 	struct liov_type *type = container_of(mtype, struct liov_type, type);
 
-	return liov_parent_free_pairs(p) / type->nr_pairs;
+	return liov_pool_free_pairs(p) / type->nr_pairs;
 }
 
 static ssize_t liov_mdev_show_description(struct mdev_type *mtype, char *buf)

@@ -140,13 +140,13 @@ static void liov_parent_live(struct liov_host *h)
 	}
 	WRITE_ONCE(p->settled_at, jiffies + msecs_to_jiffies(LIOV_SETTLE_MS));
 	/* Here and not in the stopped hook, since DMA memory is freed. */
-	liov_parent_reclaim(p);
+	liov_pool_reclaim(p);
 	liov_probe_reclaim(p);
 	if (!p->registered && liov_parent_register(p))
 		return;
 	mutex_lock(&p->pool_lock);
 	liov_watch_look_all(p);
-	liov_parent_judge(p);
+	liov_pool_recount(p);
 	list_for_each_entry(inst, &p->instances, node)
 		liov_parent_instance_back(inst);
 	mutex_unlock(&p->pool_lock);
@@ -157,7 +157,7 @@ static void liov_parent_live(struct liov_host *h)
 	p->told_host = h->nr_host;
 	pci_info(h->pdev,
 		 "lightiov: %u queue pairs granted, %u used by the host, %u free; CQ head %s\n",
-		 h->nr_granted, h->nr_host, liov_parent_free_pairs(p),
+		 h->nr_granted, h->nr_host, liov_pool_free_pairs(p),
 		 liov_cq_head_name(p->cq_head));
 	if (!liov_can_add_vectors(h->pdev))
 		pci_warn(h->pdev,

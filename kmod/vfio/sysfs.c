@@ -122,7 +122,7 @@ LIOV_ATTR_RO(parent, queue_pairs_host);
 
 static ssize_t parent_queue_pairs_free_show(void *owner, char *buf)
 {
-	return sysfs_emit(buf, "%u\n", liov_parent_free_pairs(owner));
+	return sysfs_emit(buf, "%u\n", liov_pool_free_pairs(owner));
 }
 LIOV_ATTR_RO(parent, queue_pairs_free);
 
@@ -148,7 +148,7 @@ static ssize_t parent_cq_head_store(void *owner, const char *buf, size_t count)
 	enum liov_cq_head_mode mode;
 	int rc;
 
-	rc = liov_parent_parse_cq_head(buf, &mode);
+	rc = liov_cq_head_parse(buf, &mode);
 	if (rc)
 		return rc;
 	if (mode == LIOV_CQ_HEAD_AUTO)
