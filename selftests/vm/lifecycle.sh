@@ -52,7 +52,7 @@ was_told()
 	[ "$(told "$@")" -gt 0 ]
 }
 
-# poll_state FILE: the next word, once who polls it was woken
+# poll_state FILE: "ready" when it has read it; then the next word, once who polls it was woken
 poll_state()
 {
 	python3 -c '
@@ -61,6 +61,7 @@ f = open(sys.argv[1])
 f.read()
 p = select.poll()
 p.register(f, select.POLLPRI | select.POLLERR)
+print("ready", flush=True)
 woken = p.poll(60000)
 f.seek(0)
 print("woken" if woken else "not woken", f.read().strip())' "$1"
@@ -74,7 +75,7 @@ changes_of_state()
 	ctrl=$(l1_ctrl 0)
 	poll_state "/sys/bus/mdev/devices/$uuid/lightiov/state" >/run/polled &
 	poller=$!
-	vm_program_start "$uuid" || return 1
+	l1_wait 30 grep -q ready /run/polled && vm_program_start "$uuid" || return 1
 	l1_wait 20 was_told "$uuid" enabled || { echo "no event when it was enabled"; rc=1; }
 	wait $poller && cat /run/polled && grep -q '^woken' /run/polled || rc=1
 	echo 1 >"/sys/class/nvme/$ctrl/reset_controller" && l1_wait 30 l1_drive_ready 0 || rc=1
