@@ -305,6 +305,8 @@ void liov_watch_command_over(void *cookie);
 
 /* instance.c */
 int liov_instance_set_mode(struct liov_instance *inst, const char *name);
+int liov_instance_set_limit(struct liov_instance *inst, enum liov_rate_id id, u64 per_second);
+int liov_instance_set_burst(struct liov_instance *inst, unsigned int ms);
 int liov_instance_open(struct liov_instance *inst);
 void liov_instance_close(struct liov_instance *inst);
 void liov_instance_dma_unmap(struct liov_instance *inst, u64 iova, u64 len);

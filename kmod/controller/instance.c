@@ -28,8 +28,8 @@
  * @inst: instance, not open
  * @name: "guarded" or "direct"
  *
- * May sleep.  Return: 0, -EINVAL (no such mode), -EBUSY (open) or -EPERM
- * (direct mode is not allowed).
+ * May sleep.  Return: 0, -EINVAL (no such mode), -EBUSY (open), -EPERM (direct mode is not
+ * allowed) or -EOPNOTSUPP (it has limits, which direct mode cannot keep).
  */
 int liov_instance_set_mode(struct liov_instance *inst, const char *name)
 {
@@ -52,11 +52,55 @@ int liov_instance_set_mode(struct liov_instance *inst, const char *name)
 	if (inst->is_open) {
 		liov_warn(inst, "the mode cannot be changed while a VM uses this device\n");
 		rc = -EBUSY;
+	} else if (!mode->guard && inst->throttle.on) {
+		liov_warn(inst, "this device has limits, which %s mode cannot keep; write 0 to them first\n",
+			  mode->name);
+		rc = -EOPNOTSUPP;
 	} else {
 		inst->mode = mode;
 	}
 	mutex_unlock(&inst->lock);
 	return rc;
+}
+
+/**
+ * liov_instance_set_limit() - limit what a guest may do in a second
+ * @inst:       instance, open or not
+ * @id:         what
+ * @per_second: commands or bytes; 0: no limit
+ *
+ * May sleep.  Return: 0, -ERANGE, or -EOPNOTSUPP: in direct mode the drive decides.
+ */
+int liov_instance_set_limit(struct liov_instance *inst, enum liov_rate_id id, u64 per_second)
+{
+	int rc = 0;
+
+	if (per_second > LIOV_RATE_MAX)
+		return -ERANGE;
+	mutex_lock(&inst->lock);
+	if (per_second && !inst->mode->guard) {
+		liov_warn(inst, "direct mode knows no limits, its guest rings the drive itself; write guarded to lightiov/mode\n");
+		rc = -EOPNOTSUPP;
+	} else {
+		liov_throttle_set(inst, id, per_second);
+	}
+	mutex_unlock(&inst->lock);
+	return rc;
+}
+
+/**
+ * liov_instance_set_burst() - how far limits may be exceeded for a moment
+ * @inst: instance, open or not
+ * @ms:   1 to LIOV_BURST_MAX_MS: what may pass at once, as time at the limit
+ *
+ * Return: 0 or -ERANGE.
+ */
+int liov_instance_set_burst(struct liov_instance *inst, unsigned int ms)
+{
+	if (!ms || ms > LIOV_BURST_MAX_MS)
+		return -ERANGE;
+	WRITE_ONCE(inst->throttle.burst, ms * NSEC_PER_MSEC);
+	return 0;
 }
 
 /* ---- controller state; all under liov_instance.lock ---- */
@@ -263,6 +307,7 @@ void liov_instance_close(struct liov_instance *inst)
 	liov_control_cancel(inst);
 	liov_admin_stop(inst);
 	liov_doorbell_close(inst);
+	liov_throttle_stop(inst);
 	liov_worker_close(inst);
 	liov_unmap_close(inst);
 	liov_irq_clear_triggers(inst);
@@ -319,6 +364,7 @@ static void liov_instance_init(struct liov_instance *inst)
 	liov_gmem_init(inst);
 	liov_direct_init(inst);
 	liov_guarded_init(inst);
+	liov_throttle_init(inst);
 	liov_resume_init(inst);
 	liov_control_init(inst);
 	liov_watch_init(inst);

@@ -440,6 +440,15 @@ unsigned int liov_prp_walk(u64 prp1, u64 prp2, u32 len, u32 page_size,
 
 #include "model/guard.h"
 
+/* ---- rate.c ---- */
+
+#define LIOV_RATE_MAX		BIT_ULL(50)	/* per second */
+
+u64 liov_rate_mult(u64 per_second);
+u64 liov_rate_cost(u64 mult, u32 units);
+bool liov_rate_allows(u64 due, u64 now, u64 burst);
+u64 liov_rate_take(u64 due, u64 now, u64 cost);
+
 /* ---- status.c ---- */
 
 /* Instead of an NVMe status: the host resets the controller, try again after that. */

@@ -309,10 +309,12 @@ struct liov_cq {
  * @refused:   by reason, see enum liov_refusal
  * @held_back: times that commands had to wait in the guest's ring
  * @held_load: times that they had to because of liov_load
+ * @throttled: times that they had to because of a limit, for @throttled_ns in all
+ * @throttled_ns: see there
  * @completed: by the hardware; @errors of them with a status
  * @latency:   see LIOV_LATENCY_BUCKETS
  *
- * @commands to @held_load are written under liov_sq.submit, the others under
+ * @commands to @throttled_ns are written under liov_sq.submit, the others under
  * liov_gcq.lock; each is read without a lock.  They outlive the queue.
  */
 struct liov_sq_stats {
@@ -321,6 +323,8 @@ struct liov_sq_stats {
 	u64	refused[LIOV_NR_REFUSALS];
 	u64	held_back;
 	u64	held_load;
+	u64	throttled;
+	u64	throttled_ns;
 	u64	completed ____cacheline_aligned_in_smp;
 	u64	errors;
 	u64	latency[LIOV_LATENCY_BUCKETS];
@@ -402,6 +406,8 @@ struct liov_busy {
  * @busy:  see there
  * @starved: guarded mode: commands wait in the guest's ring; set under @submit
  * @load_waits: guarded mode: the next command waits for room in liov_load; see load.c
+ * @throttled: guarded mode: the next command is over a limit; see throttle.c
+ * @throttled_since: guarded mode: since when, ns; 0 if it is not; under @submit
  * @again:  guarded mode: whoever has @submit shall go over the ring once more
  * @submit: guarded mode: serialises readers of the guest's ring; @g is set and
  *          cleared under it.  May be held while memory is pinned, and is tried by
@@ -440,12 +446,14 @@ struct liov_sq {
 
 	bool			starved;
 	bool			load_waits;
+	bool			throttled;
 	bool			again;
 	struct semaphore	submit;	/* the guest's ring, @g */
 	struct liov_gsq		*g;
 	struct liov_job		job;
 	struct delayed_work	work;
 	unsigned int		ring_tries;
+	u64			throttled_since;
 	atomic64_t		budget_cuts;
 	struct liov_sq_stats	stats;
 } ____cacheline_aligned_in_smp;

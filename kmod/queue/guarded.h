@@ -53,6 +53,9 @@
 /* Likewise: too much is at the hardware already, see load.c. */
 #define LIOV_NO_ROOM		0xfffe
 
+/* Likewise: it would be over a limit, see throttle.c. */
+#define LIOV_TOO_SOON		0xfffd
+
 /* liov_slot.state; 0: free */
 #define LIOV_SLOT_BUSY	BIT(0)	/* the hardware has the command */
 #define LIOV_SLOT_HELD	BIT(1)	/* an Abort names it: not to be used again yet */
@@ -161,5 +164,28 @@ void liov_guarded_job_later(struct work_struct *work);
 bool liov_load_get(struct liov_instance *inst, u32 load);
 bool liov_load_wait(struct liov_sq *sq, u32 load);
 void liov_load_put(struct liov_instance *inst, u32 load);
+
+/* throttle.c */
+bool liov_throttle_ask(struct liov_instance *inst, enum liov_io_class io, u32 bytes, u64 now,
+		       u64 *when);
+void liov_throttle_wait(struct liov_sq *sq, u64 now, u64 when);
+void liov_throttle_over(struct liov_sq *sq, u64 now);
+
+/**
+ * liov_throttle_get() - is a command within the instance's limits?
+ * @inst:  instance
+ * @io:    kind of the command
+ * @bytes: it moves
+ * @now:   ns
+ * @when:  out: when to ask again, ns, if it has to wait
+ *
+ * Any context.  Return: whether it may go; it is counted then.
+ */
+static inline bool liov_throttle_get(struct liov_instance *inst, enum liov_io_class io, u32 bytes,
+				     u64 now, u64 *when)
+{
+	return likely(!READ_ONCE(liov_pairs(inst)->throttle.on)) ||
+		liov_throttle_ask(inst, io, bytes, now, when);
+}
 
 #endif /* _LIOV_GUARDED_H */

@@ -183,6 +183,8 @@ static void liov_guarded_sq_free_ring(struct liov_sq *sq)
 	sq->g = NULL;
 	sq->starved = false;
 	WRITE_ONCE(sq->load_waits, false);
+	WRITE_ONCE(sq->throttled, false);
+	sq->throttled_since = 0;
 	liov_submit_unlock(sq);
 	/* Finds nothing to do from here on, but must not outlive the instance. */
 	liov_sq_cancel(sq);

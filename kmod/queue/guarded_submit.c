@@ -71,6 +71,7 @@ static unsigned int liov_slot_get(struct liov_gsq *g)
  * @later: the command needs what only the job can get
  * @cut:   it needs more than is left of @pass
  * @load:  what the command counts for which there was no room
+ * @when:  when the command that is over a limit may go
  */
 struct liov_submit {
 	struct liov_sq	*sq;
@@ -80,6 +81,7 @@ struct liov_submit {
 	bool		later;
 	bool		cut;
 	u32		load;
+	u64		when;
 };
 
 /**
@@ -217,7 +219,8 @@ static void liov_guarded_refuse(struct liov_sq *sq, const struct nvme_command *c
 
 /*
  * The guest's next command into slot @sub->slot.  Returns 0, the status it was refused
- * with, or LIOV_NOT_NOW or LIOV_NO_ROOM: it stays in the guest's ring, and is read anew.
+ * with, or LIOV_NOT_NOW, LIOV_NO_ROOM or LIOV_TOO_SOON: it stays in the guest's ring, and is
+ * read anew.
  */
 static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 {
@@ -247,6 +250,14 @@ static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 		sub->load = out.load;
 		return LIOV_NO_ROOM;
 	}
+	if (!status && unlikely(!liov_throttle_get(sq->inst, out.io, out.bytes, start,
+						   &sub->when))) {
+		if (out.load)
+			liov_load_put(sq->inst, out.load);
+		return LIOV_TOO_SOON;
+	}
+	if (unlikely(sq->throttled_since))
+		liov_throttle_over(sq, start);
 	WRITE_ONCE(g->head, g->head + 1 == sq->depth ? 0 : g->head + 1);
 	if (unlikely(status)) {
 		liov_guarded_refuse(sq, &c, status);
@@ -318,6 +329,12 @@ static bool liov_guarded_starve(struct liov_sq *sq, enum liov_trigger trigger)
 	return true;
 }
 
+/* Not an NVMe status: the command stays in the guest's ring. */
+static bool liov_submit_stays(u16 status)
+{
+	return status == LIOV_NOT_NOW || status == LIOV_NO_ROOM || status == LIOV_TOO_SOON;
+}
+
 /*
  * The next @n commands, for which there are places in the guest's CQ.  Returns how many
  * places are left over; *@status is what the last command ended with.
@@ -334,7 +351,7 @@ static u32 liov_guarded_submit_some(struct liov_submit *sub, u32 n, u64 start, u
 		*status = liov_guarded_submit_one(sub, start);
 		if (unlikely(*status))
 			set_bit(sub->slot, g->free);
-		if (unlikely(*status == LIOV_NOT_NOW || *status == LIOV_NO_ROOM))
+		if (unlikely(liov_submit_stays(*status)))
 			break;
 		*refused |= *status;
 		sub->pass->commands--;
@@ -382,6 +399,10 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_trigger tri
 		}
 		if (unlikely(status == LIOV_NOT_NOW)) {
 			liov_guarded_not_now(sq, sub.later);
+			break;
+		}
+		if (unlikely(status == LIOV_TOO_SOON)) {
+			liov_throttle_wait(sq, start, sub.when);
 			break;
 		}
 		if (g->head == tail || liov_guarded_enough(pass, trigger))

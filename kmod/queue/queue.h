@@ -31,6 +31,55 @@ struct liov_load {
 	u64			most;
 };
 
+/* Limits that an operator may set; see throttle.c. */
+enum liov_rate_id {
+	LIOV_RATE_IOPS,
+	LIOV_RATE_IOPS_READ,
+	LIOV_RATE_IOPS_WRITE,
+	LIOV_RATE_BPS,
+	LIOV_RATE_BPS_READ,
+	LIOV_RATE_BPS_WRITE,
+	LIOV_NR_RATES
+};
+
+/* How far a limit may be exceeded for a moment, unless said otherwise; and at most. */
+#define LIOV_BURST_MS		20
+#define LIOV_BURST_MAX_MS	10000
+
+/**
+ * struct liov_rate - one of them
+ * @max:  as written; under liov_instance.lock
+ * @mult: from liov_rate_mult(); 0: no limit
+ * @due:  when what has passed would be over at that rate, ns
+ */
+struct liov_rate {
+	u64			max;
+	u64			mult;
+	atomic64_t		due;
+};
+
+/**
+ * struct liov_throttle - an instance's limits
+ * @on:       it has some
+ * @turn:     which queue goes first next time
+ * @burst:    how far liov_rate.due may be ahead, ns
+ * @rate:     by enum liov_rate_id
+ * @lock:     @armed, @armed_at and the start of @timer
+ * @armed:    @timer was started, and has not come yet
+ * @armed_at: for when, ns
+ * @timer:    has queues go on
+ */
+struct liov_throttle {
+	bool			on;
+	unsigned int		turn;
+	u64			burst;
+	struct liov_rate	rate[LIOV_NR_RATES];
+	raw_spinlock_t		lock;	/* as said above */
+	bool			armed;
+	u64			armed_at;
+	struct hrtimer		timer;
+};
+
 /**
  * struct liov_resume - over a reset of the controller by the host
  * @work:     makes the queues again
@@ -53,6 +102,7 @@ struct liov_resume {
  * struct liov_pairs - an instance's queue pairs
  * @guard:  guarded: what its commands may reach; constant while ready, but nlb
  * @load:   guarded: its work at the drive that moves no data
+ * @throttle: guarded: its limits
  * @fence_gen: the controller's generation in which its reset was asked for, as a fence
  * @leaking: no fence could be had: what the hardware may use is not freed
  * @settle: direct mode: rings for what was kept back
@@ -61,6 +111,7 @@ struct liov_pairs {
 	struct liov_bells;
 	struct liov_guard	guard;
 	struct liov_load	load;
+	struct liov_throttle	throttle;
 	struct liov_queues	queues;
 	struct liov_resume	resume;
 	struct delayed_work	settle;
@@ -114,5 +165,10 @@ void liov_direct_stop(struct liov_instance *inst);
 /* guarded_queue.c */
 extern const struct liov_mode_ops liov_guarded_ops;
 void liov_guarded_init(struct liov_instance *inst);
+
+/* throttle.c */
+void liov_throttle_init(struct liov_instance *inst);
+void liov_throttle_stop(struct liov_instance *inst);
+void liov_throttle_set(struct liov_instance *inst, enum liov_rate_id id, u64 per_second);
 
 #endif /* _LIOV_QUEUE_H */

@@ -65,6 +65,12 @@ static ssize_t liov_show_cq_doorbells(const struct liov_stats_dir *dir, size_t o
 	return sysfs_emit(buf, "%llu\n", sum);
 }
 
+/* Counted in ns. */
+static ssize_t liov_show_sq_ms(const struct liov_stats_dir *dir, size_t off, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", div_u64(liov_sum_sq(dir, off), NSEC_PER_MSEC));
+}
+
 /* Completions are read first, so that they hardly ever overtake what was accepted. */
 static ssize_t liov_show_outstanding(const struct liov_stats_dir *dir, size_t off, char *buf)
 {
@@ -174,6 +180,8 @@ LIOV_STAT_SQ(refused_other, stats.refused[LIOV_REFUSED_OTHER]);
 LIOV_STAT_SQ(held_back, stats.held_back);
 LIOV_STAT(budget_cuts, liov_show_budget_cuts, LIOV_STAT_U64(struct liov_sq, budget_cuts));
 LIOV_STAT_SQ(held_load, stats.held_load);
+LIOV_STAT_SQ(throttled, stats.throttled);
+LIOV_STAT(throttled_ms, liov_show_sq_ms, LIOV_STAT_U64(struct liov_sq, stats.throttled_ns));
 LIOV_STAT_SQ(completed, stats.completed);
 LIOV_STAT_SQ(errors, stats.errors);
 LIOV_STAT(outstanding, liov_show_outstanding, 0);
@@ -225,6 +233,8 @@ static struct attribute *liov_queue_stat_attrs[] = {
 	&liov_stat_held_back.attr,
 	&liov_stat_budget_cuts.attr,
 	&liov_stat_held_load.attr,
+	&liov_stat_throttled.attr,
+	&liov_stat_throttled_ms.attr,
 	&liov_stat_outstanding.attr,
 	&liov_stat_completed.attr,
 	&liov_stat_errors.attr,

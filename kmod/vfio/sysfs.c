@@ -335,11 +335,70 @@ static ssize_t inst_queues_show(void *owner, char *buf)
 }
 LIOV_ATTR_RO(inst, queues);
 
+static ssize_t inst_limit_show(struct liov_instance *inst, enum liov_rate_id id, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", READ_ONCE(inst->throttle.rate[id].max));
+}
+
+static ssize_t inst_limit_store(struct liov_instance *inst, enum liov_rate_id id,
+				const char *buf, size_t count)
+{
+	u64 val;
+	int rc = kstrtou64(buf, 0, &val);
+
+	if (!rc)
+		rc = liov_instance_set_limit(inst, id, val);
+	return rc ?: count;
+}
+
+#define LIOV_LIMIT(_name, _id)							\
+	static ssize_t inst_##_name##_show(void *owner, char *buf)		\
+	{									\
+		return inst_limit_show(owner, _id, buf);			\
+	}									\
+	static ssize_t inst_##_name##_store(void *owner, const char *buf, size_t count) \
+	{									\
+		return inst_limit_store(owner, _id, buf, count);		\
+	}									\
+	LIOV_ATTR_RW(inst, _name)
+
+LIOV_LIMIT(iops_max, LIOV_RATE_IOPS);
+LIOV_LIMIT(iops_read_max, LIOV_RATE_IOPS_READ);
+LIOV_LIMIT(iops_write_max, LIOV_RATE_IOPS_WRITE);
+LIOV_LIMIT(bps_max, LIOV_RATE_BPS);
+LIOV_LIMIT(bps_read_max, LIOV_RATE_BPS_READ);
+LIOV_LIMIT(bps_write_max, LIOV_RATE_BPS_WRITE);
+
+static ssize_t inst_burst_ms_show(void *owner, char *buf)
+{
+	struct liov_instance *inst = owner;
+
+	return sysfs_emit(buf, "%llu\n", div_u64(READ_ONCE(inst->throttle.burst), NSEC_PER_MSEC));
+}
+
+static ssize_t inst_burst_ms_store(void *owner, const char *buf, size_t count)
+{
+	unsigned int ms;
+	int rc = kstrtouint(buf, 0, &ms);
+
+	if (!rc)
+		rc = liov_instance_set_burst(owner, ms);
+	return rc ?: count;
+}
+LIOV_ATTR_RW(inst, burst_ms);
+
 static struct attribute *inst_attrs[] = {
 	&inst_mode_attr.attr,
 	&inst_backing_attr.attr,
 	&inst_state_attr.attr,
 	&inst_queues_attr.attr,
+	&inst_iops_max_attr.attr,
+	&inst_iops_read_max_attr.attr,
+	&inst_iops_write_max_attr.attr,
+	&inst_bps_max_attr.attr,
+	&inst_bps_read_max_attr.attr,
+	&inst_bps_write_max_attr.attr,
+	&inst_burst_ms_attr.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(inst);

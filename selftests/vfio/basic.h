@@ -24,6 +24,7 @@ long long basic_stat(struct test *t, struct nvme *n, const char *name);
 u32 zeroes_limit(struct test *t, struct nvme *n);
 
 extern const struct suite suite_controller, suite_data, suite_commands, suite_rings,
-			  suite_memory, suite_stats, suite_costs, suite_worker;
+			  suite_memory, suite_stats, suite_costs, suite_worker,
+			  suite_limits;
 
 #endif /* _LIOV_BASIC_H */

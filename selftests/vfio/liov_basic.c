@@ -8,7 +8,7 @@
 
 static const struct suite *const suites[] = {
 	&suite_controller, &suite_data, &suite_commands, &suite_rings, &suite_memory,
-	&suite_stats, &suite_costs, &suite_worker,
+	&suite_stats, &suite_costs, &suite_worker, &suite_limits,
 };
 
 int main(int argc, char **argv)

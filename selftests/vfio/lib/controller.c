@@ -3,9 +3,11 @@
  * Opens the controller, brings it up and identifies it; queues and commands are in
  * queue.c and admin.c.  Single-threaded.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "controller.h"
 #include "pci.h"
@@ -56,6 +58,21 @@ long long nvme_sysfs(struct nvme *n, const char *name)
 		buf[0] = '\0';
 	fclose(f);
 	return strtoll(buf, NULL, 0);
+}
+
+int nvme_sysfs_set(struct nvme *n, const char *name, long long val)
+{
+	char path[128], text[32];
+	int fd, len, rc;
+
+	snprintf(path, sizeof(path), "/sys/bus/mdev/devices/%s/lightiov/%s", n->uuid, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	len = snprintf(text, sizeof(text), "%lld", val);
+	rc = write(fd, text, len) == len ? 0 : -errno;
+	close(fd);
+	return rc;
 }
 
 int nvme_setup_pci(struct nvme *n)

@@ -31,6 +31,8 @@ int nvme_restart(struct nvme *n);
 
 /* A file of the instance's directory in sysfs as a number: -ENOENT and the like. */
 long long nvme_sysfs(struct nvme *n, const char *name);
+/* Writes one: 0 or a negative errno. */
+int nvme_sysfs_set(struct nvme *n, const char *name, long long val);
 
 u32 nvme_get32(struct nvme *n, u32 reg);
 u64 nvme_get64(struct nvme *n, u32 reg);
