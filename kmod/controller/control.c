@@ -24,7 +24,7 @@
 /* From one look whether a controller that is being reset is back to the next. */
 #define LIOV_CONTROL_AGAIN_MS	50
 
-/* @what supersedes what was to be done before of @void. */
+/* @what supersedes what was to be done before of @voids. */
 static void liov_control_want(struct liov_instance *inst, unsigned int what, unsigned int voids)
 {
 	lockdep_assert_held(&inst->reg_lock);

@@ -449,7 +449,7 @@ static void liov_busy_work(struct work_struct *work)
 
 	liov_busy_end(sq);
 	/* What was stored before the page was tracked. */
-	liov_sq_kick(sq);
+	liov_sq_look_again(sq);
 	liov_charge_end(old);
 }
 

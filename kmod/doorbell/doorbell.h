@@ -12,8 +12,8 @@
  * KVM and the CPU call in here: stores of vCPUs, page faults, memory slots that go, halts,
  * timers.  What is to be done about a store is the mode's, by struct liov_mode_ops.
  */
-#ifndef _LIOV_DOORBELLS_H
-#define _LIOV_DOORBELLS_H
+#ifndef _LIOV_DOORBELL_H
+#define _LIOV_DOORBELL_H
 
 #include <linux/nospec.h>
 #include <linux/srcu.h>
@@ -33,7 +33,7 @@
 #define LIOV_TRACK_LOOKS	2
 
 /**
- * struct liov_track - KVM write tracking of the doorbell pages
+ * struct liov_track - the doorbell pages: what KVM tracks of them, and what is mapped
  * @node:       our notifier
  * @registered: it is registered with vdev.kvm
  * @lock:       liov_doorbell.tracked and @base_gfn; KVM's slots_lock may be
@@ -197,4 +197,4 @@ static inline bool liov_busy_by_itself(u32 outstanding, u32 waiting)
 	return outstanding < waiting;
 }
 
-#endif /* _LIOV_DOORBELLS_H */
+#endif /* _LIOV_DOORBELL_H */

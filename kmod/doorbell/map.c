@@ -3,7 +3,7 @@
  * User space's mapping of doorbell pages: RAM, or the drive's own register (own.c).
  *
  * Owns nothing.  A page fault runs under mmap_lock, which KVM's own faults take too; it
- * takes liov_track.own_lock, and after that liov_track.lock.
+ * takes liov_track.own_lock and, when that is released, liov_track.lock.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 

@@ -6,11 +6,11 @@
  * Under KVM user space maps the pages into the guest and KVM's write tracking
  * calls liov_track_write() in the vCPU thread that stored, inside the kernel.
  * Without KVM a store arrives as a VFIO region write.  Either way the value
- * ends up in the page and the kick of the mode (liov_mode_ops) brings the
+ * ends up in the page and the mode (liov_mode_ops, sq_submit or cq_kick) brings the
  * hardware up to date with it, so that a store nobody reported (the memory slot
- * was being moved) is made good by a later kick of the same queue.
+ * was being moved) is made good by a later one of the same queue.
  *
- * What may run at once: any number of vCPUs in a kick of one queue, the rescan
+ * What may run at once: any number of vCPUs at one queue, the rescan
  * of the tracking worker, and the stop of the queue, which clears @live under
  * the queue's spinlock; direct.c and guarded.h say how each copes.
  *
@@ -331,7 +331,7 @@ out:
 	/* Stores made while nobody listened. */
 	for (i = 0; i < liov_nr_doorbells(inst); i++) {
 		if (!(i & 1))
-			liov_sq_kick(&bells->sq[i / 2 + 1]);
+			liov_sq_look_again(&bells->sq[i / 2 + 1]);
 		else if (!bells->mode->jobs)
 			liov_doorbell_kick(inst, i);
 	}
@@ -395,7 +395,7 @@ static void liov_doorbell_forget_last(struct liov_instance *inst, unsigned int i
  * @val:  value
  *
  * Doorbells of queues that do not exist raise the event the specification has
- * for it.  Does not need liov_instance.lock.  May sleep, as the kick of guarded mode does.
+ * for it.  Does not need liov_instance.lock.  May sleep, as submission in guarded mode does.
  */
 void liov_doorbell_write(struct liov_instance *inst, u64 reg, u32 val)
 {

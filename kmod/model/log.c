@@ -11,8 +11,8 @@
  */
 #include "model/model.h"
 
-/* linux/nvme.h has no names for these. */
-#define LIOV_LOG_SUPPORTED	0x00
+/* Log page identifier; linux/nvme.h has no name for it. */
+#define LIOV_LID_SUPPORTED	0x00
 
 /* CDW10 bit 15, in the byte that linux/nvme.h calls lsp */
 #define LIOV_LOG_RAE		0x80
@@ -32,7 +32,7 @@
 static u32 liov_log_size(u8 lid, const struct liov_ident *id)
 {
 	switch (lid) {
-	case LIOV_LOG_SUPPORTED:
+	case LIOV_LID_SUPPORTED:
 		return id->vs >= NVME_VS(2, 0, 0) ? LIOV_LOG_SUPPORTED_SIZE : 0;
 	case NVME_LOG_ERROR:
 		return LIOV_LOG_ERRORS * sizeof(struct nvme_error_slot);
@@ -265,8 +265,8 @@ void liov_log_build(const struct liov_log_req *req, const struct liov_log_state 
 
 	memset(data, 0, req->size);
 	switch (req->lid) {
-	case LIOV_LOG_SUPPORTED:
-		for (lid = LIOV_LOG_SUPPORTED; lid <= NVME_LOG_CMD_EFFECTS; lid++)
+	case LIOV_LID_SUPPORTED:
+		for (lid = LIOV_LID_SUPPORTED; lid <= NVME_LOG_CMD_EFFECTS; lid++)
 			put_unaligned_le32(LIOV_LOG_LSUPP, (u8 *)data + 4 * lid);
 		break;
 	case NVME_LOG_ERROR:

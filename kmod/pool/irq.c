@@ -41,8 +41,8 @@ void liov_virq_event(struct liov_virq *v)
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
-	if (v->trigger) {
-		eventfd_signal(v->trigger);
+	if (v->eventfd) {
+		eventfd_signal(v->eventfd);
 		v->signals++;
 	} else {
 		v->pending = true;
@@ -76,9 +76,9 @@ bool liov_virq_loopback(struct liov_virq *v)
 	bool has;
 
 	spin_lock_irqsave(&v->lock, flags);
-	has = v->trigger;
+	has = v->eventfd;
 	if (has)
-		eventfd_signal(v->trigger);
+		eventfd_signal(v->eventfd);
 	spin_unlock_irqrestore(&v->lock, flags);
 	return has;
 }
@@ -97,8 +97,8 @@ struct eventfd_ctx *liov_virq_set(struct liov_virq *v, struct eventfd_ctx *ctx)
 	struct eventfd_ctx *old;
 
 	spin_lock_irq(&v->lock);
-	old = v->trigger;
-	v->trigger = ctx;
+	old = v->eventfd;
+	v->eventfd = ctx;
 	if (ctx && v->pending) {
 		v->pending = false;
 		eventfd_signal(ctx);
@@ -119,8 +119,8 @@ void liov_virq_reset(struct liov_virq *v)
 	struct eventfd_ctx *old;
 
 	spin_lock_irq(&v->lock);
-	old = v->trigger;
-	v->trigger = NULL;
+	old = v->eventfd;
+	v->eventfd = NULL;
 	v->pending = false;
 	spin_unlock_irq(&v->lock);
 	if (old)
@@ -176,14 +176,14 @@ static irqreturn_t liov_vector_irq(int irq, void *data)
  */
 static void liov_bypass_start(struct liov_cq *cq)
 {
-	struct eventfd_ctx *trigger = liov_env(cq->inst)->virq[cq->vector].trigger;
+	struct eventfd_ctx *eventfd = liov_env(cq->inst)->virq[cq->vector].eventfd;
 
 	lockdep_assert_held(&liov_env(cq->inst)->parent->irq_lock);
 	if (!liov_env(cq->inst)->mode->bypass || cq->bypass || !cq->vec ||
-	    !liov_vector_is_private(cq->vec) || !trigger)
+	    !liov_vector_is_private(cq->vec) || !eventfd)
 		return;
 	memset(&cq->producer, 0, sizeof(cq->producer));
-	cq->bypass = !liov_irq_bypass_register(&cq->producer, trigger,
+	cq->bypass = !liov_irq_bypass_register(&cq->producer, eventfd,
 					       cq->vec->map.virq);
 }
 

@@ -186,7 +186,7 @@ enum liov_cq_head_mode {
  * @stuck_qids: of these: nobody's, but the hardware may have the queue still, since
  *             @stuck_gen or before
  * @stuck_probes: struct liov_probe whose rings it may use likewise
- * @irq_lock:  @vectors, liov_cq.vec, liov_virq.trigger
+ * @irq_lock:  @vectors, liov_cq.vec, liov_virq.eventfd
  * @told_granted: nr_granted as last logged; @told_host: nr_host likewise
  * @id:        the drive's Identify Controller; under pool_lock
  * @vwc:       it has a volatile write cache
@@ -362,13 +362,13 @@ static inline void liov_job_init(struct liov_job *job, void (*fn)(struct liov_jo
 }
 
 /**
- * liov_sq_kick() - a guest may have stored to a queue's doorbell and nobody saw it
+ * liov_sq_look_again() - a guest may have stored to a queue's doorbell and nobody saw it
  * @sq: queue, live or not
  *
  * For work items that a guest can cause: where a mode has jobs, one does it, in the guest's
  * own time.  May sleep.
  */
-static inline void liov_sq_kick(struct liov_sq *sq)
+static inline void liov_sq_look_again(struct liov_sq *sq)
 {
 	if (liov_env(sq->inst)->mode->jobs)
 		liov_job_queue(sq->inst, &sq->job);

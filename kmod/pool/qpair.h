@@ -164,14 +164,14 @@ struct liov_mode_ops {
 /**
  * struct liov_virq - something user space has an eventfd for: an MSI-X vector of an
  *                    instance, or one of VFIO's own, ERR and REQ
- * @lock:    orders a signal (hard interrupt, reset hooks) against a change of @trigger
- * @trigger: what user space wants signalled; NULL when it has none
- * @pending: an event came while there was no @trigger
+ * @lock:    orders a signal (hard interrupt, reset hooks) against a change of @eventfd
+ * @eventfd: what user space wants signalled; NULL when it has none
+ * @pending: an event came while there was no @eventfd
  * @signals: events delivered
  */
 struct liov_virq {
-	spinlock_t		lock;	/* @trigger, @pending */
-	struct eventfd_ctx	*trigger;
+	spinlock_t		lock;	/* @eventfd, @pending */
+	struct eventfd_ctx	*eventfd;
 	bool			pending;
 	u64			signals;
 };

@@ -3,8 +3,8 @@
  * Direct mode: the hardware's rings are the guest's own, in guest memory, and a
  * doorbell is forwarded as it is.
  *
- * What may run at once: any number of vCPUs in a kick of one queue and the stop
- * of the queue, which clears @live, all under the queue's spinlock.  A kick
+ * What may run at once: any number of vCPUs at one queue and the stop
+ * of the queue, which clears @live, all under the queue's spinlock.  A submission
  * allocates nothing, never sleeps and takes only that lock.  The rings are made
  * and freed under liov_instance.lock.
  */

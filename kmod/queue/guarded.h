@@ -50,8 +50,8 @@
 /* What a guest's queue needs of the host's; of a failure it is told, the log need not be. */
 #define LIOV_GFP_DMA		(GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
 
-/* Likewise: too much is at the hardware already, see load.c. */
-#define LIOV_NO_ROOM		0xfffe
+/* Like LIOV_NOT_NOW (memory.h): too much is at the hardware already, see load.c. */
+#define LIOV_NO_ROOM		0xfffc
 
 /* Likewise: it would be over a limit, see throttle.c. */
 #define LIOV_TOO_SOON		0xfffd
@@ -157,8 +157,6 @@ void liov_guarded_submit(struct liov_sq *sq, enum liov_trigger trigger);
 void liov_guarded_cut(struct liov_sq *sq);
 void liov_guarded_look(struct liov_sq *sq, enum liov_trigger trigger, struct liov_pass *pass);
 void liov_guarded_cq_kick(struct liov_cq *cq);
-void liov_guarded_job(struct liov_job *job);
-void liov_guarded_job_later(struct work_struct *work);
 
 /* load.c */
 bool liov_load_get(struct liov_instance *inst, u32 load);

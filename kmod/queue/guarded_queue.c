@@ -27,7 +27,7 @@ static void liov_submit_lock(struct liov_sq *sq)
 	down(&sq->submit);
 }
 
-/* What came meanwhile is done by the job; see liov_guarded_submit(). */
+/* What came meanwhile is done by the job; see liov_guarded_turns(). */
 static void liov_submit_unlock(struct liov_sq *sq)
 {
 	up(&sq->submit);
@@ -503,6 +503,24 @@ static void liov_guarded_open(struct liov_instance *inst)
 	for (i = 1; i <= liov_pairs(inst)->nr_pairs; i++)
 		liov_pairs(inst)->cq[i].lazy = true;
 	liov_pin_forget(inst);
+}
+
+/* liov_sq.work: has the job done. */
+static void liov_guarded_job_later(struct work_struct *work)
+{
+	struct liov_sq *sq = container_of(to_delayed_work(work), struct liov_sq, work);
+
+	liov_job_queue(sq->inst, &sq->job);
+}
+
+/* liov_sq.job: what had to wait. */
+static void liov_guarded_job(struct liov_job *job)
+{
+	struct liov_sq *sq = container_of(job, struct liov_sq, job);
+	struct mem_cgroup *old = liov_charge_begin(sq->inst);
+
+	liov_guarded_submit(sq, LIOV_TRIGGER_WORK);
+	liov_charge_end(old);
 }
 
 /**

@@ -60,7 +60,13 @@ static unsigned int liov_slot_get(struct liov_gsq *g)
 	return i;
 }
 
-/* ---- submission ---- */
+/*
+ * ---- submission ----
+ *
+ * From the outside in: liov_guarded_submit() and _look(), who and how much; _turns(), again
+ * while somebody left a mark; _go_over(), one look at the tail; _run(), until the head is
+ * there; _submit_some(), while places and slots last; _submit_one(), a command.
+ */
 
 /**
  * struct liov_submit - one run over a guest's SQ; what the guard's calls need
@@ -136,7 +142,7 @@ static bool liov_submit_defers(const struct liov_submit *sub)
 	       (sub->trigger == LIOV_TRIGGER_STORE && liov_stack_is_short());
 }
 
-static struct liov_step_map liov_env_step(void *ctx, u64 gpa, u16 *status)
+static struct liov_step_map liov_submit_step(void *ctx, u64 gpa, u16 *status)
 {
 	struct liov_submit *sub = ctx;
 	struct liov_instance *inst = sub->sq->inst;
@@ -163,7 +169,7 @@ static struct liov_step_map liov_env_step(void *ctx, u64 gpa, u16 *status)
 	return liov_gmem_fault(inst, gpa, status);
 }
 
-static u16 liov_env_read(void *ctx, u64 gpa, void *buf, u32 len)
+static u16 liov_submit_read(void *ctx, u64 gpa, void *buf, u32 len)
 {
 	struct liov_submit *sub = ctx;
 
@@ -174,7 +180,7 @@ static u16 liov_env_read(void *ctx, u64 gpa, void *buf, u32 len)
 	return liov_gmem_read(sub->sq->inst, gpa, buf, len);
 }
 
-static void *liov_env_page(void *ctx, u32 n, u64 *bus)
+static void *liov_submit_page(void *ctx, u32 n, u64 *bus)
 {
 	struct liov_submit *sub = ctx;
 	struct liov_slot *s = &sub->sq->g->slot[sub->slot];
@@ -225,9 +231,9 @@ static void liov_guarded_refuse(struct liov_sq *sq, const struct nvme_command *c
 static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 {
 	const struct liov_guard_env env = {
-		.step	= liov_env_step,
-		.read	= liov_env_read,
-		.page	= liov_env_page,
+		.step	= liov_submit_step,
+		.read	= liov_submit_read,
+		.page	= liov_submit_page,
 		.ctx	= sub,
 	};
 	struct liov_sq *sq = sub->sq;
@@ -554,30 +560,6 @@ void liov_guarded_submit(struct liov_sq *sq, enum liov_trigger trigger)
 void liov_guarded_look(struct liov_sq *sq, enum liov_trigger trigger, struct liov_pass *pass)
 {
 	liov_guarded_turns(sq, trigger, pass, trigger == LIOV_TRIGGER_HALT ? LIOV_HALT_TURNS : 1);
-}
-
-/**
- * liov_guarded_job_later() - liov_sq.work: have the job done
- * @work: of the queue
- */
-void liov_guarded_job_later(struct work_struct *work)
-{
-	struct liov_sq *sq = container_of(to_delayed_work(work), struct liov_sq, work);
-
-	liov_job_queue(sq->inst, &sq->job);
-}
-
-/**
- * liov_guarded_job() - liov_sq.job: what had to wait
- * @job: of the queue
- */
-void liov_guarded_job(struct liov_job *job)
-{
-	struct liov_sq *sq = container_of(job, struct liov_sq, job);
-	struct mem_cgroup *old = liov_charge_begin(sq->inst);
-
-	liov_guarded_submit(sq, LIOV_TRIGGER_WORK);
-	liov_charge_end(old);
 }
 
 /**

@@ -32,7 +32,8 @@ struct liov_stats_dir {
  * struct liov_stat - a file in it
  * @attr: name and mode
  * @show: makes its text
- * @off:  of a u64 in struct liov_sq or struct liov_cq, for those that sum one up
+ * @off:  of a u64 in struct liov_sq or struct liov_cq, for those that sum one up, or in
+ *        struct liov_instance
  */
 struct liov_stat {
 	struct attribute attr;
