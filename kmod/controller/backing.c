@@ -77,13 +77,13 @@ static void liov_backing_say_busy(struct liov_instance *inst, const struct liov_
 {
 	if (!ranged)
 		liov_warn(inst, "cannot claim %s (%d): it or a part of it is mounted or in use; release it first\n",
-			b->text, -EBUSY);
+			  b->text, -EBUSY);
 	else if (whole)
 		liov_warn(inst, "cannot claim %s (%d): no partition holds that range, and the namespace or a partition of it is in use; make a partition over the range\n",
-			b->text, -EBUSY);
+			  b->text, -EBUSY);
 	else
 		liov_warn(inst, "cannot claim %s (%d): the partition it lies in is mounted or in use; release it first\n",
-			b->text, -EBUSY);
+			  b->text, -EBUSY);
 }
 
 static int liov_backing_claim(struct liov_instance *inst, struct liov_backing *b,
@@ -109,7 +109,7 @@ static int liov_backing_claim(struct liov_instance *inst, struct liov_backing *b
 	claimed = file_bdev(file);
 	if (bdev_read_only(claimed)) {
 		liov_warn(inst, "%s is read-only; a guest needs to write\n",
-			b->text);
+			  b->text);
 		rc = -EROFS;
 		goto err;
 	}
@@ -119,7 +119,7 @@ static int liov_backing_claim(struct liov_instance *inst, struct liov_backing *b
 		goto err;
 	if (!liov_extent_has(&ext, b->first, b->nlb)) {
 		liov_warn(inst, "the partition table of %s changed meanwhile; write the backing again\n",
-			b->text);
+			  b->text);
 		rc = -EAGAIN;
 		goto err;
 	}
@@ -159,8 +159,8 @@ static int liov_backing_overlap(struct liov_instance *inst, const struct liov_ba
 		    other->first >= b->first + b->nlb || b->first >= other->first + other->nlb)
 			continue;
 		liov_warn(inst, "LBAs %llu to %llu of namespace %u belong to %s, which stores on %s; choose others or release those\n",
-			other->first, other->first + other->nlb - 1, other->nsid,
-			dev_name(liov_dev(owner)), other->text);
+			  other->first, other->first + other->nlb - 1, other->nsid,
+			  dev_name(liov_dev(owner)), other->text);
 		return -EBUSY;
 	}
 	return 0;
@@ -232,8 +232,8 @@ static void liov_backing_drop(struct liov_backing *b)
 static void liov_backing_say_open(struct liov_instance *inst, const char *path, int rc)
 {
 	liov_warn(inst, "cannot open %s (%d)%s\n", path, rc,
-		rc == -ENOENT ? "; no such device (a range is written PATH:start+count)" :
-		rc == -ENOTBLK ? "; not a block device" : "");
+		  rc == -ENOENT ? "; no such device (a range is written PATH:start+count)" :
+		  rc == -ENOTBLK ? "; not a block device" : "");
 }
 
 static void liov_backing_say_nsid(struct liov_instance *inst, const char *path, int rc)
@@ -242,13 +242,13 @@ static void liov_backing_say_nsid(struct liov_instance *inst, const char *path, 
 
 	if (rc == -EINVAL)
 		liov_warn(inst, "%s is neither a namespace of %s nor a partition of one\n",
-			path, ctrl);
+			  path, ctrl);
 	else if (rc == -EAGAIN)
 		liov_warn(inst, "no path to %s works at the moment (is %s being reset?); write the backing again\n",
-			path, ctrl);
+			  path, ctrl);
 	else
 		liov_warn(inst, "nvme does not say which namespace %s is (%d); write the backing again\n",
-			path, rc);
+			  path, rc);
 }
 
 /* The blocks of @b, of the device's @ext and as far as @range says. */
@@ -264,7 +264,7 @@ static int liov_backing_take_range(struct liov_instance *inst, struct liov_backi
 		if (!range->count || range->start > ext->nlb ||
 		    range->count > ext->nlb - range->start) {
 			liov_warn(inst, "%llu+%llu is not inside %s, which has %llu logical blocks of %u bytes\n",
-				range->start, range->count, path, ext->nlb, 1U << b->lba_shift);
+				  range->start, range->count, path, ext->nlb, 1U << b->lba_shift);
 			return -ERANGE;
 		}
 		b->first += range->start;
@@ -272,7 +272,7 @@ static int liov_backing_take_range(struct liov_instance *inst, struct liov_backi
 	}
 	if (!b->nlb || b->first > nsze || b->nlb > nsze - b->first) {
 		liov_warn(inst, "%s is empty or reaches beyond its namespace of %llu logical blocks\n",
-			path, nsze);
+			  path, nsze);
 		return -ERANGE;
 	}
 	return 0;
@@ -337,12 +337,12 @@ static int liov_backing_resize(struct liov_instance *inst, struct liov_backing *
 	    b->lba_shift != inst->backing.lba_shift ||
 	    liov_ns_ident_compare(&inst->backing.ident, &b->ident)) {
 		liov_warn(inst, "while a VM uses this device its backing may change at the end only, and %s does not begin where %s does\n",
-			b->text, inst->backing.text);
+			  b->text, inst->backing.text);
 		return -EBUSY;
 	}
 	if (b->nlb < nlb && !shrink) {
 		liov_warn(inst, "%s takes %llu logical blocks from a running guest, with what is stored there; write \"%s shrink\" if that is meant\n",
-			b->text, nlb - b->nlb, b->text);
+			  b->text, nlb - b->nlb, b->text);
 		return -EPERM;
 	}
 	if (b->nlb < nlb) {
@@ -353,7 +353,7 @@ static int liov_backing_resize(struct liov_instance *inst, struct liov_backing *
 		if (rc) {
 			WRITE_ONCE(inst->guard.nlb, nlb);
 			liov_warn(inst, "the guest's commands did not end in time (%d); its size stays, try again\n",
-				rc);
+				  rc);
 			return rc;
 		}
 	}
@@ -366,7 +366,7 @@ static int liov_backing_resize(struct liov_instance *inst, struct liov_backing *
 	liov_backing_drop(&old);
 	if (b->nlb != nlb) {
 		liov_info(inst, "resized from %llu to %llu logical blocks\n",
-			 nlb, b->nlb);
+			  nlb, b->nlb);
 		inst->log->changed_ns = inst->guard.nsid;
 		liov_admin_event(inst, LIOV_EVENT_NS_ATTR);
 	}
@@ -440,7 +440,7 @@ int liov_backing_set(struct liov_instance *inst, const char *text)
 	mutex_lock(&inst->lock);
 	if (inst->is_open && (!*text || !inst->mode->drain)) {
 		liov_warn(inst, "the backing cannot be %s while a VM uses this device\n",
-			*text ? "changed" : "released");
+			  *text ? "changed" : "released");
 		rc = -EBUSY;
 	} else if (!*text) {
 		liov_backing_put(inst);

@@ -19,7 +19,6 @@
 
 #include "queue/queue.h"
 
-#define LIOV_NR_TYPES		5	/* 1, 2, 4, 8, 16 queue pairs */
 #define LIOV_AERL		3	/* 0's based, as in Identify Controller */
 
 /**
@@ -49,11 +48,13 @@ struct liov_mailbox {
  * @work:  carries it out
  * @todo:  what there is to do, LIOV_DO_*; under liov_instance.reg_lock
  * @doing: what of it @work does now; likewise
+ * @ready: CSTS.RDY at the last change of a register; likewise
  */
 struct liov_control {
 	struct delayed_work	work;
 	unsigned int		todo;
 	unsigned int		doing;
+	bool			ready;
 };
 
 /**

@@ -32,7 +32,7 @@ int liov_extent_of(struct liov_instance *inst, struct block_device *bdev, u8 lba
 	}
 	if ((start | count) & (BIT_ULL(shift) - 1)) {
 		liov_open_warn(inst, "%pg does not begin and end at a logical block; make the partition again\n",
-			      bdev);
+			       bdev);
 		return -EINVAL;
 	}
 	ext->first = start >> shift;
@@ -75,6 +75,6 @@ int liov_backing_inside(struct liov_instance *inst, u64 nsze)
 	    b->nlb <= nsze - b->first)
 		return 0;
 	liov_open_warn(inst, "the drive or the partition table changed and %s is no longer there; write the backing again\n",
-		      b->text);
+		       b->text);
 	return -ENODEV;
 }

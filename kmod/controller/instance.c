@@ -307,6 +307,7 @@ void liov_instance_close(struct liov_instance *inst)
 	liov_control_cancel(inst);
 	liov_admin_stop(inst);
 	liov_doorbell_close(inst);
+	liov_direct_stop(inst);
 	liov_throttle_stop(inst);
 	liov_worker_close(inst);
 	liov_unmap_close(inst);
@@ -398,6 +399,5 @@ int liov_instance_create(struct liov_instance *inst)
 void liov_instance_stop(struct liov_instance *inst)
 {
 	liov_resume_stop(inst);
-	liov_direct_stop(inst);
 	liov_watch_cancel(inst);
 }

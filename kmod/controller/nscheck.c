@@ -72,7 +72,7 @@ out:
 static void liov_ns_say_failed(struct liov_instance *inst, u32 nsid, int rc)
 {
 	liov_open_warn(inst, "Identify of namespace %u on %s failed (%d); see the log of nvme\n",
-		      nsid, pci_name(inst->parent->host->pdev), rc);
+		       nsid, pci_name(inst->parent->host->pdev), rc);
 }
 
 /**
@@ -113,23 +113,23 @@ int liov_ns_usable(struct liov_instance *inst, struct block_device *bdev,
 {
 	if (bdev_is_zoned(bdev)) {
 		liov_open_warn(inst, "%pg is zoned; a guest gets an ordinary namespace, choose one of the NVM command set\n",
-			      bdev);
+			       bdev);
 		return -EOPNOTSUPP;
 	}
 	if (id->csi != NVME_CSI_NVM) {
 		liov_open_warn(inst, "%pg has the command set %u; a guest gets an ordinary namespace, choose one of the NVM command set (0)\n",
-			      bdev, id->csi);
+			       bdev, id->csi);
 		return -EOPNOTSUPP;
 	}
 	if (id->lba_shift < SECTOR_SHIFT || id->lba_shift > 16) {
 		liov_open_warn(inst, "the namespace has logical blocks of 2^%u bytes; only 512 bytes to 64 KiB work\n",
-			      id->lba_shift);
+			       id->lba_shift);
 		return -EOPNOTSUPP;
 	}
 	if (!inst->mode->guard || (!id->ms && !(id->pi & NVME_NS_DPS_PI_MASK)))
 		return 0;
 	liov_open_warn(inst, "the namespace is formatted with %u bytes of metadata per block%s; guarded mode needs a format without (nvme format --lbaf)\n",
-		      id->ms, id->pi & NVME_NS_DPS_PI_MASK ? " and protection information" : "");
+		       id->ms, id->pi & NVME_NS_DPS_PI_MASK ? " and protection information" : "");
 	return -EOPNOTSUPP;
 }
 
@@ -143,24 +143,24 @@ static void liov_ns_say_changed(struct liov_instance *inst, const struct liov_ba
 		break;
 	case LIOV_NS_GONE:
 		liov_open_warn(inst, "namespace %u of %s is gone; write the backing again\n",
-			      b->nsid, bdf);
+			       b->nsid, bdf);
 		break;
 	case LIOV_NS_OTHER:
 		liov_open_warn(inst, "namespace %u of %s is another one than when %s became the backing, its identifiers differ; write the backing again if it is meant\n",
-			      b->nsid, bdf, b->text);
+			       b->nsid, bdf, b->text);
 		break;
 	case LIOV_NS_BLOCKS:
 		liov_open_warn(inst, "namespace %u of %s has blocks of %u bytes, %u before it was formatted anew; write the backing again\n",
-			      b->nsid, bdf, 1U << min_t(u8, now->lba_shift, 31),
-			      1U << b->lba_shift);
+			       b->nsid, bdf, 1U << min_t(u8, now->lba_shift, 31),
+			       1U << b->lba_shift);
 		break;
 	case LIOV_NS_METADATA:
 		liov_open_warn(inst, "namespace %u of %s has other metadata or protection information since it was formatted anew; write the backing again\n",
-			      b->nsid, bdf);
+			       b->nsid, bdf);
 		break;
 	case LIOV_NS_SIZE:
 		liov_open_warn(inst, "namespace %u of %s has another size and no unique identifier, it may be another one; write the backing again if it is meant\n",
-			      b->nsid, bdf);
+			       b->nsid, bdf);
 		break;
 	}
 }
@@ -255,7 +255,7 @@ static int liov_ns_still_there(struct liov_instance *inst, const struct liov_bac
 
 	if (liov_ns_disk_is_dead(b)) {
 		liov_open_warn(inst, "the disk of namespace %u of %s is gone, and the claim on %s with it; write the backing again\n",
-			      b->nsid, pci_name(inst->parent->host->pdev), b->text);
+			       b->nsid, pci_name(inst->parent->host->pdev), b->text);
 		return -ENODEV;
 	}
 	rc = liov_ns_get(inst, b->nsid, ns, now, wait);
@@ -345,10 +345,10 @@ static void liov_backing_say_failed(struct liov_instance *inst, int rc)
 
 	if (rc == -EINPROGRESS)
 		liov_open_warn(inst, "namespace %u of %s is being formatted; try again when that is done\n",
-			      inst->backing.nsid, bdf);
+			       inst->backing.nsid, bdf);
 	else if (rc == -ENOMEM || rc == -EBUSY || rc == -EIO)
 		liov_open_warn(inst, "Identify of %s and its namespace %u failed (%d); see the log of nvme\n",
-			      bdf, inst->backing.nsid, rc);
+			       bdf, inst->backing.nsid, rc);
 }
 
 /**
@@ -444,7 +444,7 @@ int liov_backing_verify(struct liov_instance *inst, bool running)
 		inst->guard = g;
 	} else if (liov_backing_limits_fell(&inst->guard, &g)) {
 		liov_open_warn(inst, "%s takes less in one command, or fewer commands, than the guest was told; the guest's driver has to reset its controller\n",
-			      pci_name(inst->parent->host->pdev));
+			       pci_name(inst->parent->host->pdev));
 		/* Then with the new ones. */
 		b->judged.gen = 0;
 		rc = -ESTALE;

@@ -158,6 +158,6 @@ int liov_ns_wait_free(struct liov_instance *inst, u32 nsid)
 	if (!name)
 		return 0;
 	liov_open_warn(inst, "the host's %s on %s is not done with namespace %u; try again later\n",
-		      name, pci_name(p->host->pdev), nsid);
+		       name, pci_name(p->host->pdev), nsid);
 	return -EBUSY;
 }

@@ -271,7 +271,7 @@ static void liov_command_tell(const struct liov_ns_command *nc, struct liov_pare
 			continue;
 		if (what == LIOV_WATCH_STOP && READ_ONCE(inst->is_open))
 			liov_warn(inst, "the host sends %s to %s, which is about namespace %u, too; the guest's controller stops until its driver resets it\n",
-				 nc->name, pci_name(p->host->pdev), b->nsid);
+				  nc->name, pci_name(p->host->pdev), b->nsid);
 		liov_watch_want(inst, what);
 	}
 	mutex_unlock(&p->pool_lock);
@@ -422,7 +422,7 @@ static void liov_watch_mark_dead(struct block_device *bdev, bool surprise)
 			continue;
 		if (READ_ONCE(inst->is_open) && !READ_ONCE(inst->fatal))
 			liov_warn(inst, "the disk of %s is gone; the guest's controller stops, write the backing again when there is one\n",
-				 b->text);
+				  b->text);
 		liov_watch_want(inst, LIOV_WATCH_STOP);
 	}
 	mutex_unlock(&p->pool_lock);

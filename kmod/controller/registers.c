@@ -17,6 +17,7 @@
  */
 void liov_control_update(struct liov_instance *inst)
 {
+	bool ready = inst->regs.csts & NVME_CSTS_RDY;
 	struct liov_control *ctl = &inst->control;
 
 	lockdep_assert_held(&inst->reg_lock);
@@ -25,7 +26,10 @@ void liov_control_update(struct liov_instance *inst)
 	WRITE_ONCE(inst->bar, liov_pci_bar_addr(&inst->pci, 0));
 	liov_pci_set_pending(&inst->pci, (ctl->todo | ctl->doing) &
 			     (LIOV_DO_FLR | LIOV_DO_SILENCE));
-	liov_state_changed(inst);
+	/* A guest may write registers as often as it likes. */
+	if (ready != ctl->ready)
+		liov_state_changed(inst);
+	ctl->ready = ready;
 }
 
 /**

@@ -111,7 +111,7 @@ static void liov_resume_done(struct liov_instance *inst)
 	r->count++;
 	r->longest = max(r->longest, us);
 	liov_info_ratelimited(inst, "the host reset %s; the guest's queues are back after %llu ms\n",
-			     pci_name(inst->parent->host->pdev), div_u64(us, USEC_PER_MSEC));
+			      pci_name(inst->parent->host->pdev), div_u64(us, USEC_PER_MSEC));
 }
 
 /**
@@ -174,7 +174,7 @@ static void liov_resume_work(struct work_struct *work)
 		goto out;
 	}
 	liov_err(inst, "no queues for the guest after a reset of %s (%d); its driver has to reset its controller\n",
-		pci_name(inst->parent->host->pdev), rc);
+		 pci_name(inst->parent->host->pdev), rc);
 	liov_set_paused(inst, false);
 	liov_set_fatal(inst, true);
 	liov_admin_event(inst, LIOV_EVENT_INTERNAL);

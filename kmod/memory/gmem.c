@@ -544,7 +544,7 @@ void liov_gmem_leak(struct liov_instance *inst)
 	mutex_lock(&gm->lock);
 	if (gm->pinned)
 		liov_crit(inst, "%#llx bytes of guest memory leaked: %s may still write to them; reboot the host\n",
-			 gm->pinned, pci_name(liov_memory(inst)->parent->host->pdev));
+			  gm->pinned, pci_name(liov_memory(inst)->parent->host->pdev));
 	xa_for_each(&gm->steps, i, s) {
 		unsigned int n;
 

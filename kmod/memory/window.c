@@ -352,7 +352,7 @@ void liov_mem_leak(struct liov_instance *inst)
 		for_each_sgtable_page(&w->table.sgt, &it, 0)
 			get_page(sg_page_iter_page(&it));
 		liov_crit(inst, "%#llx bytes of guest memory leaked: %s may still write to them; reboot the host\n",
-			 w->size, pci_name(liov_memory(inst)->parent->host->pdev));
+			  w->size, pci_name(liov_memory(inst)->parent->host->pdev));
 		liov_unpin(inst, w->gpa, w->size >> PAGE_SHIFT);
 		liov_memory(inst)->mem.pinned -= w->size;
 		list_del(&w->node);

@@ -15,7 +15,7 @@
  *
  * Checks come in the order opcode, FUSE and PSDT, NSID, other fields, LBA range, PRPs.
  *
- * Context: called by guarded.h in the thread that submits, under liov_sq.submit.  May
+ * Context: called by guarded_submit.c in the thread that submits, under liov_sq.submit.  May
  * sleep if the functions of struct liov_guard_env do.
  */
 #include "model/model.h"

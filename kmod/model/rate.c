@@ -34,7 +34,7 @@ u64 liov_rate_mult(u64 per_second)
  */
 u64 liov_rate_cost(u64 mult, u32 units)
 {
-	return (unsigned __int128)mult * units >> LIOV_RATE_SHIFT;
+	return (u64)((__uint128_t)mult * units >> LIOV_RATE_SHIFT);
 }
 
 /**

@@ -17,7 +17,10 @@ u16 liov_hw_status(int rc)
 {
 	if (rc == -EAGAIN || rc == -EINTR)
 		return LIOV_SC_LATER;
-	return rc > 0 ? rc & (NVME_STATUS_DNR | 0x7ff) : rc ? NVME_SC_INTERNAL : 0;
+	if (rc <= 0)
+		return rc ? NVME_SC_INTERNAL : 0;
+	/* A failure is none of the other bits alone. */
+	return rc & (NVME_STATUS_DNR | 0x7ff) ?: NVME_SC_INTERNAL;
 }
 
 /**

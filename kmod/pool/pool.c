@@ -52,7 +52,7 @@ int liov_pool_enter(struct liov_parent *p)
  * back in time, -ENODEV if it is gone, or another negative errno.
  */
 int liov_pool_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
-		      unsigned int len, u32 *result)
+		    unsigned int len, u32 *result)
 {
 	int rc, tries = 0;
 
@@ -78,7 +78,7 @@ int liov_pool_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
  * Return: as liov_pool_admin(); -EAGAIN or -EINTR while the controller is reset.
  */
 int liov_pool_admin_now(struct liov_parent *p, struct nvme_command *cmd, void *buf,
-			  unsigned int len)
+			unsigned int len)
 {
 	int rc = liov_host_enter(p->host);
 
@@ -156,11 +156,11 @@ void liov_pool_recount(struct liov_parent *p)
 		left -= moves - lacks;
 		if (lacks > env->lacks)
 			liov_err(inst, "%s grants only %u queue pairs since its reset, which leaves %u for this device's %u; remove it or another, or have the drive grant more and reset it\n",
-				pci_name(p->host->pdev), p->host->nr_granted,
-				env->nr_pairs - lacks, env->nr_pairs);
+				 pci_name(p->host->pdev), p->host->nr_granted,
+				 env->nr_pairs - lacks, env->nr_pairs);
 		else if (lacks < env->lacks)
 			liov_info(inst, "%u of %u queue pairs again, once its controller is reset\n",
-				 env->nr_pairs - lacks, env->nr_pairs);
+				  env->nr_pairs - lacks, env->nr_pairs);
 		if (lacks == env->lacks)
 			continue;
 		WRITE_ONCE(env->lacks, lacks);
@@ -333,7 +333,7 @@ void liov_pool_put_qids(struct liov_parent *p, struct liov_instance *inst)
 	}
 	if (n)
 		liov_warn(inst, "its %u queue pairs are not used again before the next reset of %s (nvme reset)\n",
-			 n, pci_name(p->host->pdev));
+			  n, pci_name(p->host->pdev));
 	liov_pool_recount(p);
 	liov_update_floor(p);
 	mutex_unlock(&p->pool_lock);

@@ -39,7 +39,6 @@
 #define LIOV_QID_BITS		65536
 
 #define LIOV_NR_TYPES		5	/* 1, 2, 4, 8, 16 queue pairs */
-#define LIOV_AERL		3	/* 0's based, as in Identify Controller */
 #define LIOV_ADMIN_WAIT_MS	60000	/* as long as nvme's own admin timeout */
 
 /* How long after a reset of the host's another one is not unlikely; arbitrary. */
@@ -298,9 +297,9 @@ void liov_pool_recount(struct liov_parent *p);
 void liov_pool_reclaim(struct liov_parent *p);
 int liov_pool_enter(struct liov_parent *p);
 int liov_pool_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
-		      unsigned int len, u32 *result);
+		    unsigned int len, u32 *result);
 int liov_pool_admin_now(struct liov_parent *p, struct nvme_command *cmd, void *buf,
-			  unsigned int len);
+			unsigned int len);
 void __iomem *liov_pool_doorbell(struct liov_parent *p, u16 hwqid, bool cq);
 int liov_cq_head_parse(const char *val, enum liov_cq_head_mode *mode);
 const char *liov_cq_head_name(enum liov_cq_head_mode mode);

@@ -85,7 +85,7 @@ struct liov_pass {
  * @cq_free_ring: undo; the hardware no longer uses it
  * @sq_make_ring: likewise for a submission queue
  * @sq_free_ring: likewise
- * @sq_submit:     the guest may have moved the tail.  Typically in a vCPU thread;
+ * @sq_submit:    the guest may have moved the tail.  Typically in a vCPU thread;
  *                LIOV_TRIGGER_STORE or LIOV_TRIGGER_WORK.  Whoever else is in it goes over
  *                the ring once more.  Bounded; goes on in a job
  * @sq_look:      the same for the others of enum liov_trigger, who may not sleep and do no
@@ -100,10 +100,10 @@ struct liov_pass {
  *                busy.c; under liov_track.lock
  * @cq_shared:    its vector is shared from now on; under liov_vector.lock; may
  *                be NULL
- * @cq_rebuild:     the controller was reset under a completion queue: takes what it
+ * @cq_rebuild:   the controller was reset under a completion queue: takes what it
  *                posted before, and gives an empty ring for the queue to be made
  *                again
- * @sq_rebuild:     likewise; what was in flight is in the ring
+ * @sq_rebuild:   likewise; what was in flight is in the ring
  * @abort:        Abort of a command on I/O queue @sqid; an NVMe status
  * @in_use:       has any of [iova, iova + len) pins?
  * @unmap:        VFIO takes it away: waits until nobody uses it, and drops its pins; 0 or a

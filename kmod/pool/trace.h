@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Tracepoints of the guarded mode: events/lightiov/ in tracefs
- * (Documentation/admin-guide.rst).  Called by guarded.h.  Off, each is a
- * patched-out jump.
+ * (Documentation/admin-guide.rst).  Called by guarded_submit.c, guarded_complete.c and
+ * busy.c.  Off, each is a patched-out jump.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM lightiov

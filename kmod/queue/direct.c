@@ -228,7 +228,7 @@ void liov_direct_init(struct liov_instance *inst)
 
 /**
  * liov_direct_stop() - no more work of it
- * @inst: instance that is not open and that no reset hook finds any more
+ * @inst: instance without live queues; its next user may have another mode
  *
  * May sleep.
  */

@@ -292,7 +292,7 @@ int liov_fence(struct liov_instance *inst, bool wait)
 	if (wait || pairs->fence_gen != gen + 1) {
 		pairs->fence_gen = gen + 1;
 		liov_warn(inst, "resetting %s to get its queues back\n",
-			 pci_name(p->host->pdev));
+			  pci_name(p->host->pdev));
 		liov_host_reset(p->host);
 	}
 	if (!wait)

@@ -77,16 +77,20 @@ static void liov_kobj_del(struct kobject *kobj)
 }
 
 /*
- * The attribute "state" of @kobj reads @now: wakes who polls it, and sends "change" for the
- * device, with the word.  Process context.
+ * The attribute "state" of @kobj reads @now, or something else in between: wakes who polls
+ * it; and if it was @told otherwise sends "change" for the device, with the word.  Process
+ * context.
  */
-static void liov_tell(struct device *dev, struct kobject *kobj, const char *now)
+static void liov_tell(struct device *dev, struct kobject *kobj, const char *now,
+		      const char **told)
 {
-	char text[32];
-	char *env[] = { text, NULL };
+	char text[32], *env[2] = { text };
 
-	snprintf(text, sizeof(text), "LIGHTIOV_STATE=%s", now);
 	sysfs_notify(kobj, NULL, "state");
+	if (now == *told)
+		return;
+	*told = now;
+	snprintf(text, sizeof(text), "LIGHTIOV_STATE=%s", now);
 	kobject_uevent_env(&dev->kobj, KOBJ_CHANGE, env);
 }
 
@@ -210,12 +214,8 @@ static const struct kobj_type parent_ktype = {
 static void liov_parent_tell(struct work_struct *work)
 {
 	struct liov_parent *p = container_of(work, struct liov_parent, tell);
-	const char *now = liov_parent_state(p);
 
-	if (now == p->told)
-		return;
-	p->told = now;
-	liov_tell(&p->host->pdev->dev, p->kobj, now);
+	liov_tell(&p->host->pdev->dev, p->kobj, liov_parent_state(p), &p->told);
 }
 
 /**
@@ -245,6 +245,8 @@ int liov_sysfs_add_parent(struct liov_parent *p)
 	p->kobj = kobj;
 	p->told = liov_parent_state(p);
 	enable_work(&p->tell);
+	/* What changed before that. */
+	schedule_work(&p->tell);
 	return 0;
 }
 
@@ -413,13 +415,10 @@ static void liov_instance_tell(struct work_struct *work)
 {
 	struct liov_env *env = container_of(to_delayed_work(work), struct liov_env, tell);
 	struct liov_instance *inst = liov_env_inst(env);
-	const char *now = liov_instance_state(inst);
 
-	if (now == env->told)
-		return;
-	env->told = now;
+	/* First: what changes from here on is told later. */
 	WRITE_ONCE(env->told_at, jiffies);
-	liov_tell(liov_dev(inst), inst->kobj, now);
+	liov_tell(liov_dev(inst), inst->kobj, liov_instance_state(inst), &env->told);
 }
 
 /**
@@ -458,6 +457,8 @@ int liov_sysfs_add_instance(struct liov_instance *inst)
 	}
 	inst->told = liov_instance_state(inst);
 	enable_delayed_work(&inst->tell);
+	/* What changed before that. */
+	liov_state_changed(inst);
 	return 0;
 }
 

@@ -433,7 +433,7 @@ static long liov_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned
 /* ---- the rest ---- */
 
 /* Whether ERR is there, for as long as it is open; raised at once if all is lost already. */
-static void liov_open_warn_irq(struct liov_instance *inst)
+static void liov_open_err_irq(struct liov_instance *inst)
 {
 	struct liov_parent *p = inst->parent;
 
@@ -467,7 +467,7 @@ static int liov_vfio_open(struct vfio_device *vdev)
 	int rc = liov_instance_open(inst);
 
 	if (!rc)
-		liov_open_warn_irq(inst);
+		liov_open_err_irq(inst);
 	return rc;
 }
 
@@ -489,7 +489,7 @@ static void liov_vfio_request(struct vfio_device *vdev, unsigned int count)
 
 	if (!(count % 10))
 		liov_notice(inst, "waiting for the VM to release this device%s\n",
-			   told ? "" : "; stop it");
+			    told ? "" : "; stop it");
 }
 
 static void liov_vfio_release(struct vfio_device *vdev)

@@ -43,3 +43,10 @@ TEST(a_queue_in_memory_that_is_none_is_a_transfer_error)
 	EXPECT_EQ(liov_guest_status(-ENOMEM), NVME_SC_INTERNAL);
 	EXPECT_EQ(liov_guest_status(NVME_SC_QUEUE_SIZE | NVME_STATUS_MORE), NVME_SC_QUEUE_SIZE);
 }
+
+/* More and the retry delay alone say nothing, but that it failed. */
+TEST(failure_stays_one)
+{
+	EXPECT_EQ(liov_hw_status(NVME_STATUS_MORE), NVME_SC_INTERNAL);
+	EXPECT_EQ(liov_guest_status(NVME_STATUS_CRD), NVME_SC_INTERNAL);
+}
