@@ -302,6 +302,25 @@ hostile_user_over_resets()
 	return $rc
 }
 
+# A direct user is killed while its new queues wait for the end of resets; whoever opens the
+# device next, in guarded mode, has other rings at the same doorbells.
+next_user_in_guarded_mode_is_left_alone()
+{
+	local i rc=0
+
+	for ((i = 0; i < 4; i++)); do
+		mdev_attr "$BUSY" mode direct && reset_once || return 1
+		/out/vfio/liov_cycle "$BUSY" >/run/direct.log 2>&1 &
+		sleep "0.$((4 + i))"
+		kill -9 $!
+		wait $! 2>/dev/null
+		mdev_attr "$BUSY" mode guarded || return 1
+		/out/vfio/liov_basic "$BUSY" data rings >/results/next.log 2>&1 ||
+			{ cat /results/next.log; rc=1; break; }
+	done
+	mdev_attr "$BUSY" mode direct && return $rc
+}
+
 for MODE in $MODES; do
 	resets=15
 	vm_all || resets=10
@@ -316,6 +335,8 @@ for MODE in $MODES; do
 		vm_test instances_lost_and_found instances_lost_and_found
 	fi
 	vm_test both_instances_work_afterwards both_instances_work_afterwards
+	[ "$MODE" = guarded ] ||
+		vm_test next_user_in_guarded_mode_is_left_alone next_user_in_guarded_mode_is_left_alone
 	if [ "$MODE" = guarded ]; then
 		vm_test memory_goes_at_the_first_call memory_goes_at_the_first_call
 	fi
