@@ -79,7 +79,8 @@ bool liov_throttle_ask(struct liov_instance *inst, enum liov_io_class io, u32 by
 			until = max(until, due - burst);
 	}
 	if (until) {
-		*when = until;
+		/* Later than it might: many go at once then, and the timer comes less often. */
+		*when = until + burst / 2;
 		return false;
 	}
 	for (id = 0; id < LIOV_NR_RATES; id++) {
