@@ -12,7 +12,8 @@
 #define DEPTH		16
 #define PACE_MS		500
 #define LIMIT_MS	2000
-#define BURST_MS	20
+/* A thread may have to wait for its CPU longer than the default of 20. */
+#define BURST_MS	200
 
 static const char * const limits[] = {
 	"iops_max", "iops_read_max", "iops_write_max", "bps_max", "bps_read_max", "bps_write_max",
@@ -121,19 +122,26 @@ static long long pace_of(struct test *t, struct nvme *n, struct stream *s)
 	return (long long)(s->done - done) * 1000 / (long long)ms;
 }
 
-/* At the limit: not above it, but for the burst, nor much below on a machine that can. */
-static void expect_rate(struct test *t, const char *what, long long done, u64 ms, long long limit)
+/*
+ * Not above the limit, but for the burst.  Nor much below it while it was what the queues
+ * waited for, @waited ms each: the machine may be slower now than when its pace was taken.
+ */
+static void expect_rate(struct test *t, const char *what, long long done, u64 ms, long long limit,
+			long long waited)
 {
 	long long most = limit * (long long)(ms + BURST_MS) / 1000;
 
-	diag("%s: %lld in %llu ms, limit %lld a second", what, done, ms, limit);
+	diag("%s: %lld in %llu ms, limit %lld a second, waited %lld ms", what,
+	     done, ms, limit, waited);
 	EXPECT(t, done <= most + most / 32 + 1, "%s: more than %lld", what, most);
-	EXPECT(t, done >= limit * (long long)ms / 1000 * 3 / 4 - 1, "%s: too few", what);
+	EXPECT(t, waited >= 0 && waited <= (long long)ms + PACE_MS, "%s: waited for %lld ms", what,
+	       waited);
+	EXPECT(t, done >= limit * waited / 1000 / 2 - 1, "%s: too few", what);
 }
 
 static void commands_are_limited(struct test *t, struct nvme *n)
 {
-	long long waited = basic_stat(t, n, "throttled_ms"), limit;
+	long long waited, limit;
 	struct stream s;
 	unsigned int done;
 	u64 ms;
@@ -142,14 +150,13 @@ static void commands_are_limited(struct test *t, struct nvme *n)
 	if (!stream_make(t, n, &s, 1, IO_READ, 1))
 		return;
 	limit = pace_of(t, n, &s) / 4 + 1;
+	waited = basic_stat(t, n, "throttled_ms");
 	set(t, n, "iops_max", limit);
 	done = s.done;
 	ms = streams_run(t, n, &s, 1, LIMIT_MS);
-	/* What was under way when it was set is not counted. */
-	expect_rate(t, "reads", (long long)s.done - done - DEPTH, ms, limit);
 	waited = basic_stat(t, n, "throttled_ms") - waited;
-	EXPECT(t, waited > (long long)ms / 2 && waited <= (long long)ms + PACE_MS,
-	       "throttled for %lld of %llu ms", waited, ms);
+	/* What was under way when it was set is not counted. */
+	expect_rate(t, "reads", (long long)s.done - done - DEPTH, ms, limit, waited);
 	no_limits(t, n);
 	streams_end(t, n, &s, 1);
 }
@@ -157,7 +164,7 @@ static void commands_are_limited(struct test *t, struct nvme *n)
 static void bytes_are_limited(struct test *t, struct nvme *n)
 {
 	u32 bytes = 8 * nlb_4k(n) * n->lba;
-	long long limit;
+	long long waited, limit;
 	struct stream s;
 	unsigned int done;
 	u64 ms;
@@ -166,10 +173,12 @@ static void bytes_are_limited(struct test *t, struct nvme *n)
 	if (!stream_make(t, n, &s, 1, IO_WRITE, bytes / n->lba))
 		return;
 	limit = (pace_of(t, n, &s) / 4 + 1) * bytes;
+	waited = basic_stat(t, n, "throttled_ms");
 	set(t, n, "bps_write_max", limit);
 	done = s.done;
 	ms = streams_run(t, n, &s, 1, LIMIT_MS);
-	expect_rate(t, "bytes", ((long long)s.done - done - DEPTH) * bytes, ms, limit);
+	waited = basic_stat(t, n, "throttled_ms") - waited;
+	expect_rate(t, "bytes", ((long long)s.done - done - DEPTH) * bytes, ms, limit, waited);
 	no_limits(t, n);
 	streams_end(t, n, &s, 1);
 }
@@ -178,7 +187,7 @@ static void bytes_are_limited(struct test *t, struct nvme *n)
 static void reads_pass_writers_that_wait(struct test *t, struct nvme *n)
 {
 	struct stream s[2];
-	unsigned int done;
+	u64 ms;
 
 	if (n->nr_pairs < 2) {
 		t->skipped = "one queue pair";
@@ -188,10 +197,9 @@ static void reads_pass_writers_that_wait(struct test *t, struct nvme *n)
 	if (!stream_make(t, n, &s[0], 1, IO_READ, 1) || !stream_make(t, n, &s[1], 2, IO_WRITE, 1))
 		return;
 	set(t, n, "iops_write_max", 1);
-	streams_run(t, n, s, 2, PACE_MS);
-	done = s[1].done;
-	EXPECT(t, done <= 2, "%u writes at 1 a second", done);
-	EXPECT(t, s[0].done > DEPTH, "%u reads beside them", s[0].done);
+	ms = streams_run(t, n, s, 2, PACE_MS);
+	EXPECT(t, s[1].done <= (ms + BURST_MS) / 1000 + 1, "%u writes at 1 a second", s[1].done);
+	EXPECT(t, s[0].done, "no reads beside them");
 	no_limits(t, n);
 	streams_end(t, n, s, 2);
 }
@@ -201,7 +209,7 @@ static void queues_share_a_limit(struct test *t, struct nvme *n)
 {
 	unsigned int before[2];
 	struct stream s[2];
-	long long limit, a, b;
+	long long waited, limit, a, b;
 	u64 ms;
 
 	if (n->nr_pairs < 2) {
@@ -216,11 +224,13 @@ static void queues_share_a_limit(struct test *t, struct nvme *n)
 	streams_run(t, n, s, 2, PACE_MS);
 	before[0] = s[0].done;
 	before[1] = s[1].done;
+	waited = basic_stat(t, n, "throttled_ms");
 	ms = streams_run(t, n, s, 2, LIMIT_MS);
 	a = s[0].done - before[0];
 	b = s[1].done - before[1];
-	expect_rate(t, "both", a + b, ms, limit);
-	EXPECT(t, a >= (a + b) / 4 && b >= (a + b) / 4, "%lld and %lld", a, b);
+	waited = basic_stat(t, n, "throttled_ms") - waited;
+	expect_rate(t, "both", a + b, ms, limit, waited / 2);
+	EXPECT(t, a >= (a + b) / 8 && b >= (a + b) / 8, "%lld and %lld", a, b);
 	no_limits(t, n);
 	streams_end(t, n, s, 2);
 }
