@@ -51,11 +51,13 @@ enum liov_rate_id {
  * @max:  as written; under liov_instance.lock
  * @mult: from liov_rate_mult(); 0: no limit
  * @due:  when what has passed would be over at that rate, ns
+ * @closed_until: nothing passes before, ns
  */
 struct liov_rate {
 	u64			max;
 	u64			mult;
 	atomic64_t		due;
+	u64			closed_until;
 };
 
 /**

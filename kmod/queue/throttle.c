@@ -54,6 +54,25 @@ static void liov_throttle_take(struct liov_rate *r, u64 now, u64 cost)
 		;
 }
 
+/*
+ * Until when nothing may pass, or 0.  Later than it might: many go at once then, and the
+ * timer comes less often.  For all queues: one that rings all the time would take what
+ * comes free, and those that wait for the timer never find any.
+ */
+static u64 liov_throttle_closed(struct liov_rate *r, u64 now, u64 burst)
+{
+	u64 until = READ_ONCE(r->closed_until), due;
+
+	if (now < until)
+		return until;
+	due = atomic64_read(&r->due);
+	if (liov_rate_allows(due, now, burst))
+		return 0;
+	until = due - burst + burst / 2;
+	WRITE_ONCE(r->closed_until, until);
+	return until;
+}
+
 /**
  * liov_throttle_ask() - see liov_throttle_get(); for an instance that has limits
  * @inst:  instance
@@ -68,19 +87,15 @@ bool liov_throttle_ask(struct liov_instance *inst, enum liov_io_class io, u32 by
 		       u64 *when)
 {
 	struct liov_throttle *t = &liov_pairs(inst)->throttle;
-	u64 burst = READ_ONCE(t->burst), until = 0, due;
+	u64 burst = READ_ONCE(t->burst), until = 0;
 	enum liov_rate_id id;
 
 	for (id = 0; id < LIOV_NR_RATES; id++) {
-		if (!READ_ONCE(t->rate[id].mult) || !liov_throttle_units(id, io, bytes))
-			continue;
-		due = atomic64_read(&t->rate[id].due);
-		if (!liov_rate_allows(due, now, burst))
-			until = max(until, due - burst);
+		if (READ_ONCE(t->rate[id].mult) && liov_throttle_units(id, io, bytes))
+			until = max(until, liov_throttle_closed(&t->rate[id], now, burst));
 	}
 	if (until) {
-		/* Later than it might: many go at once then, and the timer comes less often. */
-		*when = until + burst / 2;
+		*when = until;
 		return false;
 	}
 	for (id = 0; id < LIOV_NR_RATES; id++) {
@@ -182,6 +197,7 @@ void liov_throttle_set(struct liov_instance *inst, enum liov_rate_id id, u64 per
 	WRITE_ONCE(t->rate[id].mult, liov_rate_mult(per_second));
 	/* Of the old rate nothing is owed. */
 	atomic64_set(&t->rate[id].due, 0);
+	WRITE_ONCE(t->rate[id].closed_until, 0);
 	for (i = 0; i < LIOV_NR_RATES; i++)
 		on |= t->rate[i].max;
 	WRITE_ONCE(t->on, on);
