@@ -165,13 +165,6 @@ static inline bool liov_can_add_vectors(struct pci_dev *pdev)
 	} while (0)
 #endif
 
-/* Renamed in 6.17; using the old name has a warning in the log since. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
-#define liov_system_wq	system_percpu_wq
-#else
-#define liov_system_wq	system_wq
-#endif
-
 /*
  * VFIO drivers fill in region information and leave the ioctl to the core.
  * irq_bypass_register_producer() takes what it used to find in the structure.

@@ -16,15 +16,11 @@
 /* How often a command is sent that resets of the host's cancel. */
 #define LIOV_ADMIN_TRIES	3
 
-/**
- * liov_pool_enter() - open a section of the gate, after a reset if need be
- * @p: parent
- *
- * May sleep as long as a reset takes; leave with liov_host_leave().
- *
- * Return: 0, -EAGAIN if the controller did not come back in time, or -ENODEV.
+/*
+ * Opens a section of the gate, after a reset if need be.  May sleep as long as one takes.
+ * Returns 0, -EAGAIN if the controller did not come back in time, or -ENODEV.
  */
-int liov_pool_enter(struct liov_parent *p)
+static int liov_pool_enter(struct liov_parent *p)
 {
 	int rc = liov_host_enter(p->host);
 
@@ -241,7 +237,7 @@ static bool liov_pair_move(struct liov_parent *p, struct liov_instance *inst, un
 
 /**
  * liov_pool_remap() - let an instance's queue pairs be among those that are granted
- * @p:    parent, in a section (liov_pool_enter())
+ * @p:    parent, in a section (liov_host_enter())
  * @inst: instance; the caller holds its lock
  *
  * A drive may grant fewer after a reset, and then the hardware has no queues of

@@ -295,7 +295,6 @@ bool liov_pool_stick_qid(struct liov_parent *p, u16 qid, u64 gen);
 unsigned int liov_pool_free_pairs(struct liov_parent *p);
 void liov_pool_recount(struct liov_parent *p);
 void liov_pool_reclaim(struct liov_parent *p);
-int liov_pool_enter(struct liov_parent *p);
 int liov_pool_admin(struct liov_parent *p, struct nvme_command *cmd, void *buf,
 		    unsigned int len, u32 *result);
 int liov_pool_admin_now(struct liov_parent *p, struct nvme_command *cmd, void *buf,
