@@ -239,8 +239,8 @@ static u16 liov_admin_create_cq(struct liov_instance *inst, const struct nvme_co
 		status = liov_admin_may_create(inst);
 	if (status)
 		return status;
-	status = liov_cq_create(&inst->cq[liov_qid_index(&inst->queues,
-							 le16_to_cpu(c->create_cq.cqid))], c);
+	status = liov_cq_create(liov_cq_at(inst, liov_qid_index(&inst->queues,
+							 le16_to_cpu(c->create_cq.cqid))), c);
 	if (!status)
 		liov_queues_add_cq(&inst->queues, c);
 	return status;
@@ -254,8 +254,8 @@ static u16 liov_admin_create_sq(struct liov_instance *inst, const struct nvme_co
 		status = liov_admin_may_create(inst);
 	if (status)
 		return status;
-	status = liov_sq_create(&inst->sq[liov_qid_index(&inst->queues,
-							 le16_to_cpu(c->create_sq.sqid))], c);
+	status = liov_sq_create(liov_sq_at(inst, liov_qid_index(&inst->queues,
+							 le16_to_cpu(c->create_sq.sqid))), c);
 	if (!status) {
 		liov_queues_add_sq(&inst->queues, c);
 		liov_doorbell_decode_changed(inst);
@@ -274,7 +274,8 @@ static u16 liov_admin_delete(struct liov_instance *inst, const struct nvme_comma
 		      liov_check_delete_cq(&inst->queues, c);
 	if (status)
 		return status;
-	rc = sq ? liov_sq_delete(&inst->sq[qid], false) : liov_cq_delete(&inst->cq[qid], false);
+	rc = sq ? liov_sq_delete(liov_sq_at(inst, qid), false) :
+		  liov_cq_delete(liov_cq_at(inst, qid), false);
 	if (rc)
 		return liov_hw_status(rc);
 	if (sq)

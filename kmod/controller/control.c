@@ -106,7 +106,7 @@ void liov_control_config_read(struct liov_instance *inst, u64 off, void *buf, un
 	if ((inst->control.todo | inst->control.doing) & LIOV_DO_FLR)
 		memset(buf, 0xff, n);
 	else
-		liov_pci_read(&inst->pci, off, buf, n);
+		liov_pci_read(inst->pci, off, buf, n);
 	spin_unlock(&inst->reg_lock);
 }
 
@@ -115,7 +115,7 @@ static void liov_control_reset(struct liov_instance *inst)
 {
 	lockdep_assert_held(&inst->reg_lock);
 	liov_regs_function_reset(&inst->regs);
-	liov_pci_function_reset(&inst->pci);
+	liov_pci_function_reset(inst->pci);
 	memset(inst->msix_table, 0, inst->nr_vectors * PCI_MSIX_ENTRY_SIZE);
 }
 
@@ -134,11 +134,11 @@ void liov_control_config_write(struct liov_instance *inst, u64 off, const void *
 	unsigned int action;
 
 	spin_lock(&inst->reg_lock);
-	action = liov_pci_write(&inst->pci, off, buf, n);
+	action = liov_pci_write(inst->pci, off, buf, n);
 	if (action & LIOV_PCI_FLR) {
 		liov_control_reset(inst);
 		liov_control_want(inst, LIOV_DO_FLR, ~0U);
-	} else if (action & LIOV_PCI_MASTER && !liov_pci_is_master(&inst->pci)) {
+	} else if (action & LIOV_PCI_MASTER && !liov_pci_is_master(inst->pci)) {
 		liov_control_want(inst, LIOV_DO_SILENCE, 0);
 	}
 	if (action & LIOV_PCI_VSEC)

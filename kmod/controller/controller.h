@@ -186,7 +186,8 @@ struct liov_watch {
 };
 
 /**
- * struct liov_instance - one mdev: a virtual controller
+ * struct liov_instance - one mdev: a virtual controller; in 4 KiB of memory, as it takes 8
+ *                        of the allocator beyond that
  * @regs, @pci, @msix_table, @control, @mailbox: under @reg_lock
  * @hw:     what its admin commands ask of the drive
  * @flushed: guarded: commands that wrote before the last flush; @flushes: how many
@@ -199,7 +200,7 @@ struct liov_instance {
 	struct kobject		*kobj;		/* UUID/lightiov */
 	struct kobject		*stats_kobj;	/* UUID/lightiov/stats */
 	struct liov_backing	backing;
-	struct liov_pci		pci;
+	struct liov_pci		*pci;
 	struct liov_regs	regs;
 	u8			*msix_table;
 	struct liov_features	features;

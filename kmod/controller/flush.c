@@ -24,8 +24,8 @@ static u64 liov_flush_written(const struct liov_instance *inst)
 	unsigned int i;
 
 	for (i = 1; i <= inst->nr_pairs; i++)
-		n += READ_ONCE(inst->sq[i].stats.commands[LIOV_IO_WRITE]) +
-		     READ_ONCE(inst->sq[i].stats.commands[LIOV_IO_DISCARD]);
+		n += READ_ONCE(liov_sq_at(inst, i)->stats.commands[LIOV_IO_WRITE]) +
+		     READ_ONCE(liov_sq_at(inst, i)->stats.commands[LIOV_IO_DISCARD]);
 	return n;
 }
 

@@ -27,7 +27,7 @@ bool liov_mem_hits_bar(struct liov_instance *inst, u64 addr, u64 len)
 
 	lockdep_assert_held(&inst->reg_lock);
 	for (i = 0; i < ARRAY_SIZE(bars); i++) {
-		u64 start = liov_pci_bar_addr(&inst->pci, bars[i].bar);
+		u64 start = liov_pci_bar_addr(inst->pci, bars[i].bar);
 
 		if (start != ~0ULL && addr < start + bars[i].size &&
 		    start < addr + len)

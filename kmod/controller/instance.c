@@ -192,7 +192,7 @@ static void liov_instance_model_init(struct liov_instance *inst)
 	};
 
 	liov_regs_init(&inst->regs, &cfg);
-	liov_pci_init(&inst->pci, &ids, inst->nr_vectors,
+	liov_pci_init(inst->pci, &ids, inst->nr_vectors,
 		      inst->mode->windows ? LIGHTIOV_FLAG_DIRECT : 0);
 
 	memset(&inst->queues, 0, sizeof(inst->queues));
@@ -324,12 +324,13 @@ void liov_instance_close(struct liov_instance *inst)
 
 static int liov_instance_alloc(struct liov_instance *inst)
 {
+	inst->pci = kzalloc(sizeof(*inst->pci), GFP_KERNEL_ACCOUNT);
 	inst->msix_table = kcalloc(inst->nr_vectors, PCI_MSIX_ENTRY_SIZE, GFP_KERNEL_ACCOUNT);
 	inst->virq = kcalloc(inst->nr_vectors, sizeof(*inst->virq), GFP_KERNEL_ACCOUNT);
-	inst->cq = kcalloc(inst->nr_pairs + 1, sizeof(*inst->cq), GFP_KERNEL_ACCOUNT);
-	inst->sq = kcalloc(inst->nr_pairs + 1, sizeof(*inst->sq), GFP_KERNEL_ACCOUNT);
+	inst->cq = kcalloc(inst->nr_pairs, sizeof(*inst->cq), GFP_KERNEL_ACCOUNT);
+	inst->sq = kcalloc(inst->nr_pairs, sizeof(*inst->sq), GFP_KERNEL_ACCOUNT);
 	inst->log = kzalloc(sizeof(*inst->log), GFP_KERNEL_ACCOUNT);
-	if (!inst->msix_table || !inst->virq || !inst->cq || !inst->sq || !inst->log)
+	if (!inst->pci || !inst->msix_table || !inst->virq || !inst->cq || !inst->sq || !inst->log)
 		return -ENOMEM;
 	return liov_unmap_init(inst) ?: liov_hw_inst_alloc(inst);
 }
@@ -342,6 +343,7 @@ void liov_instance_free(struct liov_instance *inst)
 {
 	liov_work_free(inst);
 	liov_unmap_free(inst);
+	kfree(inst->pci);
 	kfree(inst->msix_table);
 	kfree(inst->virq);
 	kfree(inst->cq);

@@ -51,10 +51,10 @@ static void liov_mailbox_work(struct work_struct *work)
 
 static void liov_mailbox_answer(struct liov_instance *inst, u32 status, int rc, u64 bus)
 {
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_BUS_LO, lower_32_bits(bus));
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_BUS_HI, upper_32_bits(bus));
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_ERRNO, -rc);
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, status);
+	liov_pci_vsec_set(inst->pci, LIGHTIOV_CAP_BUS_LO, lower_32_bits(bus));
+	liov_pci_vsec_set(inst->pci, LIGHTIOV_CAP_BUS_HI, upper_32_bits(bus));
+	liov_pci_vsec_set(inst->pci, LIGHTIOV_CAP_ERRNO, -rc);
+	liov_pci_vsec_set(inst->pci, LIGHTIOV_CAP_STATUS, status);
 }
 
 static void liov_mailbox_finish(struct liov_instance *inst, int rc, u64 bus)
@@ -131,7 +131,7 @@ bool liov_mailbox_is_busy(struct liov_instance *inst)
  */
 void liov_mailbox_written(struct liov_instance *inst)
 {
-	u32 cmd = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_CMD);
+	u32 cmd = liov_pci_vsec_get(inst->pci, LIGHTIOV_CAP_CMD);
 	struct liov_mailbox *mb = &inst->mailbox;
 	u64 end;
 
@@ -144,10 +144,10 @@ void liov_mailbox_written(struct liov_instance *inst)
 	}
 	switch (cmd) {
 	case LIGHTIOV_CMD_MAP:
-		mb->req.gpa = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_GPA_LO) |
-			       (u64)liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_GPA_HI) << 32;
-		mb->req.size = liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_SIZE_LO) |
-				(u64)liov_pci_vsec_get(&inst->pci, LIGHTIOV_CAP_SIZE_HI) << 32;
+		mb->req.gpa = liov_pci_vsec_get(inst->pci, LIGHTIOV_CAP_GPA_LO) |
+			       (u64)liov_pci_vsec_get(inst->pci, LIGHTIOV_CAP_GPA_HI) << 32;
+		mb->req.size = liov_pci_vsec_get(inst->pci, LIGHTIOV_CAP_SIZE_LO) |
+				(u64)liov_pci_vsec_get(inst->pci, LIGHTIOV_CAP_SIZE_HI) << 32;
 		if (!mb->req.size || !PAGE_ALIGNED(mb->req.gpa) ||
 		    !PAGE_ALIGNED(mb->req.size) ||
 		    check_add_overflow(mb->req.gpa, mb->req.size, &end) ||
@@ -171,7 +171,7 @@ void liov_mailbox_written(struct liov_instance *inst)
 	mb->req.cmd = cmd;
 	mb->busy = true;
 	mb->done = false;
-	liov_pci_vsec_set(&inst->pci, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_BUSY);
+	liov_pci_vsec_set(inst->pci, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_BUSY);
 	liov_queue_work(inst, &mb->work);
 }
 

@@ -22,9 +22,9 @@ void liov_control_update(struct liov_instance *inst)
 
 	lockdep_assert_held(&inst->reg_lock);
 	WRITE_ONCE(inst->awake, liov_regs_is_running(&inst->regs) &&
-		   liov_pci_is_master(&inst->pci));
-	WRITE_ONCE(inst->bar, liov_pci_bar_addr(&inst->pci, 0));
-	liov_pci_set_pending(&inst->pci, (ctl->todo | ctl->doing) &
+		   liov_pci_is_master(inst->pci));
+	WRITE_ONCE(inst->bar, liov_pci_bar_addr(inst->pci, 0));
+	liov_pci_set_pending(inst->pci, (ctl->todo | ctl->doing) &
 			     (LIOV_DO_FLR | LIOV_DO_SILENCE));
 	/* A guest may write registers as often as it likes. */
 	if (ready != ctl->ready)

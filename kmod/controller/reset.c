@@ -47,8 +47,8 @@ void liov_resume_lost(struct liov_instance *inst)
 	/* Before doorbells of no live queue, which would be a guest's fault. */
 	liov_set_paused(inst, true);
 	for (i = 1; i <= inst->nr_pairs; i++) {
-		struct liov_sq *sq = &inst->sq[i];
-		struct liov_cq *cq = &inst->cq[i];
+		struct liov_sq *sq = liov_sq_at(inst, i);
+		struct liov_cq *cq = liov_cq_at(inst, i);
 
 		spin_lock_irq(&sq->lock);
 		had_queues |= sq->live;

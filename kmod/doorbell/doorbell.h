@@ -96,7 +96,8 @@ static inline struct liov_doorbell *liov_doorbell(struct liov_instance *inst, un
 {
 	unsigned int qid = idx / 2 + 1;
 
-	return idx & 1 ? &liov_bells(inst)->cq[qid].db : &liov_bells(inst)->sq[qid].db;
+	return idx & 1 ? &liov_cq_at(liov_bells(inst), qid)->db :
+			 &liov_sq_at(liov_bells(inst), qid)->db;
 }
 
 /* The number of them. */
@@ -165,7 +166,7 @@ void liov_halt_unwatch(struct liov_sq *sq);
  */
 static inline void liov_busy_look(struct liov_cq *cq, struct liov_pass *pass)
 {
-	struct liov_sq *sq = &liov_bells(cq->inst)->sq[cq->qid];
+	struct liov_sq *sq = liov_sq_at(liov_bells(cq->inst), cq->qid);
 
 	if (unlikely(READ_ONCE(sq->busy.on)))
 		liov_busy_completed(sq, pass);

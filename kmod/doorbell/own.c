@@ -132,7 +132,9 @@ void liov_doorbell_own(struct liov_instance *inst, u16 qid, bool cq)
 	if (!db->quiet)
 		return;
 	/* The ID that the hardware has just made it with.  Nobody looks while it is not own. */
-	db->pfn = liov_own_pfn(bells->parent, cq ? bells->cq[qid].hwqid : bells->sq[qid].hwqid, cq);
+	db->pfn = liov_own_pfn(bells->parent,
+			       cq ? liov_cq_at(bells, qid)->hwqid :
+				    liov_sq_at(bells, qid)->hwqid, cq);
 	liov_own_switch(inst, idx, 1, true);
 	/* What went to the RAM page since nobody tracks it. */
 	liov_doorbell_kick(inst, idx);

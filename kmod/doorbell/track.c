@@ -49,7 +49,8 @@ static bool liov_doorbell_live(struct liov_instance *inst, unsigned int idx)
 	struct liov_bells *bells = liov_bells(inst);
 	unsigned int qid = idx / 2 + 1;
 
-	return idx & 1 ? READ_ONCE(bells->cq[qid].live) : READ_ONCE(bells->sq[qid].live);
+	return idx & 1 ? READ_ONCE(liov_cq_at(bells, qid)->live) :
+			 READ_ONCE(liov_sq_at(bells, qid)->live);
 }
 
 /*
@@ -80,20 +81,20 @@ void liov_doorbell_kick(struct liov_instance *inst, unsigned int idx)
 	unsigned int qid = idx / 2 + 1;
 
 	if (!(idx & 1)) {
-		bells->mode->sq_submit(&bells->sq[qid], LIOV_TRIGGER_STORE);
+		bells->mode->sq_submit(liov_sq_at(bells, qid), LIOV_TRIGGER_STORE);
 		return;
 	}
 	/* The value before the look; pairs with liov_guarded_starve(). */
 	smp_mb();
-	if (!READ_ONCE(bells->cq[qid].lazy))
-		bells->mode->cq_kick(&bells->cq[qid]);
+	if (!READ_ONCE(liov_cq_at(bells, qid)->lazy))
+		bells->mode->cq_kick(liov_cq_at(bells, qid));
 }
 
 /* A store of the guest's that was reported. */
 static void liov_doorbell_count(struct liov_instance *inst, unsigned int idx)
 {
 	if (!(idx & 1))
-		atomic64_inc(&liov_bells(inst)->sq[idx / 2 + 1].exits);
+		atomic64_inc(&liov_sq_at(liov_bells(inst), idx / 2 + 1)->exits);
 }
 
 /* ---- KVM write tracking ---- */
@@ -117,13 +118,13 @@ static void liov_track_write(gpa_t gpa, const u8 *new, int bytes,
 	liov_doorbell_count(inst, idx);
 	liov_doorbell_kick(inst, idx);
 	if (!(idx & 1))
-		liov_busy_begin(&liov_bells(inst)->sq[idx / 2 + 1]);
+		liov_busy_begin(liov_sq_at(liov_bells(inst), idx / 2 + 1));
 }
 
 /* Not tracked because its queue was busy?  That is over. */
 static bool liov_doorbell_forget_busy(struct liov_instance *inst, unsigned int idx)
 {
-	return !(idx & 1) && liov_busy_forget(&liov_bells(inst)->sq[idx / 2 + 1]);
+	return !(idx & 1) && liov_busy_forget(liov_sq_at(liov_bells(inst), idx / 2 + 1));
 }
 
 /*
@@ -184,7 +185,7 @@ static bool liov_doorbell_wants_tracking(struct liov_instance *inst, unsigned in
 
 	if (liov_doorbell(inst, idx)->quiet)
 		return false;
-	return idx & 1 ? !READ_ONCE(bells->cq[qid].lazy) : !bells->sq[qid].busy.on;
+	return idx & 1 ? !READ_ONCE(liov_cq_at(bells, qid)->lazy) : !liov_sq_at(bells, qid)->busy.on;
 }
 
 /*
@@ -331,7 +332,7 @@ out:
 	/* Stores made while nobody listened. */
 	for (i = 0; i < liov_nr_doorbells(inst); i++) {
 		if (!(i & 1))
-			liov_sq_look_again(&bells->sq[i / 2 + 1]);
+			liov_sq_look_again(liov_sq_at(bells, i / 2 + 1));
 		else if (!bells->mode->jobs)
 			liov_doorbell_kick(inst, i);
 	}
@@ -374,8 +375,8 @@ bool liov_doorbell_mappable(const struct liov_instance *inst)
  */
 static void liov_doorbell_forget_last(struct liov_instance *inst, unsigned int idx)
 {
-	struct liov_cq *cq = &liov_bells(inst)->cq[idx / 2 + 1];
-	struct liov_sq *sq = &liov_bells(inst)->sq[idx / 2 + 1];
+	struct liov_cq *cq = liov_cq_at(liov_bells(inst), idx / 2 + 1);
+	struct liov_sq *sq = liov_sq_at(liov_bells(inst), idx / 2 + 1);
 
 	if (idx & 1) {
 		spin_lock_irq(&cq->lock);
@@ -498,7 +499,7 @@ void liov_doorbell_close(struct liov_instance *inst)
 		mutex_lock(&t->lock);
 		t->closing = true;
 		for (i = 1; i <= bells->nr_pairs; i++)
-			liov_busy_forget(&bells->sq[i]);
+			liov_busy_forget(liov_sq_at(bells, i));
 		mutex_unlock(&t->lock);
 		/* For halts that saw a queue busy and may start its work. */
 		synchronize_rcu();
@@ -509,7 +510,7 @@ void liov_doorbell_close(struct liov_instance *inst)
 	 * liov_guarded_wake(), and the deleted ones among them after liov_sq_delete().
 	 */
 	for (i = 1; i <= bells->nr_pairs; i++)
-		liov_busy_stop(&bells->sq[i]);
+		liov_busy_stop(liov_sq_at(bells, i));
 	if (t->registered) {
 		/* Waits for callbacks in flight (SRCU), so not under t->lock. */
 		mutex_lock(&t->lock);
@@ -535,12 +536,12 @@ void liov_doorbell_init(struct liov_instance *inst)
 	liov_lock_in_reclaim(&bells->track.own_lock);
 	INIT_DELAYED_WORK(&bells->track.work, liov_track_work);
 	for (i = 1; i <= bells->nr_pairs; i++) {
-		spin_lock_init(&bells->sq[i].lock);
-		spin_lock_init(&bells->cq[i].lock);
-		liov_busy_init(&bells->sq[i]);
-		bells->sq[i].inst = inst;
-		bells->cq[i].inst = inst;
-		bells->sq[i].qid = i;
-		bells->cq[i].qid = i;
+		spin_lock_init(&liov_sq_at(bells, i)->lock);
+		spin_lock_init(&liov_cq_at(bells, i)->lock);
+		liov_busy_init(liov_sq_at(bells, i));
+		liov_sq_at(bells, i)->inst = inst;
+		liov_cq_at(bells, i)->inst = inst;
+		liov_sq_at(bells, i)->qid = i;
+		liov_cq_at(bells, i)->qid = i;
 	}
 }

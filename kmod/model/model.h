@@ -97,10 +97,19 @@ struct liov_pci_ids {
 	u8  revision;
 };
 
+/*
+ * Where the capabilities are: any free dword would do.  In the order of the
+ * chain, none overlaps the next and the last ends at 0xd0.
+ */
+#define LIOV_PCI_PM		0x40
+#define LIOV_PCI_MSIX		0x50
+#define LIOV_PCI_EXP		0x60
+#define LIOV_PCI_EXP_LEN	60	/* version 2: up to and with Slot Status 2 */
+#define LIOV_PCI_VNDR		0xa0
+
 struct liov_pci {
 	u8  cfg[256];		/* current value */
 	u8  wmask[256];		/* bits a plain write may change */
-	u8  pm_pos, pcie_pos, msix_pos, vsec_pos;
 };
 
 enum liov_pci_action {

@@ -18,16 +18,6 @@
 #define LIOV_PCI_CLASS		0x010802U
 
 /*
- * Where the capabilities are: any free dword would do.  In the order of the
- * chain, none overlaps the next and the last ends at 0xd0.
- */
-#define LIOV_PCI_PM		0x40
-#define LIOV_PCI_MSIX		0x50
-#define LIOV_PCI_EXP		0x60
-#define LIOV_PCI_EXP_LEN	60	/* version 2: up to and with Slot Status 2 */
-#define LIOV_PCI_VNDR		0xa0
-
-/*
  * Device Control as PCIe defines its defaults (section 7.5.3.4): relaxed ordering
  * and no snoop enabled, 512-byte read requests, 128-byte payload.
  */
@@ -76,7 +66,7 @@ static void liov_pci_init_bar(struct liov_pci *p, int bar, u64 size)
 
 static void liov_pci_init_pm(struct liov_pci *p, u8 next)
 {
-	unsigned int pos = p->pm_pos;
+	unsigned int pos = LIOV_PCI_PM;
 
 	p->cfg[pos + PCI_CAP_LIST_ID] = PCI_CAP_ID_PM;
 	p->cfg[pos + PCI_CAP_LIST_NEXT] = next;
@@ -88,7 +78,7 @@ static void liov_pci_init_pm(struct liov_pci *p, u8 next)
 
 static void liov_pci_init_msix(struct liov_pci *p, u8 next, unsigned int nr_vectors)
 {
-	unsigned int pos = p->msix_pos;
+	unsigned int pos = LIOV_PCI_MSIX;
 
 	nr_vectors = clamp(nr_vectors, 1U, PCI_MSIX_FLAGS_QSIZE + 1U);
 	p->cfg[pos + PCI_CAP_LIST_ID] = PCI_CAP_ID_MSIX;
@@ -102,7 +92,7 @@ static void liov_pci_init_msix(struct liov_pci *p, u8 next, unsigned int nr_vect
 /* An endpoint with FLR on a trained Gen3 x4 link without ASPM: a usual NVMe drive. */
 static void liov_pci_init_exp(struct liov_pci *p, u8 next)
 {
-	unsigned int pos = p->pcie_pos;
+	unsigned int pos = LIOV_PCI_EXP;
 
 	p->cfg[pos + PCI_CAP_LIST_ID] = PCI_CAP_ID_EXP;
 	p->cfg[pos + PCI_CAP_LIST_NEXT] = next;
@@ -127,7 +117,7 @@ static void liov_pci_init_exp(struct liov_pci *p, u8 next)
 
 static void liov_pci_init_vndr(struct liov_pci *p, u8 next, u32 flags)
 {
-	unsigned int pos = p->vsec_pos;
+	unsigned int pos = LIOV_PCI_VNDR;
 
 	p->cfg[pos + PCI_CAP_LIST_ID] = PCI_CAP_ID_VNDR;
 	p->cfg[pos + PCI_CAP_LIST_NEXT] = next;
@@ -154,10 +144,6 @@ void liov_pci_init(struct liov_pci *p, const struct liov_pci_ids *ids,
 		   unsigned int nr_vectors, u32 flags)
 {
 	memset(p, 0, sizeof(*p));
-	p->pm_pos = LIOV_PCI_PM;
-	p->msix_pos = LIOV_PCI_MSIX;
-	p->pcie_pos = LIOV_PCI_EXP;
-	p->vsec_pos = LIOV_PCI_VNDR;
 
 	liov_pci_set16(p, PCI_VENDOR_ID, ids->vendor, 0);
 	liov_pci_set16(p, PCI_DEVICE_ID, ids->device, 0);
@@ -171,13 +157,13 @@ void liov_pci_init(struct liov_pci *p, const struct liov_pci_ids *ids,
 	liov_pci_init_bar(p, LIOV_BAR_MSIX, LIOV_MSIX_BAR_SIZE);
 	liov_pci_set16(p, PCI_SUBSYSTEM_VENDOR_ID, ids->subvendor, 0);
 	liov_pci_set16(p, PCI_SUBSYSTEM_ID, ids->subdevice, 0);
-	p->cfg[PCI_CAPABILITY_LIST] = p->pm_pos;
+	p->cfg[PCI_CAPABILITY_LIST] = LIOV_PCI_PM;
 	/* no INTx, hence interrupt pin 0; the line is a scratch byte for firmware */
 	p->wmask[PCI_INTERRUPT_LINE] = 0xff;
 
-	liov_pci_init_pm(p, p->msix_pos);
-	liov_pci_init_msix(p, p->pcie_pos, nr_vectors);
-	liov_pci_init_exp(p, p->vsec_pos);
+	liov_pci_init_pm(p, LIOV_PCI_MSIX);
+	liov_pci_init_msix(p, LIOV_PCI_EXP, nr_vectors);
+	liov_pci_init_exp(p, LIOV_PCI_VNDR);
 	liov_pci_init_vndr(p, 0, flags);
 }
 
@@ -195,9 +181,9 @@ void liov_pci_init(struct liov_pci *p, const struct liov_pci_ids *ids,
  */
 void liov_pci_function_reset(struct liov_pci *p)
 {
-	unsigned int devctl = p->pcie_pos + PCI_EXP_DEVCTL;
-	unsigned int lnkctl = p->pcie_pos + PCI_EXP_LNKCTL;
-	unsigned int lnkctl2 = p->pcie_pos + PCI_EXP_LNKCTL2;
+	unsigned int devctl = LIOV_PCI_EXP + PCI_EXP_DEVCTL;
+	unsigned int lnkctl = LIOV_PCI_EXP + PCI_EXP_LNKCTL;
+	unsigned int lnkctl2 = LIOV_PCI_EXP + PCI_EXP_LNKCTL2;
 	u16 payload = liov_pci_get16(p, devctl) & PCI_EXP_DEVCTL_PAYLOAD;
 	u16 link = liov_pci_get16(p, lnkctl);
 	u16 link2 = liov_pci_get16(p, lnkctl2);
@@ -211,7 +197,7 @@ void liov_pci_function_reset(struct liov_pci *p)
 	put_unaligned_le16(link, &p->cfg[lnkctl]);
 	put_unaligned_le16(link2, &p->cfg[lnkctl2]);
 	/* the mailbox' fields that only the host writes */
-	memset(&p->cfg[p->vsec_pos + LIGHTIOV_CAP_CMD], 0,
+	memset(&p->cfg[LIOV_PCI_VNDR + LIGHTIOV_CAP_CMD], 0,
 	       LIGHTIOV_CAP_LEN - LIGHTIOV_CAP_CMD);
 }
 
@@ -228,7 +214,7 @@ void liov_pci_function_reset(struct liov_pci *p)
  */
 void liov_pci_read(const struct liov_pci *p, u32 off, void *buf, u32 len)
 {
-	u32 cmd = p->vsec_pos + LIGHTIOV_CAP_CMD;
+	u32 cmd = LIOV_PCI_VNDR + LIGHTIOV_CAP_CMD;
 	u8 *out = buf;
 	u32 i;
 
@@ -241,7 +227,7 @@ void liov_pci_read(const struct liov_pci *p, u32 off, void *buf, u32 len)
 /* PMCSR names a state that does not exist: the write is discarded (PCIe 7.5.2.2). */
 static void liov_pci_fix_power_state(struct liov_pci *p, u8 old)
 {
-	u8 *pmcsr = &p->cfg[p->pm_pos + PCI_PM_CTRL];
+	u8 *pmcsr = &p->cfg[LIOV_PCI_PM + PCI_PM_CTRL];
 	u8 state = *pmcsr & PCI_PM_CTRL_STATE_MASK;
 
 	if (state == 1 || state == 2)
@@ -267,9 +253,9 @@ static void liov_pci_fix_power_state(struct liov_pci *p, u8 old)
  */
 unsigned int liov_pci_write(struct liov_pci *p, u32 off, const void *buf, u32 len)
 {
-	u32 cmd = p->vsec_pos + LIGHTIOV_CAP_CMD;
-	u32 flr = p->pcie_pos + PCI_EXP_DEVCTL + 1;
-	u8 old_state = p->cfg[p->pm_pos + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK;
+	u32 cmd = LIOV_PCI_VNDR + LIGHTIOV_CAP_CMD;
+	u32 flr = LIOV_PCI_EXP + PCI_EXP_DEVCTL + 1;
+	u8 old_state = p->cfg[LIOV_PCI_PM + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK;
 	bool old_master = liov_pci_is_master(p);
 	u64 old_bar = liov_pci_bar_addr(p, 0);
 	bool busy = liov_pci_vsec_get(p, LIGHTIOV_CAP_STATUS) == LIGHTIOV_STATUS_BUSY;
@@ -323,7 +309,7 @@ u64 liov_pci_bar_addr(const struct liov_pci *p, int bar)
 	if (bar != 0 && bar != LIOV_BAR_MSIX)
 		return ~0ULL;
 	if (!(liov_pci_get16(p, PCI_COMMAND) & PCI_COMMAND_MEMORY) ||
-	    p->cfg[p->pm_pos + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK)
+	    p->cfg[LIOV_PCI_PM + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK)
 		return ~0ULL;
 	off = PCI_BASE_ADDRESS_0 + 4 * bar;
 	size = bar ? LIOV_MSIX_BAR_SIZE : LIOV_BAR0_SIZE;
@@ -347,7 +333,7 @@ u64 liov_pci_bar_addr(const struct liov_pci *p, int bar)
 bool liov_pci_is_master(const struct liov_pci *p)
 {
 	return liov_pci_get16(p, PCI_COMMAND) & PCI_COMMAND_MASTER &&
-	       !(p->cfg[p->pm_pos + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK);
+	       !(p->cfg[LIOV_PCI_PM + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK);
 }
 
 /**
@@ -359,7 +345,7 @@ bool liov_pci_is_master(const struct liov_pci *p)
  */
 void liov_pci_set_pending(struct liov_pci *p, bool pending)
 {
-	unsigned int devsta = p->pcie_pos + PCI_EXP_DEVSTA;
+	unsigned int devsta = LIOV_PCI_EXP + PCI_EXP_DEVSTA;
 	u16 val = liov_pci_get16(p, devsta) & ~PCI_EXP_DEVSTA_TRPND;
 
 	put_unaligned_le16(pending ? val | PCI_EXP_DEVSTA_TRPND : val, &p->cfg[devsta]);
@@ -379,10 +365,10 @@ void liov_pci_set_pending(struct liov_pci *p, bool pending)
 u32 liov_pci_vsec_get(const struct liov_pci *p, u32 field)
 {
 	if (field == LIGHTIOV_CAP_VER)
-		return p->cfg[p->vsec_pos + LIGHTIOV_CAP_VER];
+		return p->cfg[LIOV_PCI_VNDR + LIGHTIOV_CAP_VER];
 	if (field & 3 || field >= LIGHTIOV_CAP_LEN)
 		return 0;
-	return liov_pci_get32(p, p->vsec_pos + field);
+	return liov_pci_get32(p, LIOV_PCI_VNDR + field);
 }
 
 /**
@@ -397,5 +383,5 @@ void liov_pci_vsec_set(struct liov_pci *p, u32 field, u32 val)
 {
 	if (field & 3 || field < LIGHTIOV_CAP_FLAGS || field >= LIGHTIOV_CAP_LEN)
 		return;
-	put_unaligned_le32(val, &p->cfg[p->vsec_pos + field]);
+	put_unaligned_le32(val, &p->cfg[LIOV_PCI_VNDR + field]);
 }

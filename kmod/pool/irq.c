@@ -427,13 +427,13 @@ int liov_irq_set_trigger(struct liov_instance *inst, unsigned int vector, int fd
 	mutex_lock(&env->parent->irq_lock);
 	noio = memalloc_noio_save();
 	for (i = 1; i <= env->nr_pairs; i++) {
-		if (READ_ONCE(env->cq[i].vector) == vector)
-			liov_bypass_stop(&env->cq[i]);
+		if (READ_ONCE(liov_cq_at(env, i)->vector) == vector)
+			liov_bypass_stop(liov_cq_at(env, i));
 	}
 	old = liov_virq_set(v, ctx);
 	for (i = 1; ctx && i <= env->nr_pairs; i++) {
-		if (READ_ONCE(env->cq[i].vector) == vector)
-			liov_bypass_start(&env->cq[i]);
+		if (READ_ONCE(liov_cq_at(env, i)->vector) == vector)
+			liov_bypass_start(liov_cq_at(env, i));
 	}
 	memalloc_noio_restore(noio);
 	mutex_unlock(&env->parent->irq_lock);

@@ -227,7 +227,8 @@ static bool liov_pair_move(struct liov_parent *p, struct liov_instance *inst, un
 		return true;
 	}
 	for (j = env->nr_pairs; j > i; j--) {
-		if (!liov_qid_granted(p, env->hwqid[j]) || env->cq[j].made || env->sq[j].made)
+		if (!liov_qid_granted(p, env->hwqid[j]) || liov_cq_at(env, j)->made ||
+		    liov_sq_at(env, j)->made)
 			continue;
 		swap(env->hwqid[i], env->hwqid[j]);
 		return true;

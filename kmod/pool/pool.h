@@ -137,11 +137,15 @@ struct liov_env {
 	const char		*told;
 	unsigned long		told_at;
 	atomic64_t		host_bytes;
-	/* As many as it has, since most have few: nr_vectors, and nr_pairs + 1. */
+	/* As many as it has, since most have few: nr_vectors, and nr_pairs. */
 	struct liov_virq	*virq;
-	struct liov_cq		*cq;
+	struct liov_cq		*cq;	/* see liov_cq_at() and liov_sq_at() */
 	struct liov_sq		*sq;
 };
+
+/* The guest's queue @qid, 1 to nr_pairs, of an instance on any floor. */
+#define liov_cq_at(inst, qid)	(&(inst)->cq[(qid) - 1])
+#define liov_sq_at(inst, qid)	(&(inst)->sq[(qid) - 1])
 
 /* The instance itself is made on the floor of the virtual controller, and begins with it. */
 static_assert(!offsetof(struct liov_env, vdev));

@@ -122,7 +122,7 @@ static bool liov_direct_is_alone(const struct liov_sq *sq)
 {
 	const struct liov_cq *cq = READ_ONCE(sq->cq);
 
-	return cq == &liov_pairs(sq->inst)->cq[sq->qid] && READ_ONCE(cq->lazy);
+	return cq == liov_cq_at(liov_pairs(sq->inst), sq->qid) && READ_ONCE(cq->lazy);
 }
 
 /*
@@ -214,7 +214,7 @@ static void liov_direct_settle_work(struct work_struct *work)
 	unsigned int i;
 
 	for (i = 1; i <= pairs->nr_pairs; i++)
-		liov_direct_submit(&pairs->sq[i], LIOV_TRIGGER_STORE);
+		liov_direct_submit(liov_sq_at(pairs, i), LIOV_TRIGGER_STORE);
 }
 
 /**
@@ -275,7 +275,7 @@ static void liov_direct_open(struct liov_instance *inst)
 	unsigned int i;
 
 	for (i = 1; i <= pairs->nr_pairs; i++)
-		pairs->cq[i].lazy = pairs->parent->cq_head == LIOV_CQ_HEAD_LAZY;
+		liov_cq_at(pairs, i)->lazy = pairs->parent->cq_head == LIOV_CQ_HEAD_LAZY;
 }
 
 /*
@@ -377,7 +377,7 @@ static void liov_direct_sq_rebuild(struct liov_sq *sq, struct liov_ring *ring)
 
 static u16 liov_direct_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result)
 {
-	return liov_hw_abort(inst, &liov_pairs(inst)->sq[sqid], cid, result);
+	return liov_hw_abort(inst, liov_sq_at(liov_pairs(inst), sqid), cid, result);
 }
 
 const struct liov_mode_ops liov_direct_ops = {

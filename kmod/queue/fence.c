@@ -142,7 +142,7 @@ bool liov_queues_made(const struct liov_instance *inst)
 	unsigned int i;
 
 	for (i = 1; i <= pairs->nr_pairs; i++) {
-		if (pairs->sq[i].made || pairs->cq[i].made)
+		if (liov_sq_at(pairs, i)->made || liov_cq_at(pairs, i)->made)
 			return true;
 	}
 	return false;
@@ -161,9 +161,9 @@ bool liov_queues_live(const struct liov_instance *inst)
 
 	lockdep_assert_held(&pairs->parent->pool_lock);
 	for (i = 1; i <= pairs->nr_pairs; i++) {
-		if (pairs->sq[i].made && !pairs->sq[i].live)
+		if (liov_sq_at(pairs, i)->made && !liov_sq_at(pairs, i)->live)
 			return false;
-		if (pairs->cq[i].made && !pairs->cq[i].live)
+		if (liov_cq_at(pairs, i)->made && !liov_cq_at(pairs, i)->live)
 			return false;
 	}
 	return true;
@@ -183,9 +183,9 @@ void liov_queues_shut(struct liov_instance *inst)
 
 	lockdep_assert_held(&pairs->parent->pool_lock);
 	for (i = 1; i <= pairs->nr_pairs; i++) {
-		spin_lock_irq(&pairs->sq[i].lock);
-		pairs->sq[i].live = false;
-		spin_unlock_irq(&pairs->sq[i].lock);
+		spin_lock_irq(&liov_sq_at(pairs, i)->lock);
+		liov_sq_at(pairs, i)->live = false;
+		spin_unlock_irq(&liov_sq_at(pairs, i)->lock);
 	}
 	liov_doorbell_revoke(inst);
 }
@@ -204,8 +204,8 @@ static void liov_queues_abandon(struct liov_instance *inst)
 
 	lockdep_assert_held(&pairs->lock);
 	for (i = 1; i <= pairs->nr_pairs; i++) {
-		struct liov_sq *sq = &pairs->sq[i];
-		struct liov_cq *cq = &pairs->cq[i];
+		struct liov_sq *sq = liov_sq_at(pairs, i);
+		struct liov_cq *cq = liov_cq_at(pairs, i);
 
 		if ((sq->made && sq->gen == gen) || (cq->made && cq->gen == gen)) {
 			pairs->qids_lost = true;
@@ -218,7 +218,7 @@ static void liov_queues_abandon(struct liov_instance *inst)
 		sq->made = false;
 	}
 	for (i = 1; i <= pairs->nr_pairs; i++) {
-		struct liov_cq *cq = &pairs->cq[i];
+		struct liov_cq *cq = liov_cq_at(pairs, i);
 
 		if (cq->made)
 			pairs->mode->cq_free_ring(cq);
@@ -233,7 +233,7 @@ static bool liov_cq_has_sq(const struct liov_cq *cq)
 	unsigned int i;
 
 	for (i = 1; i <= pairs->nr_pairs; i++) {
-		if (pairs->sq[i].made && pairs->sq[i].cq == cq)
+		if (liov_sq_at(pairs, i)->made && liov_sq_at(pairs, i)->cq == cq)
 			return true;
 	}
 	return false;
@@ -251,14 +251,14 @@ static int liov_queues_stop(struct liov_instance *inst, bool wait)
 
 	lockdep_assert_held(&pairs->lock);
 	for (i = 1; i <= pairs->nr_pairs; i++) {
-		rc = liov_sq_delete(&pairs->sq[i], wait);
+		rc = liov_sq_delete(liov_sq_at(pairs, i), wait);
 		err = err ?: rc;
 	}
 	for (i = 1; i <= pairs->nr_pairs; i++) {
 		/* What could not be deleted still posts there. */
-		if (liov_cq_has_sq(&pairs->cq[i]))
+		if (liov_cq_has_sq(liov_cq_at(pairs, i)))
 			continue;
-		rc = liov_cq_delete(&pairs->cq[i], wait);
+		rc = liov_cq_delete(liov_cq_at(pairs, i), wait);
 		err = err ?: rc;
 	}
 	if (err != -EAGAIN)

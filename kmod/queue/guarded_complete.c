@@ -150,13 +150,13 @@ static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *
 			;
 	}
 	gsq = g->sqs[i];
-	sq = &pairs->sq[i];
 	if (unlikely(!gsq || slot >= gsq->nr_slots ||
 		     !(atomic_read(&gsq->slot[slot].state) & LIOV_SLOT_BUSY))) {
 		liov_guest_warn(inst, "%s completed command %u of queue %u, which it was not given\n",
 				pci_name(pairs->parent->host->pdev), slot, hwqid);
 		return;
 	}
+	sq = liov_sq_at(pairs, i);
 	s = &gsq->slot[slot];
 	/* A drive that is being disabled may say so of what it has not done. */
 	if (unlikely(status == NVME_SC_ABORT_QUEUE) && READ_ONCE(pairs->paused))
@@ -264,7 +264,7 @@ struct liov_sq *liov_next_starved(struct liov_cq *cq, unsigned int turn, unsigne
 	struct liov_pairs *pairs = liov_pairs(inst);
 
 	while (*n < pairs->nr_pairs) {
-		struct liov_sq *sq = &pairs->sq[(turn + (*n)++) % pairs->nr_pairs + 1];
+		struct liov_sq *sq = liov_sq_at(pairs, (turn + (*n)++) % pairs->nr_pairs + 1);
 
 		if (READ_ONCE(sq->starved) && READ_ONCE(sq->cq) == cq)
 			return sq;

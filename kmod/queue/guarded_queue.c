@@ -346,7 +346,7 @@ static bool liov_gsq_lost(const struct liov_sq *sq)
  */
 static u16 liov_guarded_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result)
 {
-	struct liov_sq *sq = &liov_pairs(inst)->sq[sqid];
+	struct liov_sq *sq = liov_sq_at(liov_pairs(inst), sqid);
 	struct liov_gsq *g = sq->g;
 	unsigned int i;
 	u16 status;
@@ -398,21 +398,21 @@ static int liov_guarded_hold(struct liov_instance *inst)
 
 	lockdep_assert_held(&pairs->lock);
 	for (i = 1; i <= pairs->nr_pairs; i++)
-		liov_submit_lock(&pairs->sq[i]);
+		liov_submit_lock(liov_sq_at(pairs, i));
 	/* Who had them may have been at pins for long. */
 	end = jiffies + msecs_to_jiffies(LIOV_DRAIN_MS);
 	for (i = 1; i <= pairs->nr_pairs; i++) {
-		while (!liov_gsq_idle(&pairs->sq[i])) {
+		while (!liov_gsq_idle(liov_sq_at(pairs, i))) {
 			if (time_after(jiffies, end)) {
 				rc = -ETIMEDOUT;
 				break;
 			}
 			usleep_range(50, 200);
 			/* What an interrupt has left: its job may have to wait for others. */
-			liov_guarded_cq_job(&pairs->sq[i].cq->job);
+			liov_guarded_cq_job(&liov_sq_at(pairs, i)->cq->job);
 		}
-		if (pairs->sq[i].g && liov_gsq_lost(&pairs->sq[i]))
-			liov_gsq_give_up(&pairs->sq[i]);
+		if (liov_sq_at(pairs, i)->g && liov_gsq_lost(liov_sq_at(pairs, i)))
+			liov_gsq_give_up(liov_sq_at(pairs, i));
 	}
 	return rc;
 }
@@ -424,9 +424,9 @@ static void liov_guarded_unhold(struct liov_instance *inst)
 
 	for (i = pairs->nr_pairs; i; i--) {
 		/* What the guest rang for meanwhile must not wait for its next ring. */
-		if (pairs->sq[i].g)
-			liov_job_queue(inst, &pairs->sq[i].job);
-		liov_submit_unlock(&pairs->sq[i]);
+		if (liov_sq_at(pairs, i)->g)
+			liov_job_queue(inst, &liov_sq_at(pairs, i)->job);
+		liov_submit_unlock(liov_sq_at(pairs, i));
 	}
 }
 
@@ -444,8 +444,9 @@ static bool liov_guarded_rings_overlap(struct liov_instance *inst, u64 iova, u64
 	unsigned int i;
 
 	for (i = 1; i <= pairs->nr_pairs; i++) {
-		if (liov_ring_overlaps(&pairs->cq[i].ring_map, iova, len) ||
-		    (pairs->sq[i].g && liov_ring_overlaps(&pairs->sq[i].g->map, iova, len)))
+		if (liov_ring_overlaps(&liov_cq_at(pairs, i)->ring_map, iova, len) ||
+		    (liov_sq_at(pairs, i)->g &&
+		     liov_ring_overlaps(&liov_sq_at(pairs, i)->g->map, iova, len)))
 			return true;
 	}
 	return false;
@@ -458,8 +459,8 @@ static void liov_guarded_unmap_rings(struct liov_instance *inst, u64 iova, u64 l
 	unsigned int i;
 
 	for (i = 1; i <= pairs->nr_pairs; i++) {
-		struct liov_cq *cq = &pairs->cq[i];
-		struct liov_sq *sq = &pairs->sq[i];
+		struct liov_cq *cq = liov_cq_at(pairs, i);
+		struct liov_sq *sq = liov_sq_at(pairs, i);
 
 		if (sq->g && liov_ring_overlaps(&sq->g->map, iova, len))
 			liov_ring_unmap(inst, &sq->g->map);
@@ -501,7 +502,7 @@ static void liov_guarded_open(struct liov_instance *inst)
 	unsigned int i;
 
 	for (i = 1; i <= liov_pairs(inst)->nr_pairs; i++)
-		liov_pairs(inst)->cq[i].lazy = true;
+		liov_cq_at(liov_pairs(inst), i)->lazy = true;
 	liov_pin_forget(inst);
 }
 
@@ -533,17 +534,17 @@ void liov_guarded_init(struct liov_instance *inst)
 	unsigned int i;
 
 	for (i = 1; i <= pairs->nr_pairs; i++) {
-		sema_init(&pairs->sq[i].submit, 1);
-		liov_job_init(&pairs->sq[i].job, liov_guarded_job);
-		INIT_DELAYED_WORK(&pairs->sq[i].work, liov_guarded_job_later);
-		liov_job_init(&pairs->cq[i].job, liov_guarded_cq_job);
+		sema_init(&liov_sq_at(pairs, i)->submit, 1);
+		liov_job_init(&liov_sq_at(pairs, i)->job, liov_guarded_job);
+		INIT_DELAYED_WORK(&liov_sq_at(pairs, i)->work, liov_guarded_job_later);
+		liov_job_init(&liov_cq_at(pairs, i)->job, liov_guarded_cq_job);
 	}
 }
 
 /* Its completions always interrupt, and liov_gsq knows what is outstanding. */
 static bool liov_guarded_may_be_busy(struct liov_sq *sq)
 {
-	return READ_ONCE(sq->cq) == &liov_pairs(sq->inst)->cq[sq->qid];
+	return READ_ONCE(sq->cq) == liov_cq_at(liov_pairs(sq->inst), sq->qid);
 }
 
 const struct liov_mode_ops liov_guarded_ops = {

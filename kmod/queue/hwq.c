@@ -178,7 +178,7 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 	if (sq->made)
 		return NVME_SC_INTERNAL;
 	sq->depth = le16_to_cpu(c->create_sq.qsize) + 1;
-	sq->cq = &pairs->cq[liov_qid_index(&pairs->queues, le16_to_cpu(c->create_sq.cqid))];
+	sq->cq = liov_cq_at(pairs, liov_qid_index(&pairs->queues, le16_to_cpu(c->create_sq.cqid)));
 	sq->tail = 0;
 	WRITE_ONCE(*sq->db.val, 0);
 
@@ -212,7 +212,7 @@ int liov_queues_resume(struct liov_instance *inst)
 
 	lockdep_assert_held(&liov_pairs(inst)->lock);
 	for (i = 1; i <= liov_pairs(inst)->nr_pairs; i++) {
-		struct liov_cq *cq = &liov_pairs(inst)->cq[i];
+		struct liov_cq *cq = liov_cq_at(liov_pairs(inst), i);
 
 		if (!cq->made || !liov_queue_lost(p, cq->gen))
 			continue;
@@ -222,7 +222,7 @@ int liov_queues_resume(struct liov_instance *inst)
 			return rc;
 	}
 	for (i = 1; i <= liov_pairs(inst)->nr_pairs; i++) {
-		struct liov_sq *sq = &liov_pairs(inst)->sq[i];
+		struct liov_sq *sq = liov_sq_at(liov_pairs(inst), i);
 
 		if (!sq->made || !liov_queue_lost(p, sq->gen))
 			continue;

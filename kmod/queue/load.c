@@ -94,7 +94,7 @@ void liov_load_put(struct liov_instance *inst, u32 load)
 	turn = READ_ONCE(l->turn);
 	WRITE_ONCE(l->turn, turn + 1);
 	for (i = 0; i < pairs->nr_pairs; i++) {
-		struct liov_sq *sq = &pairs->sq[(turn + i) % pairs->nr_pairs + 1];
+		struct liov_sq *sq = liov_sq_at(pairs, (turn + i) % pairs->nr_pairs + 1);
 
 		if (READ_ONCE(sq->load_waits) && xchg(&sq->load_waits, false))
 			liov_job_queue(inst, &sq->job);

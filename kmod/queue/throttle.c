@@ -156,7 +156,7 @@ static void liov_throttle_wake(struct liov_instance *inst)
 	WRITE_ONCE(pairs->throttle.turn, turn + 1);
 	/* Beginning with another each time: the first one may take all there is. */
 	for (i = 0; i < pairs->nr_pairs; i++) {
-		struct liov_sq *sq = &pairs->sq[(turn + i) % pairs->nr_pairs + 1];
+		struct liov_sq *sq = liov_sq_at(pairs, (turn + i) % pairs->nr_pairs + 1);
 
 		if (READ_ONCE(sq->throttled) && xchg(&sq->throttled, false))
 			liov_job_queue(inst, &sq->job);

@@ -47,7 +47,7 @@ static u64 liov_sum_sq(const struct liov_stats_dir *dir, size_t off)
 	u64 sum = 0;
 
 	for (i = dir->first; i <= dir->last; i++)
-		sum += READ_ONCE(*(const u64 *)((const char *)&dir->inst->sq[i] + off));
+		sum += READ_ONCE(*(const u64 *)((const char *)liov_sq_at(dir->inst, i) + off));
 	return sum;
 }
 
@@ -62,7 +62,7 @@ static ssize_t liov_show_cq_doorbells(const struct liov_stats_dir *dir, size_t o
 	u64 sum = 0;
 
 	for (i = dir->first; i <= dir->last; i++)
-		sum += READ_ONCE(dir->inst->cq[i].rings);
+		sum += READ_ONCE(liov_cq_at(dir->inst, i)->rings);
 	return sysfs_emit(buf, "%llu\n", sum);
 }
 
@@ -109,7 +109,7 @@ static ssize_t liov_show_budget_cuts(const struct liov_stats_dir *dir, size_t of
 	unsigned int i;
 
 	for (i = dir->first; i <= dir->last; i++)
-		sum += READ_ONCE(dir->inst->cq[i].budget_cuts);
+		sum += READ_ONCE(liov_cq_at(dir->inst, i)->budget_cuts);
 	return sysfs_emit(buf, "%llu\n", sum);
 }
 

@@ -319,7 +319,7 @@ static ssize_t inst_queues_show(void *owner, char *buf)
 
 	mutex_lock(&inst->lock);
 	for (i = 1; i <= inst->nr_pairs; i++) {
-		struct liov_cq *cq = &inst->cq[i];
+		struct liov_cq *cq = liov_cq_at(inst, i);
 		int vector = -1;
 
 		mutex_lock(&inst->parent->irq_lock);
@@ -328,9 +328,9 @@ static ssize_t inst_queues_show(void *owner, char *buf)
 		mutex_unlock(&inst->parent->irq_lock);
 		n += sysfs_emit_at(buf, n, "%u: hardware %u sq %u cq %u vector %d%s\n", i,
 				   inst->hwqid[i],
-				   inst->queues.sq[i].valid ? inst->sq[i].depth : 0,
+				   inst->queues.sq[i].valid ? liov_sq_at(inst, i)->depth : 0,
 				   inst->queues.cq[i].valid ? cq->depth : 0, vector,
-				   READ_ONCE(inst->sq[i].busy.on) ? " busy" : "");
+				   READ_ONCE(liov_sq_at(inst, i)->busy.on) ? " busy" : "");
 	}
 	mutex_unlock(&inst->lock);
 	return n;

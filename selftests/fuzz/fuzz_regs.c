@@ -130,8 +130,8 @@ static void check_pci(const struct liov_pci *before)
 
 static u32 some_cfg(struct dice *d)
 {
-	const u32 base[] = { 0x04, 0x10, 0x14, 0x18, 0x1c, pci.pm_pos, pci.pcie_pos,
-			     pci.msix_pos, pci.vsec_pos };
+	const u32 base[] = { 0x04, 0x10, 0x14, 0x18, 0x1c, LIOV_PCI_PM, LIOV_PCI_EXP,
+			     LIOV_PCI_MSIX, LIOV_PCI_VNDR };
 
 	switch (dice_roll(d, 8)) {
 	case 0:
@@ -147,7 +147,7 @@ static void write_cfg(struct dice *d)
 {
 	const struct liov_pci before = pci;
 	u32 off = some_cfg(d), len = dice_roll(d, 17), i;
-	u32 cmd = pci.vsec_pos + LIGHTIOV_CAP_CMD;
+	u32 cmd = LIOV_PCI_VNDR + LIGHTIOV_CAP_CMD;
 	u8 *buf = malloc(len);	/* by itself, so that one byte more is seen */
 	unsigned int action;
 
@@ -174,7 +174,7 @@ static void write_cfg(struct dice *d)
 static void read_cfg(struct dice *d)
 {
 	u32 off = some_cfg(d), len = dice_roll(d, 300), i;
-	u32 cmd = pci.vsec_pos + LIGHTIOV_CAP_CMD;
+	u32 cmd = LIOV_PCI_VNDR + LIGHTIOV_CAP_CMD;
 	u8 *buf = malloc(len);
 
 	memset(buf, 0xa5, len);

@@ -226,9 +226,9 @@ TEST(msix_vector_count_is_clamped)
 	struct liov_pci p;
 
 	liov_pci_init(&p, &ids, 0, 0);
-	EXPECT_EQ(rd(&p, p.msix_pos + PCI_MSIX_FLAGS, 2), 0);
+	EXPECT_EQ(rd(&p, LIOV_PCI_MSIX + PCI_MSIX_FLAGS, 2), 0);
 	liov_pci_init(&p, &ids, 100000, 0);
-	EXPECT_EQ(rd(&p, p.msix_pos + PCI_MSIX_FLAGS, 2), 2047);
+	EXPECT_EQ(rd(&p, LIOV_PCI_MSIX + PCI_MSIX_FLAGS, 2), 2047);
 }
 
 TEST(pcie_is_an_endpoint_with_flr_on_a_trained_link)
@@ -296,7 +296,7 @@ TEST(own_capability_is_recognisable)
 TEST(mailbox_arguments_are_the_guests)
 {
 	struct liov_pci p = init();
-	unsigned int pos = p.vsec_pos, off;
+	unsigned int pos = LIOV_PCI_VNDR, off;
 
 	for (off = LIGHTIOV_CAP_GPA_LO; off <= LIGHTIOV_CAP_SIZE_HI; off += 4) {
 		EXPECT_EQ(wr(&p, pos + off, 0x1234000 + off, 4), LIOV_PCI_NONE);
@@ -317,28 +317,28 @@ TEST(mailbox_answers_are_the_hosts)
 	for (i = 0; i < ARRAY_SIZE(ro); i++) {
 		u32 old = liov_pci_vsec_get(&p, ro[i]);
 
-		EXPECT_EQ(wr(&p, p.vsec_pos + ro[i], ~old, 4), LIOV_PCI_NONE);
-		EXPECT_EQ(rd(&p, p.vsec_pos + ro[i], 4), old);
+		EXPECT_EQ(wr(&p, LIOV_PCI_VNDR + ro[i], ~old, 4), LIOV_PCI_NONE);
+		EXPECT_EQ(rd(&p, LIOV_PCI_VNDR + ro[i], 4), old);
 	}
 	liov_pci_vsec_set(&p, LIGHTIOV_CAP_FLAGS, 0);
-	EXPECT_EQ(rd(&p, p.vsec_pos + LIGHTIOV_CAP_FLAGS, 4), 0);
+	EXPECT_EQ(rd(&p, LIOV_PCI_VNDR + LIGHTIOV_CAP_FLAGS, 4), 0);
 	liov_pci_vsec_set(&p, LIGHTIOV_CAP_BUS_HI, 0x77);
 	liov_pci_vsec_set(&p, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_DONE);
-	EXPECT_EQ(rd(&p, p.vsec_pos + LIGHTIOV_CAP_BUS_HI, 4), 0x77);
-	EXPECT_EQ(rd(&p, p.vsec_pos + LIGHTIOV_CAP_STATUS, 4), LIGHTIOV_STATUS_DONE);
+	EXPECT_EQ(rd(&p, LIOV_PCI_VNDR + LIGHTIOV_CAP_BUS_HI, 4), 0x77);
+	EXPECT_EQ(rd(&p, LIOV_PCI_VNDR + LIGHTIOV_CAP_STATUS, 4), LIGHTIOV_STATUS_DONE);
 }
 
 TEST(mailbox_command_is_kept_but_reads_zero)
 {
 	struct liov_pci p = init();
-	u32 cmd = p.vsec_pos + LIGHTIOV_CAP_CMD;
+	u32 cmd = LIOV_PCI_VNDR + LIGHTIOV_CAP_CMD;
 
 	EXPECT_EQ(wr(&p, cmd, LIGHTIOV_CMD_MAP, 4), LIOV_PCI_VSEC);
 	EXPECT_EQ(rd(&p, cmd, 4), 0);
 	EXPECT_EQ(rd(&p, cmd + 1, 2), 0);
 	EXPECT_EQ(liov_pci_vsec_get(&p, LIGHTIOV_CAP_CMD), LIGHTIOV_CMD_MAP);
 	/* unrelated writes leave it */
-	wr(&p, p.vsec_pos + LIGHTIOV_CAP_GPA_LO, 0x1000, 4);
+	wr(&p, LIOV_PCI_VNDR + LIGHTIOV_CAP_GPA_LO, 0x1000, 4);
 	EXPECT_EQ(liov_pci_vsec_get(&p, LIGHTIOV_CAP_CMD), LIGHTIOV_CMD_MAP);
 	wr(&p, cmd, 0x12345678, 4);
 	EXPECT_EQ(liov_pci_vsec_get(&p, LIGHTIOV_CAP_CMD), 0x12345678);
@@ -354,7 +354,7 @@ TEST(a_write_across_the_mailbox_command_stays_in_it)
 	u32 both[2] = { LIGHTIOV_CMD_MAP, LIGHTIOV_STATUS_DONE };
 	struct liov_pci p = init();
 
-	EXPECT_EQ(liov_pci_write(&p, p.vsec_pos + LIGHTIOV_CAP_CMD, both, 8), LIOV_PCI_VSEC);
+	EXPECT_EQ(liov_pci_write(&p, LIOV_PCI_VNDR + LIGHTIOV_CAP_CMD, both, 8), LIOV_PCI_VSEC);
 	EXPECT_EQ(liov_pci_vsec_get(&p, LIGHTIOV_CAP_CMD), LIGHTIOV_CMD_MAP);
 	EXPECT_EQ(liov_pci_vsec_get(&p, LIGHTIOV_CAP_STATUS), LIGHTIOV_STATUS_IDLE);
 }
@@ -362,7 +362,7 @@ TEST(a_write_across_the_mailbox_command_stays_in_it)
 TEST(mailbox_command_is_ignored_while_busy)
 {
 	struct liov_pci p = init();
-	u32 cmd = p.vsec_pos + LIGHTIOV_CAP_CMD;
+	u32 cmd = LIOV_PCI_VNDR + LIGHTIOV_CAP_CMD;
 
 	wr(&p, cmd, LIGHTIOV_CMD_MAP, 4);
 	liov_pci_vsec_set(&p, LIGHTIOV_CAP_STATUS, LIGHTIOV_STATUS_BUSY);
@@ -416,8 +416,8 @@ TEST(one_write_over_everything_reports_everything)
 	memset(buf, 0, sizeof(buf));
 	buf[PCI_COMMAND] = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
 	buf[PCI_BASE_ADDRESS_0 + 3] = 0xfe;
-	buf[p.pcie_pos + PCI_EXP_DEVCTL + 1] = 0x80;
-	buf[p.vsec_pos + LIGHTIOV_CAP_CMD] = LIGHTIOV_CMD_MAP;
+	buf[LIOV_PCI_EXP + PCI_EXP_DEVCTL + 1] = 0x80;
+	buf[LIOV_PCI_VNDR + LIGHTIOV_CAP_CMD] = LIGHTIOV_CMD_MAP;
 	EXPECT_EQ(liov_pci_write(&p, 0, buf, sizeof(buf)),
 		  LIOV_PCI_FLR | LIOV_PCI_DECODE | LIOV_PCI_VSEC | LIOV_PCI_MASTER);
 	EXPECT_EQ(rd(&p, PCI_VENDOR_ID, 2), 0x1234);
@@ -435,15 +435,16 @@ TEST(config_function_reset_restores_defaults)
 	liov_pci_vsec_set(&p, LIGHTIOV_CAP_ERRNO, 5);
 	liov_pci_function_reset(&p);
 	/* what PCIe exempts from FLR */
-	EXPECT_EQ(rd(&p, p.pcie_pos + PCI_EXP_DEVCTL, 2), 0x2810 | PCI_EXP_DEVCTL_PAYLOAD);
-	EXPECT(rd(&p, p.pcie_pos + PCI_EXP_LNKCTL, 2) & PCI_EXP_LNKCTL_CCC);
-	EXPECT_EQ(rd(&p, p.pcie_pos + PCI_EXP_LNKCTL2, 2), PCI_EXP_LNKCTL2_TLS);
+	EXPECT_EQ(rd(&p, LIOV_PCI_EXP + PCI_EXP_DEVCTL, 2), 0x2810 | PCI_EXP_DEVCTL_PAYLOAD);
+	EXPECT(rd(&p, LIOV_PCI_EXP + PCI_EXP_LNKCTL, 2) & PCI_EXP_LNKCTL_CCC);
+	EXPECT_EQ(rd(&p, LIOV_PCI_EXP + PCI_EXP_LNKCTL2, 2), PCI_EXP_LNKCTL2_TLS);
 	/* as vfio-pci does: who emulates BARs does not write them again */
 	EXPECT_EQ(rd(&p, PCI_BASE_ADDRESS_1, 4), 0xffffffff);
 	memcpy(&fresh.cfg[PCI_BASE_ADDRESS_0], &p.cfg[PCI_BASE_ADDRESS_0], 24);
-	memcpy(&fresh.cfg[p.pcie_pos + PCI_EXP_DEVCTL], &p.cfg[p.pcie_pos + PCI_EXP_DEVCTL], 2);
-	memcpy(&fresh.cfg[p.pcie_pos + PCI_EXP_LNKCTL], &p.cfg[p.pcie_pos + PCI_EXP_LNKCTL], 2);
-	memcpy(&fresh.cfg[p.pcie_pos + PCI_EXP_LNKCTL2], &p.cfg[p.pcie_pos + PCI_EXP_LNKCTL2], 2);
+	memcpy(&fresh.cfg[LIOV_PCI_EXP + PCI_EXP_DEVCTL], &p.cfg[LIOV_PCI_EXP + PCI_EXP_DEVCTL], 2);
+	memcpy(&fresh.cfg[LIOV_PCI_EXP + PCI_EXP_LNKCTL], &p.cfg[LIOV_PCI_EXP + PCI_EXP_LNKCTL], 2);
+	memcpy(&fresh.cfg[LIOV_PCI_EXP + PCI_EXP_LNKCTL2],
+	       &p.cfg[LIOV_PCI_EXP + PCI_EXP_LNKCTL2], 2);
 	EXPECT_MEM(&p, &fresh, sizeof(p));
 	EXPECT_EQ(liov_pci_bar_addr(&p, 0), ~0ULL);
 }

@@ -3,6 +3,8 @@
 #
 # Instances, through sysfs. Sourced by ../l1.sh.
 
+L1_REMOVE_SECS=60
+
 # mdev_create BDF TYPE [UUID]: prints the UUID. TYPE in full, or 4q for
 # nvme-lightiov-4q.
 mdev_create()
@@ -21,9 +23,16 @@ mdev_create()
 	echo "$uuid"
 }
 
+# mdev_remove UUID: for as long as somebody has it open the kernel waits, and no signal ends
+# that; here it is a failure, so that what comes next can end those who have it.
 mdev_remove()
 {
-	echo 1 >"/sys/bus/mdev/devices/$1/remove"
+	local removed rc=0
+
+	read -r -t $((L1_REMOVE_SECS * L1_SLOW / 100)) removed < \
+		<(echo 1 >"/sys/bus/mdev/devices/$1/remove" && echo yes) || rc=$?
+	[ $rc -le 128 ] || l1_err "$1 is still open and not removed after $L1_REMOVE_SECS s"
+	[ "$removed" = yes ]
 }
 
 # mdev_attr UUID NAME [VALUE]: read or write one of the instance's attributes
