@@ -234,13 +234,13 @@ static u16 liov_admin_may_create(struct liov_instance *inst)
 static u16 liov_admin_create_cq(struct liov_instance *inst, const struct nvme_command *c)
 {
 	u16 status = liov_check_create_cq(&inst->queues, c);
+	u16 qid = liov_qid_index(&inst->queues, le16_to_cpu(c->create_cq.cqid));
 
 	if (!status)
 		status = liov_admin_may_create(inst);
 	if (status)
 		return status;
-	status = liov_cq_create(liov_cq_at(inst, liov_qid_index(&inst->queues,
-							 le16_to_cpu(c->create_cq.cqid))), c);
+	status = liov_cq_create(liov_cq_at(inst, qid), c);
 	if (!status)
 		liov_queues_add_cq(&inst->queues, c);
 	return status;
@@ -249,13 +249,13 @@ static u16 liov_admin_create_cq(struct liov_instance *inst, const struct nvme_co
 static u16 liov_admin_create_sq(struct liov_instance *inst, const struct nvme_command *c)
 {
 	u16 status = liov_check_create_sq(&inst->queues, c);
+	u16 qid = liov_qid_index(&inst->queues, le16_to_cpu(c->create_sq.sqid));
 
 	if (!status)
 		status = liov_admin_may_create(inst);
 	if (status)
 		return status;
-	status = liov_sq_create(liov_sq_at(inst, liov_qid_index(&inst->queues,
-							 le16_to_cpu(c->create_sq.sqid))), c);
+	status = liov_sq_create(liov_sq_at(inst, qid), c);
 	if (!status) {
 		liov_queues_add_sq(&inst->queues, c);
 		liov_doorbell_decode_changed(inst);

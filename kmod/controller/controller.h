@@ -307,6 +307,7 @@ void liov_watch_command_over(void *cookie);
 
 /* instance.c */
 int liov_instance_set_mode(struct liov_instance *inst, const char *name);
+int liov_instance_set_weight(struct liov_instance *inst, unsigned int weight);
 int liov_instance_set_limit(struct liov_instance *inst, enum liov_rate_id id, u64 per_second);
 int liov_instance_set_burst(struct liov_instance *inst, unsigned int ms);
 int liov_instance_open(struct liov_instance *inst);

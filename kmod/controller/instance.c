@@ -29,7 +29,7 @@
  * @name: "guarded" or "direct"
  *
  * May sleep.  Return: 0, -EINVAL (no such mode), -EBUSY (open), -EPERM (direct mode is not
- * allowed) or -EOPNOTSUPP (it has limits, which direct mode cannot keep).
+ * allowed) or -EOPNOTSUPP (it has limits or shared queue pairs, which is nothing for direct mode).
  */
 int liov_instance_set_mode(struct liov_instance *inst, const char *name)
 {
@@ -37,7 +37,7 @@ int liov_instance_set_mode(struct liov_instance *inst, const char *name)
 	int rc = 0;
 
 	if (sysfs_streq(name, liov_guarded_ops.name)) {
-		mode = &liov_guarded_ops;
+		mode = inst->shared ? &liov_shared_ops : &liov_guarded_ops;
 	} else if (sysfs_streq(name, liov_direct_ops.name)) {
 		mode = &liov_direct_ops;
 	} else {
@@ -52,6 +52,10 @@ int liov_instance_set_mode(struct liov_instance *inst, const char *name)
 	if (inst->is_open) {
 		liov_warn(inst, "the mode cannot be changed while a VM uses this device\n");
 		rc = -EBUSY;
+	} else if (!mode->guard && inst->shared) {
+		liov_warn(inst, "its queue pairs are shared, which %s mode cannot have; create a device of another type\n",
+			  mode->name);
+		rc = -EOPNOTSUPP;
 	} else if (!mode->guard && inst->throttle.on) {
 		liov_warn(inst, "this device has limits, which %s mode cannot keep; write 0 to them first\n",
 			  mode->name);
@@ -61,6 +65,30 @@ int liov_instance_set_mode(struct liov_instance *inst, const char *name)
 	}
 	mutex_unlock(&inst->lock);
 	return rc;
+}
+
+/**
+ * liov_instance_set_weight() - how much of shared pairs a guest gets beside others
+ * @inst:   instance, open or not
+ * @weight: in percent of the usual
+ *
+ * May sleep.  Return: 0, -ERANGE, or -EOPNOTSUPP: its pairs are its own.
+ */
+int liov_instance_set_weight(struct liov_instance *inst, unsigned int weight)
+{
+	if (!inst->shared) {
+		liov_warn(inst, "its queue pairs are its own, which the drive serves in turn; a weight is for those of a shared type\n");
+		return -EOPNOTSUPP;
+	}
+	if (weight < LIOV_WEIGHT_MIN || weight > LIOV_WEIGHT_MAX) {
+		liov_warn(inst, "no such weight; write %u to %u\n", LIOV_WEIGHT_MIN,
+			  LIOV_WEIGHT_MAX);
+		return -ERANGE;
+	}
+	mutex_lock(&inst->lock);
+	WRITE_ONCE(inst->weight, weight);
+	mutex_unlock(&inst->lock);
+	return 0;
 }
 
 /**
@@ -372,7 +400,8 @@ static void liov_instance_init(struct liov_instance *inst)
 	liov_control_init(inst);
 	liov_watch_init(inst);
 	liov_admin_init(inst);
-	inst->mode = &liov_guarded_ops;
+	inst->weight = LIOV_WEIGHT;
+	inst->mode = inst->shared ? &liov_shared_ops : &liov_guarded_ops;
 }
 
 /**

@@ -143,7 +143,7 @@ void liov_irq_interrupt(struct liov_instance *inst, unsigned int vector)
 /* Does every interrupt of this vector come from the one queue? */
 static bool liov_vector_is_private(const struct liov_vector *vec)
 {
-	return vec->nr_cqs == 1 && !vec->borrowed;
+	return vec->nr_cqs == 1 && list_empty(&vec->users) && !vec->borrowed;
 }
 
 static irqreturn_t liov_vector_irq(int irq, void *data)
@@ -151,6 +151,7 @@ static irqreturn_t liov_vector_irq(int irq, void *data)
 	struct liov_vector *vec = data;
 	struct liov_pass pass = LIOV_PASS_INIT;
 	bool ours = !vec->borrowed;
+	struct liov_vector_user *user;
 	struct liov_cq *cq;
 
 	spin_lock(&vec->lock);
@@ -164,6 +165,8 @@ static irqreturn_t liov_vector_irq(int irq, void *data)
 		/* Of a guest that polls, too: what nobody owns gets nvme.ko's vector disabled. */
 		ours |= pass.completions != left;
 	}
+	list_for_each_entry(user, &vec->users, node)
+		ours |= user->irq(user, &pass);
 	spin_unlock(&vec->lock);
 	return ours ? IRQ_HANDLED : IRQ_NONE;
 }
@@ -216,6 +219,7 @@ static struct liov_vector *liov_vector_alloc(void)
 		return NULL;
 	spin_lock_init(&vec->lock);
 	INIT_LIST_HEAD(&vec->cqs);
+	INIT_LIST_HEAD(&vec->users);
 	return vec;
 }
 
@@ -246,7 +250,7 @@ static struct liov_vector *liov_vector_borrow(struct liov_parent *p)
 }
 
 /* A vector of our own, or an errno: -ENOSPC when the controller has no more. */
-static struct liov_vector *liov_vector_new(struct liov_parent *p, struct liov_cq *cq)
+static struct liov_vector *liov_vector_new(struct liov_parent *p, u16 hwqid)
 {
 	struct pci_dev *pdev = p->host->pdev;
 	struct liov_vector *vec;
@@ -264,7 +268,7 @@ static struct liov_vector *liov_vector_new(struct liov_parent *p, struct liov_cq
 		goto err_free;
 	}
 	snprintf(vec->name, sizeof(vec->name), "lightiov-%s-q%u", pci_name(pdev),
-		 cq->hwqid);
+		 hwqid);
 	rc = request_irq(vec->map.virq, liov_vector_irq, 0, vec->name, vec);
 	if (rc) {
 		pci_msix_free_irq(pdev, vec->map);
@@ -282,35 +286,53 @@ err_free:
 	return ERR_PTR(rc);
 }
 
-static int liov_irq_attach_locked(struct liov_parent *p, struct liov_cq *cq)
+/* The vector that serves fewest, or that of nvme.ko's admin queue; or an errno. */
+static struct liov_vector *liov_vector_join(struct liov_parent *p)
 {
-	struct liov_vector *vec, *v;
+	struct liov_vector *vec = NULL, *v;
 	struct liov_cq *other;
 
 	lockdep_assert_held(&p->irq_lock);
-	vec = liov_vector_new(p, cq);
-	if (IS_ERR(vec)) {
-		vec = NULL;
-		list_for_each_entry(v, &p->vectors, node) {
-			if (!vec || v->nr_cqs < vec->nr_cqs)
-				vec = v;
-		}
-		if (!vec)
-			vec = liov_vector_borrow(p);
-		if (IS_ERR(vec))
-			return PTR_ERR(vec);
-		list_for_each_entry(other, &vec->cqs, vec_node)
-			liov_bypass_stop(other);
+	list_for_each_entry(v, &p->vectors, node) {
+		if (!vec || v->nr_cqs < vec->nr_cqs)
+			vec = v;
 	}
+	if (!vec)
+		vec = liov_vector_borrow(p);
+	if (IS_ERR(vec))
+		return vec;
+	list_for_each_entry(other, &vec->cqs, vec_node)
+		liov_bypass_stop(other);
+	return vec;
+}
+
+/* A queue joins the one that a vector has served so far.  Under the vector's lock. */
+static void liov_vector_becomes_shared(struct liov_vector *vec)
+{
+	struct liov_cq *other;
+
+	if (!liov_vector_is_private(vec))
+		return;
+	/* From here on its queue is looked at. */
+	other = list_first_entry(&vec->cqs, struct liov_cq, vec_node);
+	if (liov_env(other->inst)->mode->cq_shared)
+		liov_env(other->inst)->mode->cq_shared(other);
+	liov_irq_interrupt(other->inst, other->vector);
+}
+
+static int liov_irq_attach_locked(struct liov_parent *p, struct liov_cq *cq)
+{
+	struct liov_vector *vec;
+
+	lockdep_assert_held(&p->irq_lock);
+	vec = liov_vector_new(p, cq->hwqid);
+	if (IS_ERR(vec))
+		vec = liov_vector_join(p);
+	if (IS_ERR(vec))
+		return PTR_ERR(vec);
 
 	spin_lock_irq(&vec->lock);
-	if (liov_vector_is_private(vec)) {
-		/* Becomes shared: from here on its queue is looked at. */
-		other = list_first_entry(&vec->cqs, struct liov_cq, vec_node);
-		if (liov_env(other->inst)->mode->cq_shared)
-			liov_env(other->inst)->mode->cq_shared(other);
-		liov_irq_interrupt(other->inst, other->vector);
-	}
+	liov_vector_becomes_shared(vec);
 	if (liov_env(cq->inst)->mode->cq_shared)
 		liov_env(cq->inst)->mode->cq_shared(cq);
 	list_add_tail(&cq->vec_node, &vec->cqs);
@@ -380,6 +402,93 @@ void liov_irq_detach(struct liov_cq *cq)
 }
 
 /**
+ * liov_irq_attach_user() - give a hardware completion queue of no instance a vector
+ * @p:     parent
+ * @user:  with irq set
+ * @hwqid: of its queue
+ * @cpus:  where the interrupt should come, if it gets a vector of its own
+ *
+ * As liov_irq_attach(), also in a section of the gate.  May sleep.
+ *
+ * Return: the index of the hardware vector, or a negative errno.
+ */
+int liov_irq_attach_user(struct liov_parent *p, struct liov_vector_user *user, u16 hwqid,
+			 const struct cpumask *cpus)
+{
+	struct liov_vector *vec;
+	unsigned int noio;
+
+	mutex_lock(&p->irq_lock);
+	noio = memalloc_noio_save();
+	vec = liov_vector_new(p, hwqid);
+	/* No hint: that would have to outlive @user. */
+	if (!IS_ERR(vec))
+		irq_set_affinity(vec->map.virq, cpus);
+	else
+		vec = liov_vector_join(p);
+	if (!IS_ERR(vec)) {
+		spin_lock_irq(&vec->lock);
+		liov_vector_becomes_shared(vec);
+		list_add_tail(&user->node, &vec->users);
+		vec->nr_cqs++;
+		spin_unlock_irq(&vec->lock);
+		user->vec = vec;
+	}
+	memalloc_noio_restore(noio);
+	mutex_unlock(&p->irq_lock);
+	return IS_ERR(vec) ? PTR_ERR(vec) : vec->map.index;
+}
+
+static void liov_irq_detach_user_locked(struct liov_parent *p, struct liov_vector_user *user)
+{
+	struct liov_vector *vec = user->vec;
+
+	lockdep_assert_held(&p->irq_lock);
+	if (!vec)
+		return;
+	spin_lock_irq(&vec->lock);
+	list_del(&user->node);
+	vec->nr_cqs--;
+	spin_unlock_irq(&vec->lock);
+	user->vec = NULL;
+	if (!vec->nr_cqs)
+		liov_vector_free(p, vec);
+}
+
+/**
+ * liov_irq_detach_user() - undo liov_irq_attach_user(), or the reset hooks did
+ * @p:    parent
+ * @user: its hardware queue is deleted or was never made
+ *
+ * May sleep.
+ */
+void liov_irq_detach_user(struct liov_parent *p, struct liov_vector_user *user)
+{
+	mutex_lock(&p->irq_lock);
+	liov_irq_detach_user_locked(p, user);
+	mutex_unlock(&p->irq_lock);
+}
+
+/* Takes all that a vector serves off it, which frees it. */
+static void liov_vector_empty(struct liov_parent *p, struct liov_vector *vec)
+{
+	unsigned int n = vec->nr_cqs;
+	struct liov_vector_user *user;
+	struct liov_cq *cq;
+
+	/* The last detach frees @vec. */
+	while (n--) {
+		cq = list_first_entry_or_null(&vec->cqs, struct liov_cq, vec_node);
+		if (cq) {
+			liov_irq_detach_locked(p, cq);
+			continue;
+		}
+		user = list_first_entry(&vec->users, struct liov_vector_user, node);
+		liov_irq_detach_user_locked(p, user);
+	}
+}
+
+/**
  * liov_irq_stop() - free every vector of a controller
  * @p: parent
  *
@@ -391,14 +500,8 @@ void liov_irq_stop(struct liov_parent *p)
 	struct liov_vector *vec, *tmp;
 
 	mutex_lock(&p->irq_lock);
-	list_for_each_entry_safe(vec, tmp, &p->vectors, node) {
-		unsigned int n = vec->nr_cqs;
-
-		/* The last detach frees @vec. */
-		while (n--)
-			liov_irq_detach_locked(p, list_first_entry(&vec->cqs, struct liov_cq,
-								   vec_node));
-	}
+	list_for_each_entry_safe(vec, tmp, &p->vectors, node)
+		liov_vector_empty(p, vec);
 	mutex_unlock(&p->irq_lock);
 }
 

@@ -146,6 +146,8 @@ void liov_pool_recount(struct liov_parent *p)
 		struct liov_instance *inst = liov_env_inst(env);
 		unsigned int moves = 0, lacks;
 
+		if (env->shared)
+			continue;
 		for (i = 1; i <= env->nr_pairs; i++)
 			moves += !liov_qid_granted(p, env->hwqid[i]);
 		lacks = moves - min(moves, left);
@@ -191,7 +193,7 @@ static u16 liov_take_qid(struct liov_parent *p)
  * @inst: instance with nr_pairs set; fills hwqid[1..nr_pairs]
  *
  * Takes from the top, so that a host driver which wants more queues after a
- * reset finds the low IDs free.  May sleep.
+ * reset finds the low IDs free.  A shared one gets none.  May sleep.
  *
  * Return: 0, or -ENOSPC.
  */
@@ -201,11 +203,11 @@ int liov_pool_take_qids(struct liov_parent *p, struct liov_instance *inst)
 	unsigned int i;
 
 	mutex_lock(&p->pool_lock);
-	if (liov_free_pairs_locked(p) < env->nr_pairs) {
+	if (!env->shared && liov_free_pairs_locked(p) < env->nr_pairs) {
 		mutex_unlock(&p->pool_lock);
 		return -ENOSPC;
 	}
-	for (i = 1; i <= env->nr_pairs; i++)
+	for (i = 1; !env->shared && i <= env->nr_pairs; i++)
 		env->hwqid[i] = liov_take_qid(p);
 	list_add_tail(&env->node, &p->instances);
 	liov_pool_recount(p);
@@ -253,6 +255,8 @@ unsigned int liov_pool_remap(struct liov_parent *p, struct liov_instance *inst)
 	unsigned int i;
 
 	lockdep_assert_held(&env->lock);
+	if (env->shared)
+		return env->nr_pairs;
 	mutex_lock(&p->pool_lock);
 	for (i = 1; i <= env->nr_pairs; i++) {
 		if (!liov_qid_granted(p, env->hwqid[i]) && !liov_pair_move(p, inst, i))
@@ -281,6 +285,50 @@ bool liov_pool_stick_qid(struct liov_parent *p, u16 qid, u64 gen)
 	set_bit(qid, p->stuck_qids);
 	p->stuck_gen = gen;
 	return true;
+}
+
+/**
+ * liov_pool_fit_qid() - have a queue ID that is granted
+ * @p:   parent
+ * @qid: the one there is, or 0; stays if it is granted, else another one that is free
+ *
+ * May sleep.  Return: false if there is none: @qid is as it was.
+ */
+bool liov_pool_fit_qid(struct liov_parent *p, u16 *qid)
+{
+	u16 new = *qid;
+
+	mutex_lock(&p->pool_lock);
+	if (!liov_qid_granted(p, new))
+		new = liov_take_qid(p);
+	if (new && new != *qid) {
+		if (*qid)
+			clear_bit(*qid, p->qids);
+		*qid = new;
+		liov_pool_recount(p);
+		liov_update_floor(p);
+	}
+	mutex_unlock(&p->pool_lock);
+	return new;
+}
+
+/**
+ * liov_pool_put_qid() - give such an ID back
+ * @p:    parent
+ * @qid:  of liov_pool_fit_qid()
+ * @lost: the hardware may have the queue still
+ * @gen:  then: liov_parent.gen when it was made
+ *
+ * May sleep.
+ */
+void liov_pool_put_qid(struct liov_parent *p, u16 qid, bool lost, u64 gen)
+{
+	mutex_lock(&p->pool_lock);
+	if (!lost || !liov_pool_stick_qid(p, qid, gen))
+		clear_bit(qid, p->qids);
+	liov_pool_recount(p);
+	liov_update_floor(p);
+	mutex_unlock(&p->pool_lock);
 }
 
 /**
@@ -322,7 +370,7 @@ void liov_pool_put_qids(struct liov_parent *p, struct liov_instance *inst)
 
 	mutex_lock(&p->pool_lock);
 	list_del(&env->node);
-	for (i = 1; i <= env->nr_pairs; i++) {
+	for (i = 1; !env->shared && i <= env->nr_pairs; i++) {
 		if (env->qids_lost && liov_pool_stick_qid(p, env->hwqid[i], env->lost_gen))
 			n++;
 		else

@@ -38,7 +38,11 @@
 /* qids are 16 bit; the bitmap covers all of them, a reset may grant more. */
 #define LIOV_QID_BITS		65536
 
-#define LIOV_NR_TYPES		5	/* 1, 2, 4, 8, 16 queue pairs */
+/* Of one controller, as far as this goes. */
+#define LIOV_MAX_INSTANCES	65535
+
+/* 1, 2, 4, 8, 16 queue pairs, and 2, 4, 8, 16 on shared ones */
+#define LIOV_NR_TYPES		9
 #define LIOV_ADMIN_WAIT_MS	60000	/* as long as nvme's own admin timeout */
 
 /* How long after a reset of the host's another one is not unlikely; arbitrary. */
@@ -83,6 +87,7 @@ struct liov_events {
  * @awake:  the virtual controller may use the guest's memory and interrupt it; written
  *          under @reg_lock, read anywhere
  * @mode:   direct or guarded; changes only while not open
+ * @shared: its queues are served by the parent's shared pairs; it has none of its own
  * @sent:   admin commands sent to the drive for it; under @lock
  * @hwqid:  the hardware's IDs of its pairs; liov_pool_remap() changes them
  * @host_bytes: about how much memory of the host it holds, see liov_count_host()
@@ -131,6 +136,7 @@ struct liov_env {
 	bool			qids_lost;
 	u64			lost_gen;
 	const struct liov_mode_ops *mode;
+	bool			shared;
 	u64			sent;
 	struct liov_events	events;
 	struct delayed_work	tell;
@@ -163,7 +169,10 @@ static inline struct liov_instance *liov_env_inst(struct liov_env *env)
 struct liov_type {
 	struct mdev_type	type;
 	u16			nr_pairs;
+	bool			shared;
 };
+
+struct liov_shared;
 
 enum liov_cq_head_mode {
 	LIOV_CQ_HEAD_AUTO,
@@ -189,7 +198,11 @@ enum liov_cq_head_mode {
  * @stuck_qids: of these: nobody's, but the hardware may have the queue still, since
  *             @stuck_gen or before
  * @stuck_probes: struct liov_probe whose rings it may use likewise
- * @irq_lock:  @vectors, liov_cq.vec, liov_virq.eventfd
+ * @shared_lock: who makes @shared, or takes it away; outside of all other locks here
+ * @shared_wanted: so many pairs shall be shared, 0: as seems best; under @shared_lock
+ * @shared:    its shared pairs, while it has shared instances; written under @pool_lock, too,
+ *             and there for whoever is an instance's
+ * @irq_lock:  @vectors, liov_cq.vec, liov_vector_user.vec, liov_virq.eventfd
  * @told_granted: nr_granted as last logged; @told_host: nr_host likewise
  * @id:        the drive's Identify Controller; under pool_lock
  * @vwc:       it has a volatile write cache
@@ -222,6 +235,10 @@ struct liov_parent {
 	u64			id_gen;
 	bool			no_ns_desc;
 	struct list_head	watch_node;
+
+	struct mutex		shared_lock;	/* @shared; see there */
+	struct liov_shared	*shared;
+	unsigned int		shared_wanted;
 
 	struct mutex		irq_lock;	/* @vectors, eventfds */
 	struct list_head	vectors;
@@ -295,6 +312,8 @@ static inline bool liov_has_to_stop(const struct liov_instance *inst)
 int liov_pool_take_qids(struct liov_parent *p, struct liov_instance *inst);
 unsigned int liov_pool_remap(struct liov_parent *p, struct liov_instance *inst);
 void liov_pool_put_qids(struct liov_parent *p, struct liov_instance *inst);
+bool liov_pool_fit_qid(struct liov_parent *p, u16 *qid);
+void liov_pool_put_qid(struct liov_parent *p, u16 qid, bool lost, u64 gen);
 bool liov_pool_stick_qid(struct liov_parent *p, u16 qid, u64 gen);
 unsigned int liov_pool_free_pairs(struct liov_parent *p);
 void liov_pool_recount(struct liov_parent *p);
@@ -315,7 +334,7 @@ void liov_probe_leak(struct liov_parent *p);
 /* send.c */
 int liov_hw_send(struct liov_instance *inst, struct nvme_command *cmd, void *buf,
 		 unsigned int len, u32 *result);
-u16 liov_hw_abort(struct liov_instance *inst, const struct liov_sq *sq, u16 cid, u32 *result);
+u16 liov_hw_abort(struct liov_instance *inst, u16 hwqid, u64 gen, u16 cid, u32 *result);
 
 /* event.c */
 void liov_admin_kick(struct liov_instance *inst);
@@ -421,6 +440,9 @@ bool liov_guest_may_log(struct liov_instance *inst);
 void liov_irq_init(struct liov_instance *inst);
 int liov_irq_attach(struct liov_cq *cq);
 void liov_irq_detach(struct liov_cq *cq);
+int liov_irq_attach_user(struct liov_parent *p, struct liov_vector_user *user, u16 hwqid,
+			 const struct cpumask *cpus);
+void liov_irq_detach_user(struct liov_parent *p, struct liov_vector_user *user);
 void liov_irq_stop(struct liov_parent *p);
 void liov_virq_event(struct liov_virq *v);
 bool liov_virq_loopback(struct liov_virq *v);

@@ -104,6 +104,11 @@ struct liov_pass {
  *                posted before, and gives an empty ring for the queue to be made
  *                again
  * @sq_rebuild:   likewise; what was in flight is in the ring
+ * @cq_make:      makes a completion queue in a hardware queue's stead: nothing of it is on the
+ *                hardware; NULL: it is made there.  0, an NVMe status or a negative errno
+ * @sq_make:      likewise; what was in flight before a reset is at the hardware again
+ * @sq_stop:      waits until the hardware has nothing of a submission queue any more, which is
+ *                not live; @wait as of liov_sq_delete()
  * @abort:        Abort of a command on I/O queue @sqid; an NVMe status
  * @in_use:       has any of [iova, iova + len) pins?
  * @unmap:        VFIO takes it away: waits until nobody uses it, and drops its pins; 0 or a
@@ -145,6 +150,9 @@ struct liov_mode_ops {
 	void (*cq_shared)(struct liov_cq *cq);
 	void (*cq_rebuild)(struct liov_cq *cq, struct liov_ring *ring);
 	void (*sq_rebuild)(struct liov_sq *sq, struct liov_ring *ring);
+	int (*cq_make)(struct liov_cq *cq);
+	int (*sq_make)(struct liov_sq *sq);
+	int (*sq_stop)(struct liov_sq *sq, bool wait);
 	u16 (*abort)(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result);
 	bool (*in_use)(struct liov_instance *inst, u64 iova, u64 len);
 	int (*unmap)(struct liov_instance *inst, u64 iova, u64 len);
@@ -177,11 +185,25 @@ struct liov_virq {
 };
 
 /**
+ * struct liov_vector_user - a hardware completion queue that is no instance's
+ * @vec:  hardware vector; under irq_lock
+ * @node: liov_vector.users
+ * @irq:  it fired; true if there was something.  Hard interrupt, under liov_vector.lock; no
+ *        more than the pass says
+ */
+struct liov_vector_user {
+	struct liov_vector	*vec;
+	struct list_head	node;
+	bool			(*irq)(struct liov_vector_user *user, struct liov_pass *pass);
+};
+
+/**
  * struct liov_vector - one MSI-X vector of the controller
  * @node:   liov_parent.vectors, under irq_lock
- * @lock:   @cqs and the peek position of each CQ on it
+ * @lock:   @cqs, @users and the peek position of each CQ on it
  * @cqs:    completion queues it serves; more than one when vectors ran short
- * @nr_cqs: their number
+ * @users:  others that it serves
+ * @nr_cqs: the number of both
  * @borrowed: it is nvme.ko's, for its admin queue
  * @map:    index and Linux interrupt number
  */
@@ -189,6 +211,7 @@ struct liov_vector {
 	struct list_head	node;
 	spinlock_t		lock;	/* @cqs and their peek positions */
 	struct list_head	cqs;
+	struct list_head	users;
 	unsigned int		nr_cqs;
 	bool			borrowed;
 	struct msi_map		map;
@@ -309,6 +332,7 @@ struct liov_cq {
  * @refused:   by reason, see enum liov_refusal
  * @held_back: times that commands had to wait in the guest's ring
  * @held_load: times that they had to because of liov_load
+ * @held_shared: times that they had to because others use the same shared pair
  * @throttled: times that they had to because of a limit, for @throttled_ns in all
  * @throttled_ns: see there
  * @completed: by the hardware; @errors of them with a status
@@ -323,6 +347,7 @@ struct liov_sq_stats {
 	u64	refused[LIOV_NR_REFUSALS];
 	u64	held_back;
 	u64	held_load;
+	u64	held_shared;
 	u64	throttled;
 	u64	throttled_ns;
 	u64	completed ____cacheline_aligned_in_smp;
@@ -408,6 +433,12 @@ struct liov_busy {
  * @load_waits: guarded mode: the next command waits for room in liov_load; see load.c
  * @throttled: guarded mode: the next command is over a limit; see throttle.c
  * @throttled_since: guarded mode: since when, ns; 0 if it is not; under @submit
+ * @line_node: shared: liov_shared_pair.line of the pair @line_pair, or empty; see shared.c
+ * @line_pair: see there
+ * @turn_pair: shared: has its turn on that pair, plus 1; 0: on none.  Written under its lock, and
+ *         not 0 only while it is in no line
+ * @turn_left: shared: bytes that are left of that; below 0 if it had more
+ * @turn_more: shared: it was refused something while it had its turn
  * @again:  guarded mode: whoever has @submit shall go over the ring once more
  * @submit: guarded mode: serialises readers of the guest's ring; @g is set and
  *          cleared under it.  May be held while memory is pinned, and is tried by
@@ -455,6 +486,11 @@ struct liov_sq {
 	unsigned int		ring_tries;
 	u64			throttled_since;
 	atomic64_t		budget_cuts;
+	struct list_head	line_node;
+	u16			line_pair;
+	u16			turn_pair;
+	s32			turn_left;
+	bool			turn_more;
 	struct liov_sq_stats	stats;
 } ____cacheline_aligned_in_smp;
 

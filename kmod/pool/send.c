@@ -51,7 +51,8 @@ static bool liov_abort_get(struct liov_parent *p)
 /**
  * liov_hw_abort() - ask the drive to abort a command of an instance
  * @inst:   instance; the caller holds its lock
- * @sq:     the queue
+ * @hwqid:  the hardware's ID of the queue
+ * @gen:    liov_parent.gen when that was made
  * @cid:    the hardware's identifier of the command
  * @result: out: dword 0; bit 0 is set if the command was not aborted
  *
@@ -60,7 +61,7 @@ static bool liov_abort_get(struct liov_parent *p)
  *
  * Return: 0 or an NVMe status.
  */
-u16 liov_hw_abort(struct liov_instance *inst, const struct liov_sq *sq, u16 cid, u32 *result)
+u16 liov_hw_abort(struct liov_instance *inst, u16 hwqid, u64 gen, u16 cid, u32 *result)
 {
 	struct liov_parent *p = liov_env(inst)->parent;
 	struct nvme_command c = {};
@@ -72,12 +73,12 @@ u16 liov_hw_abort(struct liov_instance *inst, const struct liov_sq *sq, u16 cid,
 	if (!liov_abort_get(p))
 		return 0;
 	c.abort.opcode = nvme_admin_abort_cmd;
-	c.abort.sqid = cpu_to_le16(sq->hwqid);
+	c.abort.sqid = cpu_to_le16(hwqid);
 	c.abort.cid = cid;
 	rc = liov_host_enter(p->host);
 	if (!rc) {
 		/* No reset can begin here: the queue is still of this generation. */
-		if (READ_ONCE(p->gen) == sq->gen)
+		if (READ_ONCE(p->gen) == gen)
 			rc = liov_hw_send(inst, &c, NULL, 0, result);
 		liov_host_leave(p->host);
 	}

@@ -377,7 +377,9 @@ static void liov_direct_sq_rebuild(struct liov_sq *sq, struct liov_ring *ring)
 
 static u16 liov_direct_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32 *result)
 {
-	return liov_hw_abort(inst, liov_sq_at(liov_pairs(inst), sqid), cid, result);
+	struct liov_sq *sq = liov_sq_at(liov_pairs(inst), sqid);
+
+	return liov_hw_abort(inst, sq->hwqid, sq->gen, cid, result);
 }
 
 const struct liov_mode_ops liov_direct_ops = {

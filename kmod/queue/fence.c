@@ -18,14 +18,23 @@
 /* How often a Delete that failed without an NVMe status is tried again. */
 #define LIOV_DELETE_TRIES	3
 
-/*
- * Deletes a queue and so makes sure that the hardware no longer touches its
- * ring or the data of its commands.  Returns 0 when that is certain; -EAGAIN, when it
- * may not @wait, while the controller is being reset, which will be a fence as well.
+/**
+ * liov_queue_delete() - delete a hardware queue
+ * @p:      parent
+ * @opcode: Delete I/O Submission Queue, or Completion Queue
+ * @hwqid:  the hardware's ID
+ * @gen:    liov_parent.gen when the hardware made it
+ * @wait:   for a reset by the host to go on, if one is under way
+ * @sent:   counts commands; may be NULL
+ *
+ * When it succeeds the hardware no longer touches the ring, nor the data of commands.  May
+ * sleep as long as the hardware takes.
+ *
+ * Return: 0; -EAGAIN, when it may not @wait, while the controller is being reset, which will be
+ * a fence as well; an NVMe status or another negative errno.
  */
-static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 gen, bool wait)
+int liov_queue_delete(struct liov_parent *p, u8 opcode, u16 hwqid, u64 gen, bool wait, u64 *sent)
 {
-	struct liov_parent *p = liov_pairs(inst)->parent;
 	struct nvme_command c = {};
 	int tries, rc = -EIO;
 
@@ -41,7 +50,8 @@ static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 
 		if (!rc) {
 			/* No reset can begin here: the queue is still of this generation. */
 			if (!liov_queue_lost(p, gen)) {
-				liov_pairs(inst)->sent++;
+				if (sent)
+					++*sent;
 				rc = liov_host_admin(p->host, &c, NULL, 0, NULL);
 			}
 			liov_host_leave(p->host);
@@ -62,6 +72,18 @@ static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 
 	}
 	if (rc > 0 && (rc & 0x7ff) == NVME_SC_QID_INVALID)
 		return 0;
+	return rc;
+}
+
+/* The same for a queue of an instance.  Returns 0 or a negative errno. */
+static int liov_hw_delete(struct liov_instance *inst, u8 opcode, u16 hwqid, u64 gen, bool wait)
+{
+	struct liov_parent *p = liov_pairs(inst)->parent;
+	int rc;
+
+	rc = liov_queue_delete(p, opcode, hwqid, gen, wait, &liov_pairs(inst)->sent);
+	if (!rc || (rc == -EAGAIN && !wait))
+		return rc;
 	liov_guest_warn(inst, "deleting hardware queue %u of %s failed (%d); reset the controller (nvme reset)\n",
 			hwqid, pci_name(p->host->pdev), rc);
 	return rc > 0 ? -EIO : rc;
@@ -89,8 +111,9 @@ int liov_cq_delete(struct liov_cq *cq, bool wait)
 	spin_unlock_irq(&cq->lock);
 	liov_doorbell_disown(cq->inst, cq->qid, true);
 
-	rc = liov_hw_delete(cq->inst, nvme_admin_delete_cq, cq->hwqid, cq->gen,
-			    wait);
+	/* One that is not on the hardware was only submission queues', which are gone. */
+	rc = liov_pairs(cq->inst)->mode->cq_make ? 0 :
+	     liov_hw_delete(cq->inst, nvme_admin_delete_cq, cq->hwqid, cq->gen, wait);
 	if (rc)
 		return rc;
 	liov_irq_detach(cq);
@@ -110,6 +133,7 @@ int liov_cq_delete(struct liov_cq *cq, bool wait)
  */
 int liov_sq_delete(struct liov_sq *sq, bool wait)
 {
+	const struct liov_mode_ops *mode = liov_pairs(sq->inst)->mode;
 	int rc;
 
 	lockdep_assert_held(&liov_pairs(sq->inst)->lock);
@@ -121,11 +145,11 @@ int liov_sq_delete(struct liov_sq *sq, bool wait)
 	liov_busy_stop(sq);
 	liov_doorbell_disown(sq->inst, sq->qid, false);
 
-	rc = liov_hw_delete(sq->inst, nvme_admin_delete_sq, sq->hwqid, sq->gen,
-			    wait);
+	rc = mode->sq_stop ? mode->sq_stop(sq, wait) :
+	     liov_hw_delete(sq->inst, nvme_admin_delete_sq, sq->hwqid, sq->gen, wait);
 	if (rc)
 		return rc;
-	liov_pairs(sq->inst)->mode->sq_free_ring(sq);
+	mode->sq_free_ring(sq);
 	sq->made = false;
 	return 0;
 }

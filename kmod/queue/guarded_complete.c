@@ -24,6 +24,8 @@
 void liov_slot_put(struct liov_gsq *g, unsigned int i, int bit)
 {
 	if (atomic_fetch_andnot(bit, &g->slot[i].state) == bit) {
+		if (g->shared)
+			liov_shared_put(g->shared, g, i);
 		/* All of the slot was used before; pairs with liov_slot_get(). */
 		smp_mb__before_atomic();
 		set_bit(i, g->free);
@@ -128,38 +130,27 @@ static void liov_count_latency(struct liov_sq_stats *st, u64 ns)
 	st->latency[min(bucket, LIOV_LATENCY_BUCKETS - 1U)]++;
 }
 
-/* One entry of the hardware's CQ. */
-static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *e, u64 now)
+/**
+ * liov_slot_complete() - the hardware has completed a command
+ * @sq:   whose it was; the caller holds liov_gcq.lock of its CQ
+ * @gsq:  its guarded part, as liov_sq.g may be cleared already
+ * @slot: of the command, busy
+ * @e:    the hardware's entry
+ * @now:  ns
+ *
+ * Hard interrupt too.
+ */
+void liov_slot_complete(struct liov_sq *sq, struct liov_gsq *gsq, unsigned int slot,
+			const struct nvme_completion *e, u64 now)
 {
 	/* More and the retry delay speak of pages the guest does not get. */
 	u16 status = le16_to_cpu(e->status) >> 1 & (NVME_STATUS_DNR | 0x7ff);
-	struct liov_instance *inst = cq->inst;
-	struct liov_pairs *pairs = liov_pairs(inst);
-	u16 hwqid = le16_to_cpu(e->sq_id);
-	unsigned int slot = e->command_id;
-	struct liov_gcq *g = cq->g;
-	unsigned int i = cq->qid;
-	struct liov_gsq *gsq;
-	struct liov_slot *s;
-	struct liov_sq *sq;
+	struct liov_instance *inst = sq->inst;
+	struct liov_slot *s = &gsq->slot[slot];
 	u64 ns;
 
-	/* Nearly always the SQ of the same number. */
-	if (unlikely(pairs->hwqid[i] != hwqid)) {
-		for (i = pairs->nr_pairs; i && pairs->hwqid[i] != hwqid; i--)
-			;
-	}
-	gsq = g->sqs[i];
-	if (unlikely(!gsq || slot >= gsq->nr_slots ||
-		     !(atomic_read(&gsq->slot[slot].state) & LIOV_SLOT_BUSY))) {
-		liov_guest_warn(inst, "%s completed command %u of queue %u, which it was not given\n",
-				pci_name(pairs->parent->host->pdev), slot, hwqid);
-		return;
-	}
-	sq = liov_sq_at(pairs, i);
-	s = &gsq->slot[slot];
 	/* A drive that is being disabled may say so of what it has not done. */
-	if (unlikely(status == NVME_SC_ABORT_QUEUE) && READ_ONCE(pairs->paused))
+	if (unlikely(status == NVME_SC_ABORT_QUEUE) && READ_ONCE(liov_pairs(inst)->paused))
 		return;
 	/* A long run may find commands that were not yet rung for when it began. */
 	ns = now > s->start ? now - s->start : 0;
@@ -168,12 +159,37 @@ static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *
 	if (status)
 		sq->stats.errors++;
 	trace_lightiov_complete(sq, slot, s->cid, status, ns);
-	liov_gcq_post(cq, sq, gsq, s->cid, status, le64_to_cpu(e->result.u64));
+	liov_gcq_post(sq->cq, sq, gsq, s->cid, status, le64_to_cpu(e->result.u64));
 	/* Release: who sees it finds the hardware done with the slot. */
 	smp_store_release(&gsq->completed, gsq->completed + 1);
 	if (unlikely(s->load))
 		liov_load_put(inst, s->load);
 	liov_slot_put(gsq, slot, LIOV_SLOT_BUSY);
+}
+
+/* One entry of the hardware's CQ. */
+static void liov_gcq_complete(struct liov_cq *cq, const struct nvme_completion *e, u64 now)
+{
+	struct liov_instance *inst = cq->inst;
+	struct liov_pairs *pairs = liov_pairs(inst);
+	u16 hwqid = le16_to_cpu(e->sq_id);
+	unsigned int slot = e->command_id;
+	unsigned int i = cq->qid;
+	struct liov_gsq *gsq;
+
+	/* Nearly always the SQ of the same number. */
+	if (unlikely(pairs->hwqid[i] != hwqid)) {
+		for (i = pairs->nr_pairs; i && pairs->hwqid[i] != hwqid; i--)
+			;
+	}
+	gsq = cq->g->sqs[i];
+	if (unlikely(!gsq || slot >= gsq->nr_slots ||
+		     !(atomic_read(&gsq->slot[slot].state) & LIOV_SLOT_BUSY))) {
+		liov_guest_warn(inst, "%s completed command %u of queue %u, which it was not given\n",
+				pci_name(pairs->parent->host->pdev), slot, hwqid);
+		return;
+	}
+	liov_slot_complete(liov_sq_at(pairs, i), gsq, slot, e, now);
 }
 
 /* Has the hardware posted an entry that nobody has taken? */

@@ -20,23 +20,6 @@
 /* How long commands in flight may take before their queue is deleted instead. */
 #define LIOV_DRAIN_MS		3000
 
-/* ---- who may go over a guest's ring ---- */
-
-static void liov_submit_lock(struct liov_sq *sq)
-{
-	down(&sq->submit);
-}
-
-/* What came meanwhile is done by the job; see liov_guarded_turns(). */
-static void liov_submit_unlock(struct liov_sq *sq)
-{
-	up(&sq->submit);
-	/* The lock before the mark. */
-	smp_mb();
-	if (READ_ONCE(sq->again))
-		liov_job_queue(sq->inst, &sq->job);
-}
-
 /* ---- rings ---- */
 
 static int liov_guarded_cq_make_ring(struct liov_cq *cq, const struct nvme_command *c,
@@ -53,15 +36,17 @@ static int liov_guarded_cq_make_ring(struct liov_cq *cq, const struct nvme_comma
 	spin_lock_init(&g->lock);
 	g->phase = 1;
 	g->hw_phase = 1;
-	g->hw = dma_alloc_coherent(liov_dma_dev(inst), bytes, &g->hw_bus, LIOV_GFP_DMA);
-	if (!g->hw) {
-		rc = -ENOMEM;
-		goto err_free;
+	if (!liov_pairs(inst)->shared) {
+		g->hw = dma_alloc_coherent(liov_dma_dev(inst), bytes, &g->hw_bus, LIOV_GFP_DMA);
+		if (!g->hw) {
+			rc = -ENOMEM;
+			goto err_free;
+		}
 	}
 	rc = liov_ring_map(inst, &cq->ring_map, le64_to_cpu(c->create_cq.prp1), bytes);
 	if (rc)
 		goto err_hw;
-	liov_count_host(inst, sizeof(*g) + bytes);
+	liov_count_host(inst, sizeof(*g) + (g->hw ? bytes : 0));
 	cq->ring = cq->ring_map.va;
 	cq->lazy = true;
 	cq->g = g;
@@ -70,7 +55,8 @@ static int liov_guarded_cq_make_ring(struct liov_cq *cq, const struct nvme_comma
 	return 0;
 
 err_hw:
-	dma_free_coherent(liov_dma_dev(inst), bytes, g->hw, g->hw_bus);
+	if (g->hw)
+		dma_free_coherent(liov_dma_dev(inst), bytes, g->hw, g->hw_bus);
 err_free:
 	kfree(g);
 	return rc;
@@ -90,7 +76,7 @@ static void liov_guarded_cq_free_ring(struct liov_cq *cq)
 	cq->ring = NULL;
 	liov_ring_unmap(inst, &cq->ring_map);
 	liov_count_host(inst, -(long)sizeof(*g));
-	if (!liov_pairs(inst)->leaking) {
+	if (g->hw && !liov_pairs(inst)->leaking) {
 		dma_free_coherent(liov_dma_dev(inst), cq->depth * sizeof(*g->hw), g->hw,
 				  g->hw_bus);
 		liov_count_host(inst, -(long)(cq->depth * sizeof(*g->hw)));
@@ -120,6 +106,21 @@ static void liov_gsq_free(struct liov_instance *inst, struct liov_gsq *g)
 	kvfree(g);
 }
 
+/* A ring of its own, or the parent's shared pairs. */
+static int liov_gsq_hw_ring(struct liov_instance *inst, struct liov_gsq *g)
+{
+	if (liov_pairs(inst)->shared) {
+		g->shared = liov_pairs(inst)->parent->shared;
+		return 0;
+	}
+	g->hw = dma_alloc_coherent(liov_dma_dev(inst), g->hw_depth * sizeof(*g->hw),
+				   &g->hw_bus, LIOV_GFP_DMA);
+	if (!g->hw)
+		return -ENOMEM;
+	liov_count_host(inst, g->hw_depth * sizeof(*g->hw));
+	return 0;
+}
+
 static int liov_guarded_sq_make_ring(struct liov_sq *sq, const struct nvme_command *c,
 				     struct liov_ring *ring)
 {
@@ -135,13 +136,9 @@ static int liov_guarded_sq_make_ring(struct liov_sq *sq, const struct nvme_comma
 	g->nr_slots = nr_slots;
 	g->hw_depth = nr_slots + 1;
 	bitmap_fill(g->free, nr_slots);
-	g->hw = dma_alloc_coherent(liov_dma_dev(inst), g->hw_depth * sizeof(*g->hw),
-				   &g->hw_bus, LIOV_GFP_DMA);
-	if (!g->hw) {
-		rc = -ENOMEM;
+	rc = liov_gsq_hw_ring(inst, g);
+	if (rc)
 		goto err_free;
-	}
-	liov_count_host(inst, g->hw_depth * sizeof(*g->hw));
 	rc = liov_ring_map(inst, &g->map, le64_to_cpu(c->create_sq.prp1),
 			   sq->depth * sizeof(struct nvme_command));
 	if (rc)
@@ -186,13 +183,20 @@ static void liov_guarded_sq_free_ring(struct liov_sq *sq)
 	WRITE_ONCE(sq->throttled, false);
 	sq->throttled_since = 0;
 	liov_submit_unlock(sq);
+	/* Before its job, which is queued for whoever is in line. */
+	if (g && g->shared)
+		liov_shared_leave(sq);
 	/* Finds nothing to do from here on, but must not outlive the instance. */
 	liov_sq_cancel(sq);
 	if (!g)
 		return;
 
 	/* What it completed before it deleted the queue, then what it did not. */
-	told = liov_gcq_reap_all(cq);
+	told = liov_guarded_reap_all(cq);
+	for (i = 0; g->shared && i < g->nr_slots; i++) {
+		if (atomic_read(&g->slot[i].state) & LIOV_SLOT_BUSY)
+			liov_shared_forget(g->shared, g, i);
+	}
 	spin_lock_irq(&cq->g->lock);
 	for (i = 0; i < g->nr_slots; i++) {
 		if (!(atomic_read(&g->slot[i].state) & LIOV_SLOT_BUSY))
@@ -213,129 +217,10 @@ static void liov_guarded_sq_free_ring(struct liov_sq *sq)
 	if (told && cq->ien)
 		liov_irq_interrupt(inst, cq->vector);
 	liov_guarded_wake(cq);
+	/* Nobody is at it any more who took completions while that went on. */
+	if (g->shared)
+		liov_shared_reap(g->shared);
 	liov_gsq_free(inst, g);
-}
-
-/* ---- over a reset of the controller by the host ---- */
-
-/*
- * A completion with this status, and no DNR, makes a driver try again: what was in
- * flight, may have been carried out, and is not given to the hardware twice.
- */
-#define LIOV_SC_TRY_AGAIN	NVME_SC_NS_NOT_READY
-
-/* Posts it for a busy slot.  Under liov_gcq.lock of @sq's queue. */
-static void liov_gsq_try_again(struct liov_sq *sq, struct liov_gsq *g, unsigned int i)
-{
-	sq->stats.completed++;
-	sq->stats.errors++;
-	liov_pairs(sq->inst)->resume.failed++;
-	liov_gcq_post(sq->cq, sq, g, g->slot[i].cid, LIOV_SC_TRY_AGAIN, 0);
-	g->completed++;
-	if (g->slot[i].load)
-		liov_load_put(sq->inst, g->slot[i].load);
-	liov_slot_put(g, i, LIOV_SLOT_BUSY);
-}
-
-/* The controller was disabled and its vector is free; liov_cq.job may still look. */
-static void liov_guarded_cq_rebuild(struct liov_cq *cq, struct liov_ring *ring)
-{
-	struct liov_gcq *g = cq->g;
-
-	if (liov_gcq_reap_all(cq) && cq->ien)
-		liov_irq_interrupt(cq->inst, cq->vector);
-	spin_lock_irq(&g->lock);
-	memset(g->hw, 0, cq->depth * sizeof(*g->hw));
-	g->hw_head = 0;
-	g->hw_phase = 1;
-	g->hw_acked = 0;
-	spin_unlock_irq(&g->lock);
-	ring->bus = g->hw_bus;
-	ring->depth = cq->depth;
-}
-
-/* The busy slot with the lowest number from @seq on, or nr_slots. */
-static unsigned int liov_gsq_next(struct liov_gsq *g, u64 seq)
-{
-	unsigned int i, next = g->nr_slots;
-
-	for (i = 0; i < g->nr_slots; i++) {
-		if (!(atomic_read(&g->slot[i].state) & LIOV_SLOT_BUSY) || g->slot[i].seq < seq)
-			continue;
-		if (next == g->nr_slots || g->slot[i].seq < g->slot[next].seq)
-			next = i;
-	}
-	return next;
-}
-
-/*
- * What was in flight goes into the ring again, in the order it came.  Whatever of
- * it was carried out is done once more, with nothing in between that the guest
- * could have seen to depend on it.  Only a Copy may find its source changed by
- * itself.
- */
-static void liov_guarded_sq_rebuild(struct liov_sq *sq, struct liov_ring *ring)
-{
-	struct liov_cq *cq = sq->cq;
-	struct liov_gsq *g = sq->g;
-	bool told = false;
-	u64 seq = 0;
-	unsigned int i;
-
-	liov_submit_lock(sq);
-	g->hw_tail = 0;
-	sq->tail = 0;
-	while ((i = liov_gsq_next(g, seq)) < g->nr_slots) {
-		struct liov_slot *s = &g->slot[i];
-
-		seq = s->seq + 1;
-		if (s->cmd.common.opcode == LIOV_CMD_COPY) {
-			spin_lock_irq(&cq->g->lock);
-			liov_gsq_try_again(sq, g, i);
-			spin_unlock_irq(&cq->g->lock);
-			told = true;
-			continue;
-		}
-		g->hw[g->hw_tail++] = s->cmd;
-		liov_pairs(sq->inst)->resume.replayed++;
-	}
-	liov_submit_unlock(sq);
-	if (told) {
-		if (cq->ien)
-			liov_irq_interrupt(sq->inst, cq->vector);
-		liov_guarded_wake(cq);
-	}
-	ring->bus = g->hw_bus;
-	ring->depth = g->hw_depth;
-}
-
-/*
- * Submitters are kept out.  What they had accepted must not reach the hardware any
- * more, since what it was translated to is about to change.
- */
-static void liov_gsq_give_up(struct liov_sq *sq)
-{
-	struct liov_cq *cq = sq->cq;
-	struct liov_gsq *g = sq->g;
-	unsigned int i;
-	bool told;
-
-	told = liov_gcq_reap_all(cq);
-	spin_lock_irq(&cq->g->lock);
-	for (i = 0; i < g->nr_slots; i++) {
-		if (atomic_read(&g->slot[i].state) & LIOV_SLOT_BUSY) {
-			liov_gsq_try_again(sq, g, i);
-			told = true;
-		}
-	}
-	spin_unlock_irq(&cq->g->lock);
-	if (told && cq->ien)
-		liov_irq_interrupt(sq->inst, cq->vector);
-}
-
-static bool liov_gsq_lost(const struct liov_sq *sq)
-{
-	return READ_ONCE(liov_pairs(sq->inst)->parent->gen) != sq->gen;
 }
 
 /* ---- commands that take part in the slow path ---- */
@@ -370,18 +255,10 @@ static u16 liov_guarded_abort(struct liov_instance *inst, u16 sqid, u16 cid, u32
 	if (i == g->nr_slots)
 		return 0;
 
-	status = liov_hw_abort(inst, sq, i, result);
+	status = liov_guarded_abort_slot(sq, i, result);
 	liov_slot_put(g, i, LIOV_SLOT_HELD);
 	liov_guarded_wake(sq->cq);
 	return status;
-}
-
-static bool liov_gsq_idle(struct liov_sq *sq)
-{
-	struct liov_gsq *g = sq->g;
-
-	/* Acquire: the hardware's use of guest memory came before. */
-	return !g || smp_load_acquire(&g->completed) == g->submitted || liov_gsq_lost(sq);
 }
 
 /*
@@ -409,7 +286,7 @@ static int liov_guarded_hold(struct liov_instance *inst)
 			}
 			usleep_range(50, 200);
 			/* What an interrupt has left: its job may have to wait for others. */
-			liov_guarded_cq_job(&liov_sq_at(pairs, i)->cq->job);
+			liov_guarded_reap(liov_sq_at(pairs, i)->cq);
 		}
 		if (liov_sq_at(pairs, i)->g && liov_gsq_lost(liov_sq_at(pairs, i)))
 			liov_gsq_give_up(liov_sq_at(pairs, i));
@@ -519,8 +396,11 @@ static void liov_guarded_job(struct liov_job *job)
 {
 	struct liov_sq *sq = container_of(job, struct liov_sq, job);
 	struct mem_cgroup *old = liov_charge_begin(sq->inst);
+	unsigned int turn = READ_ONCE(sq->turn_pair);
 
 	liov_guarded_submit(sq, LIOV_TRIGGER_WORK);
+	if (unlikely(turn))
+		liov_shared_turn_over(sq, turn);
 	liov_charge_end(old);
 }
 
@@ -535,6 +415,7 @@ void liov_guarded_init(struct liov_instance *inst)
 
 	for (i = 1; i <= pairs->nr_pairs; i++) {
 		sema_init(&liov_sq_at(pairs, i)->submit, 1);
+		INIT_LIST_HEAD(&liov_sq_at(pairs, i)->line_node);
 		liov_job_init(&liov_sq_at(pairs, i)->job, liov_guarded_job);
 		INIT_DELAYED_WORK(&liov_sq_at(pairs, i)->work, liov_guarded_job_later);
 		liov_job_init(&liov_cq_at(pairs, i)->job, liov_guarded_cq_job);
@@ -547,28 +428,40 @@ static bool liov_guarded_may_be_busy(struct liov_sq *sq)
 	return READ_ONCE(sq->cq) == liov_cq_at(liov_pairs(sq->inst), sq->qid);
 }
 
+/* Both kinds of guarded mode. */
+#define LIOV_GUARDED_OPS							\
+	.name		= "guarded",						\
+	.open		= liov_guarded_open,					\
+	.cq_make_ring	= liov_guarded_cq_make_ring,				\
+	.cq_free_ring	= liov_guarded_cq_free_ring,				\
+	.sq_make_ring	= liov_guarded_sq_make_ring,				\
+	.sq_free_ring	= liov_guarded_sq_free_ring,				\
+	.sq_submit	= liov_guarded_submit,					\
+	.sq_look	= liov_guarded_look,					\
+	.sq_later	= liov_guarded_cut,					\
+	.cq_kick	= liov_guarded_cq_kick,					\
+	.cq_irq		= liov_guarded_cq_irq,					\
+	.may_be_busy	= liov_guarded_may_be_busy,				\
+	.cq_rebuild	= liov_guarded_cq_rebuild,				\
+	.sq_rebuild	= liov_guarded_sq_rebuild,				\
+	.abort		= liov_guarded_abort,					\
+	.in_use		= liov_guarded_in_use,					\
+	.unmap		= liov_guarded_unmap,					\
+	.drop		= liov_gmem_unmap,					\
+	.leak		= liov_gmem_leak,					\
+	.drain		= liov_guarded_drain,					\
+	.guard		= true,							\
+	.always_irq	= true,							\
+	.jobs		= true
+
 const struct liov_mode_ops liov_guarded_ops = {
-	.name		= "guarded",
-	.open		= liov_guarded_open,
-	.cq_make_ring	= liov_guarded_cq_make_ring,
-	.cq_free_ring	= liov_guarded_cq_free_ring,
-	.sq_make_ring	= liov_guarded_sq_make_ring,
-	.sq_free_ring	= liov_guarded_sq_free_ring,
-	.sq_submit	= liov_guarded_submit,
-	.sq_look	= liov_guarded_look,
-	.sq_later	= liov_guarded_cut,
-	.cq_kick	= liov_guarded_cq_kick,
-	.cq_irq		= liov_guarded_cq_irq,
-	.may_be_busy	= liov_guarded_may_be_busy,
-	.cq_rebuild	= liov_guarded_cq_rebuild,
-	.sq_rebuild	= liov_guarded_sq_rebuild,
-	.abort		= liov_guarded_abort,
-	.in_use		= liov_guarded_in_use,
-	.unmap		= liov_guarded_unmap,
-	.drop		= liov_gmem_unmap,
-	.leak		= liov_gmem_leak,
-	.drain		= liov_guarded_drain,
-	.guard		= true,
-	.always_irq	= true,
-	.jobs		= true,
+	LIOV_GUARDED_OPS,
+};
+
+/* Of an instance whose queues are served by the parent's shared pairs. */
+const struct liov_mode_ops liov_shared_ops = {
+	LIOV_GUARDED_OPS,
+	.cq_make	= liov_shared_cq_make,
+	.sq_make	= liov_shared_sq_make,
+	.sq_stop	= liov_shared_sq_stop,
 };

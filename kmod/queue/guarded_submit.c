@@ -17,12 +17,6 @@
 #include "pool/trace.h"
 
 /*
- * How often rings are looked for, LIOV_QUIET_MS apart, before they count as gone:
- * far longer than user space needs to lay memory out anew.
- */
-#define LIOV_RING_TRIES		100
-
-/*
  * What a vCPU that stored, or the job, does in one stay: somebody else may have rung
  * in between, again and again.  The first is more than a busy queue has slots, and the
  * lookups take 5 ms at worst; in the middle of it others may have the CPU.
@@ -71,6 +65,7 @@ static unsigned int liov_slot_get(struct liov_gsq *g)
 /**
  * struct liov_submit - one run over a guest's SQ; what the guard's calls need
  * @sq:    queue; its submit is held
+ * @pair:  shared: through which it submits; else NULL
  * @slot:  of the command being checked
  * @trigger:    who runs
  * @pass:  what he may still do
@@ -81,6 +76,7 @@ static unsigned int liov_slot_get(struct liov_gsq *g)
  */
 struct liov_submit {
 	struct liov_sq	*sq;
+	struct liov_shared_pair *pair;
 	struct liov_pass *pass;
 	unsigned int	slot;
 	enum liov_trigger	trigger;
@@ -124,6 +120,15 @@ static void liov_gsq_ring(struct liov_sq *sq)
 	spin_unlock_irqrestore(&sq->lock, flags);
 }
 
+/* The same for a run. */
+static void liov_submit_ring(const struct liov_submit *sub)
+{
+	if (sub->pair)
+		liov_shared_ring(sub->sq, sub->pair);
+	else
+		liov_gsq_ring(sub->sq);
+}
+
 /*
  * Pinning may go on into a page fault and into memory reclaim, and a vCPU's doorbell begins
  * below KVM's emulation: so it is not begun there in the lower half of a stack.
@@ -165,7 +170,7 @@ static struct liov_step_map liov_submit_step(void *ctx, u64 gpa, u16 *status)
 		return step;
 	}
 	/* That takes a while: let the hardware begin with what it has. */
-	liov_gsq_ring(sub->sq);
+	liov_submit_ring(sub);
 	return liov_gmem_fault(inst, gpa, status);
 }
 
@@ -173,9 +178,13 @@ static u16 liov_submit_read(void *ctx, u64 gpa, void *buf, u32 len)
 {
 	struct liov_submit *sub = ctx;
 
-	if (liov_step_none(liov_gmem_step(sub->sq->inst, gpa)) && liov_submit_defers(sub)) {
-		sub->later = true;
-		return LIOV_NOT_NOW;
+	if (liov_step_none(liov_gmem_step(sub->sq->inst, gpa))) {
+		if (liov_submit_defers(sub)) {
+			sub->later = true;
+			return LIOV_NOT_NOW;
+		}
+		/* As in liov_submit_step(). */
+		liov_submit_ring(sub);
 	}
 	return liov_gmem_read(sub->sq->inst, gpa, buf, len);
 }
@@ -224,9 +233,70 @@ static void liov_guarded_refuse(struct liov_sq *sq, const struct nvme_command *c
 }
 
 /*
+ * Is there room for a command, in what the instance may have at the drive and on a shared pair,
+ * and is it within the limits?  Counts it.  Returns 0, or why it stays in the guest's ring.
+ */
+static u16 liov_guarded_admit(struct liov_submit *sub, const struct liov_guarded *out, u64 start)
+{
+	struct liov_instance *inst = sub->sq->inst;
+	u16 status = LIOV_NOT_TURN;
+
+	if (unlikely(out->load) && !liov_load_get(inst, out->load)) {
+		sub->load = out->load;
+		return LIOV_NO_ROOM;
+	}
+	if (sub->pair && unlikely(!liov_shared_take(sub->sq, sub->pair, sub->slot, out->bytes)))
+		goto err_load;
+	if (likely(liov_throttle_get(inst, out->io, out->bytes, start, &sub->when)))
+		return 0;
+	status = LIOV_TOO_SOON;
+	if (sub->pair)
+		liov_shared_put(sub->pair->set, sub->sq->g, sub->slot);
+err_load:
+	if (out->load)
+		liov_load_put(inst, out->load);
+	return status;
+}
+
+/*
+ * The same on a shared pair.  A command that does not get there because of a reset is in its
+ * slot, for liov_shared_sq_make().  If its queue was shut its guest hears of it no more.
+ */
+static void liov_guarded_put_shared(struct liov_submit *sub, struct liov_slot *s)
+{
+	struct liov_sq *sq = sub->sq;
+
+	s->cmd.common.command_id = s->tag;
+	if (likely(liov_shared_push(sq, sub->pair, &s->cmd)) ||
+	    READ_ONCE(liov_pairs(sq->inst)->paused))
+		return;
+	sq->g->submitted--;
+	if (s->load)
+		liov_load_put(sq->inst, s->load);
+	liov_gcq_unreserve(sq->cq, 1);
+	liov_slot_put(sq->g, sub->slot, LIOV_SLOT_BUSY);
+}
+
+/* Gives the command of a slot to the hardware, which sees it at the next ring. */
+static void liov_guarded_put(struct liov_submit *sub, struct liov_slot *s)
+{
+	struct liov_gsq *g = sub->sq->g;
+
+	atomic_set(&s->state, LIOV_SLOT_BUSY);
+	s->seq = g->submitted++;
+	if (sub->pair) {
+		liov_guarded_put_shared(sub, s);
+		return;
+	}
+	s->cmd.common.command_id = sub->slot;
+	g->hw[g->hw_tail] = s->cmd;
+	if (++g->hw_tail == g->hw_depth)
+		g->hw_tail = 0;
+}
+
+/*
  * The guest's next command into slot @sub->slot.  Returns 0, the status it was refused
- * with, or LIOV_NOT_NOW, LIOV_NO_ROOM or LIOV_TOO_SOON: it stays in the guest's ring, and is
- * read anew.
+ * with, or one of liov_submit_stays(): it stays in the guest's ring, and is read anew.
  */
 static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 {
@@ -252,15 +322,10 @@ static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 		return LIOV_NOT_NOW;
 	if (unlikely(status == LIOV_NOT_NOW))
 		return status;
-	if (!status && unlikely(out.load) && !liov_load_get(sq->inst, out.load)) {
-		sub->load = out.load;
-		return LIOV_NO_ROOM;
-	}
-	if (!status && unlikely(!liov_throttle_get(sq->inst, out.io, out.bytes, start,
-						   &sub->when))) {
-		if (out.load)
-			liov_load_put(sq->inst, out.load);
-		return LIOV_TOO_SOON;
+	if (likely(!status)) {
+		status = liov_guarded_admit(sub, &out, start);
+		if (unlikely(status))
+			return status;
 	}
 	if (unlikely(sq->throttled_since))
 		liov_throttle_over(sq, start);
@@ -272,13 +337,8 @@ static u16 liov_guarded_submit_one(struct liov_submit *sub, u64 start)
 	s->cid = c.common.command_id;
 	s->start = start;
 	s->load = out.load;
-	atomic_set(&s->state, LIOV_SLOT_BUSY);
-	out.cmd.common.command_id = sub->slot;
 	s->cmd = out.cmd;
-	s->seq = g->submitted++;
-	g->hw[g->hw_tail] = out.cmd;
-	if (++g->hw_tail == g->hw_depth)
-		g->hw_tail = 0;
+	liov_guarded_put(sub, s);
 	sq->stats.commands[out.io]++;
 	sq->stats.bytes[out.io] += out.bytes;
 	trace_lightiov_submit(sq, sub->slot, &c, out.bytes);
@@ -338,7 +398,8 @@ static bool liov_guarded_starve(struct liov_sq *sq, enum liov_trigger trigger)
 /* Not an NVMe status: the command stays in the guest's ring. */
 static bool liov_submit_stays(u16 status)
 {
-	return status == LIOV_NOT_NOW || status == LIOV_NO_ROOM || status == LIOV_TOO_SOON;
+	return status == LIOV_NOT_NOW || status == LIOV_NO_ROOM || status == LIOV_TOO_SOON ||
+	       status == LIOV_NOT_TURN;
 }
 
 /*
@@ -380,7 +441,12 @@ static void liov_guarded_not_now(struct liov_sq *sq, bool later)
 static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_trigger trigger,
 			     struct liov_pass *pass)
 {
-	struct liov_submit sub = { .sq = sq, .trigger = trigger, .pass = pass };
+	struct liov_submit sub = {
+		.sq = sq,
+		.pair = sq->g->shared ? liov_shared_pick(sq) : NULL,
+		.trigger = trigger,
+		.pass = pass,
+	};
 	u64 start = ktime_get_ns();
 	struct liov_gsq *g = sq->g;
 	bool refused = false;
@@ -411,6 +477,9 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_trigger tri
 			liov_throttle_wait(sq, start, sub.when);
 			break;
 		}
+		/* It is in line. */
+		if (unlikely(status == LIOV_NOT_TURN))
+			break;
 		if (g->head == tail || liov_guarded_enough(pass, trigger))
 			continue;
 		if (unlikely(status == LIOV_NO_ROOM)) {
@@ -424,59 +493,9 @@ static void liov_guarded_run(struct liov_sq *sq, u32 tail, enum liov_trigger tri
 	if (unlikely(READ_ONCE(sq->load_waits)))
 		WRITE_ONCE(sq->load_waits, false);
 out:
-	liov_gsq_ring(sq);
+	liov_submit_ring(&sub);
 	if (refused && sq->cq->ien)
 		liov_irq_interrupt(sq->inst, sq->cq->vector);
-}
-
-/*
- * Rings that VFIO took away and gave back are mapped again.  At its boot a
- * firmware changes what the low memory is, and for a moment all of it is gone.
- */
-static int liov_guarded_find_rings(struct liov_sq *sq)
-{
-	struct liov_cq *cq = sq->cq;
-	int rc;
-
-	rc = liov_gmem_map_ring(sq->inst, &sq->g->map);
-	if (!rc)
-		rc = liov_gmem_map_ring(sq->inst, &cq->ring_map);
-	if (rc)
-		return rc;
-	spin_lock_irq(&cq->g->lock);
-	cq->ring = cq->ring_map.va;
-	spin_unlock_irq(&cq->g->lock);
-	return 0;
-}
-
-/*
- * By the job only: a vCPU in its doorbell keeps KVM from changing memory
- * slots, and so user space from bringing the memory back.
- */
-static bool liov_guarded_wait_rings(struct liov_sq *sq, enum liov_trigger trigger)
-{
-	int rc;
-
-	if (trigger != LIOV_TRIGGER_WORK) {
-		liov_job_queue(sq->inst, &sq->job);
-		return false;
-	}
-	rc = liov_guarded_find_rings(sq);
-	if (!rc) {
-		sq->ring_tries = 0;
-		return true;
-	}
-	/* While memory is being taken away nobody knows what is gone. */
-	if (rc == -EAGAIN || ++sq->ring_tries < LIOV_RING_TRIES) {
-		liov_queue_delayed_work(sq->inst, &sq->work, msecs_to_jiffies(LIOV_QUIET_MS));
-		return false;
-	}
-	sq->ring_tries = 0;
-	liov_guest_warn(sq->inst, "the memory of queue %u is gone (%d); the guest's controller stops until it resets it\n",
-			sq->qid, rc);
-	liov_set_fatal(sq->inst, true);
-	liov_admin_event(sq->inst, LIOV_EVENT_INTERNAL);
-	return false;
 }
 
 /* One time over the guest's ring.  Under liov_sq.submit. */

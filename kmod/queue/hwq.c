@@ -10,12 +10,6 @@
 #include "compat.h"
 #include "queue/queue.h"
 
-/* While it was being made; see liov_watch_shut(). */
-static bool liov_queue_is_shut(const struct liov_instance *inst)
-{
-	return READ_ONCE(liov_pairs(inst)->fatal) || liov_has_to_stop(inst);
-}
-
 /*
  * Has the hardware make a completion queue on @ring.  Returns 0, an NVMe status or
  * a negative errno.
@@ -104,7 +98,7 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 	rc = pairs->mode->cq_make_ring(cq, c, &ring);
 	if (rc)
 		return liov_guest_status(rc);
-	rc = liov_cq_make(cq, &ring);
+	rc = pairs->mode->cq_make ? pairs->mode->cq_make(cq) : liov_cq_make(cq, &ring);
 	if (rc) {
 		liov_doorbell_disown(inst, cq->qid, true);
 		pairs->mode->cq_free_ring(cq);
@@ -185,12 +179,34 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 	rc = pairs->mode->sq_make_ring(sq, c, &ring);
 	if (rc)
 		return liov_guest_status(rc);
-	rc = liov_sq_make(sq, &ring);
+	rc = pairs->mode->sq_make ? pairs->mode->sq_make(sq) : liov_sq_make(sq, &ring);
 	if (rc) {
 		liov_doorbell_disown(inst, sq->qid, false);
 		pairs->mode->sq_free_ring(sq);
 	}
 	return liov_guest_status(rc);
+}
+
+static int liov_cq_remake(struct liov_cq *cq)
+{
+	const struct liov_mode_ops *mode = liov_pairs(cq->inst)->mode;
+	struct liov_ring ring;
+
+	if (mode->cq_make)
+		return mode->cq_make(cq);
+	mode->cq_rebuild(cq, &ring);
+	return liov_cq_make(cq, &ring);
+}
+
+static int liov_sq_remake(struct liov_sq *sq)
+{
+	const struct liov_mode_ops *mode = liov_pairs(sq->inst)->mode;
+	struct liov_ring ring;
+
+	if (mode->sq_make)
+		return mode->sq_make(sq);
+	mode->sq_rebuild(sq, &ring);
+	return liov_sq_make(sq, &ring);
 }
 
 /**
@@ -205,36 +221,32 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
  */
 int liov_queues_resume(struct liov_instance *inst)
 {
-	struct liov_parent *p = liov_pairs(inst)->parent;
-	struct liov_ring ring;
+	struct liov_pairs *pairs = liov_pairs(inst);
 	unsigned int i;
 	int rc;
 
-	lockdep_assert_held(&liov_pairs(inst)->lock);
-	for (i = 1; i <= liov_pairs(inst)->nr_pairs; i++) {
-		struct liov_cq *cq = liov_cq_at(liov_pairs(inst), i);
+	lockdep_assert_held(&pairs->lock);
+	for (i = 1; i <= pairs->nr_pairs; i++) {
+		struct liov_cq *cq = liov_cq_at(pairs, i);
 
-		if (!cq->made || !liov_queue_lost(p, cq->gen))
+		if (!cq->made || !liov_queue_lost(pairs->parent, cq->gen))
 			continue;
-		liov_pairs(inst)->mode->cq_rebuild(cq, &ring);
-		rc = liov_cq_make(cq, &ring);
+		rc = liov_cq_remake(cq);
 		if (rc)
 			return rc;
 	}
-	for (i = 1; i <= liov_pairs(inst)->nr_pairs; i++) {
-		struct liov_sq *sq = liov_sq_at(liov_pairs(inst), i);
+	for (i = 1; i <= pairs->nr_pairs; i++) {
+		struct liov_sq *sq = liov_sq_at(pairs, i);
 
-		if (!sq->made || !liov_queue_lost(p, sq->gen))
+		if (!sq->made || !liov_queue_lost(pairs->parent, sq->gen))
 			continue;
-		liov_pairs(inst)->mode->sq_rebuild(sq, &ring);
-		rc = liov_sq_make(sq, &ring);
+		rc = liov_sq_remake(sq);
 		if (rc)
 			return rc;
 		/* Live before the guest's value; pairs with liov_doorbell_late(). */
 		smp_mb();
 		/* What is in the ring, and what the guest rang for meanwhile. */
-		liov_pairs(inst)->mode->sq_submit(sq, LIOV_TRIGGER_STORE);
+		pairs->mode->sq_submit(sq, LIOV_TRIGGER_STORE);
 	}
 	return 0;
 }
-

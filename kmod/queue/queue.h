@@ -42,6 +42,11 @@ enum liov_rate_id {
 	LIOV_NR_RATES
 };
 
+/* liov_pairs.weight */
+#define LIOV_WEIGHT		100
+#define LIOV_WEIGHT_MIN		10
+#define LIOV_WEIGHT_MAX		1000
+
 /* How far a limit may be exceeded for a moment, unless said otherwise; and at most. */
 #define LIOV_BURST_MS		20
 #define LIOV_BURST_MAX_MS	10000
@@ -105,6 +110,7 @@ struct liov_resume {
  * @guard:  guarded: what its commands may reach; constant while ready, but nlb
  * @load:   guarded: its work at the drive that moves no data
  * @throttle: guarded: its limits
+ * @weight: shared: of its queues' turns, in percent of the usual; written under lock
  * @fence_gen: the controller's generation in which its reset was asked for, as a fence
  * @leaking: no fence could be had: what the hardware may use is not freed
  * @settle: direct mode: rings for what was kept back
@@ -114,6 +120,7 @@ struct liov_pairs {
 	struct liov_guard	guard;
 	struct liov_load	load;
 	struct liov_throttle	throttle;
+	u16			weight;
 	struct liov_queues	queues;
 	struct liov_resume	resume;
 	struct delayed_work	settle;
@@ -133,12 +140,19 @@ static inline struct liov_instance *liov_pairs_inst(struct liov_pairs *pairs)
 	return (struct liov_instance *)pairs;
 }
 
+/* While it was being made; see liov_watch_shut(). */
+static inline bool liov_queue_is_shut(const struct liov_instance *inst)
+{
+	return READ_ONCE(liov_pairs(inst)->fatal) || liov_has_to_stop(inst);
+}
+
 /* hwq.c */
 int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c);
 int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c);
 int liov_queues_resume(struct liov_instance *inst);
 
 /* fence.c */
+int liov_queue_delete(struct liov_parent *p, u8 opcode, u16 hwqid, u64 gen, bool wait, u64 *sent);
 int liov_cq_delete(struct liov_cq *cq, bool wait);
 int liov_sq_delete(struct liov_sq *sq, bool wait);
 bool liov_queues_made(const struct liov_instance *inst);
@@ -166,7 +180,18 @@ void liov_direct_stop(struct liov_instance *inst);
 
 /* guarded_queue.c */
 extern const struct liov_mode_ops liov_guarded_ops;
+extern const struct liov_mode_ops liov_shared_ops;
 void liov_guarded_init(struct liov_instance *inst);
+
+/* shared_pair.c */
+void liov_shared_stop(struct liov_parent *p);
+
+/* shared_set.c */
+int liov_shared_get(struct liov_parent *p);
+void liov_shared_release(struct liov_parent *p);
+unsigned int liov_shared_available(struct liov_parent *p);
+unsigned int liov_shared_pairs(struct liov_parent *p);
+int liov_shared_set_pairs(struct liov_parent *p, unsigned int n);
 
 /* throttle.c */
 void liov_throttle_init(struct liov_instance *inst);

@@ -10,6 +10,28 @@
 
 #include "vfio/vfio.h"
 
+/* Of its own, or a part in those that are shared. */
+static int liov_mdev_take_pairs(struct liov_instance *inst)
+{
+	struct liov_parent *p = inst->parent;
+	int rc;
+
+	rc = inst->shared ? liov_shared_get(p) : 0;
+	if (!rc)
+		rc = liov_pool_take_qids(p, inst);
+	if (rc == -ENOSPC)
+		pci_err(p->host->pdev, "lightiov: %u queue pairs wanted, %u free; remove an instance or load lightiov with reserve=N\n",
+			inst->shared ? 1 : inst->nr_pairs, liov_pool_free_pairs(p));
+	return rc;
+}
+
+static void liov_mdev_put_pairs(struct liov_instance *inst)
+{
+	liov_pool_put_qids(inst->parent, inst);
+	if (inst->shared)
+		liov_shared_release(inst->parent);
+}
+
 static int liov_mdev_probe(struct mdev_device *mdev)
 {
 	struct liov_parent *p = container_of(mdev->type->parent, struct liov_parent, mdev);
@@ -24,16 +46,14 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	inst->parent = p;
 	inst->nr_pairs = type->nr_pairs;
 	inst->nr_vectors = type->nr_pairs + 1;
+	inst->shared = type->shared;
 	liov_sysfs_init_instance(inst);
 	rc = liov_instance_create(inst);
 	if (rc)
 		goto err_put;
-	rc = liov_pool_take_qids(p, inst);
-	if (rc) {
-		pci_err(p->host->pdev, "lightiov: %u queue pairs wanted, %u free; remove an instance or load lightiov with reserve=N\n",
-			inst->nr_pairs, liov_pool_free_pairs(p));
+	rc = liov_mdev_take_pairs(inst);
+	if (rc)
 		goto err_put;
-	}
 	rc = vfio_register_emulated_iommu_dev(&inst->vdev);
 	if (rc) {
 		liov_err(inst, "cannot register with VFIO (%d)\n", rc);
@@ -52,7 +72,7 @@ err_vfio:
 	/* One may have been written already. */
 	liov_backing_put(inst);
 err_qids:
-	liov_pool_put_qids(p, inst);
+	liov_mdev_put_pairs(inst);
 	liov_instance_stop(inst);
 err_put:
 	vfio_put_device(&inst->vdev);
@@ -68,7 +88,7 @@ static void liov_mdev_remove(struct mdev_device *mdev)
 	vfio_unregister_group_dev(&inst->vdev);
 	liov_backing_put(inst);
 	/* No reset hook finds it from here on. */
-	liov_pool_put_qids(inst->parent, inst);
+	liov_mdev_put_pairs(inst);
 	liov_instance_stop(inst);
 	vfio_put_device(&inst->vdev);
 }
@@ -78,6 +98,8 @@ static unsigned int liov_mdev_get_available(struct mdev_type *mtype)
 	struct liov_parent *p = container_of(mtype->parent, struct liov_parent, mdev);
 	struct liov_type *type = container_of(mtype, struct liov_type, type);
 
+	if (type->shared)
+		return liov_shared_available(p);
 	return liov_pool_free_pairs(p) / type->nr_pairs;
 }
 
@@ -85,13 +107,16 @@ static ssize_t liov_mdev_show_description(struct mdev_type *mtype, char *buf)
 {
 	struct liov_type *type = container_of(mtype, struct liov_type, type);
 
+	if (type->shared)
+		return sysfs_emit(buf, "NVMe controller, %u shared queue pairs, %u vectors\n",
+				  type->nr_pairs, type->nr_pairs + 1);
 	return sysfs_emit(buf, "NVMe controller, %u hardware queue pair%s, %u vectors\n",
 			  type->nr_pairs, type->nr_pairs == 1 ? "" : "s", type->nr_pairs + 1);
 }
 
 struct mdev_driver liov_mdev_driver = {
 	.device_api	  = VFIO_DEVICE_API_PCI_STRING,
-	.max_instances	  = 65535,
+	.max_instances	  = LIOV_MAX_INSTANCES,
 	.driver = {
 		.name	  = "lightiov",
 		.owner	  = THIS_MODULE,

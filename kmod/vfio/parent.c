@@ -18,15 +18,21 @@
 #include "compat.h"
 #include "vfio/vfio.h"
 
-static const u16 liov_type_pairs[LIOV_NR_TYPES] = { 1, 2, 4, 8, 16 };
-static const char * const liov_type_names[LIOV_NR_TYPES] = {
-	"lightiov-1q", "lightiov-2q", "lightiov-4q", "lightiov-8q", "lightiov-16q",
-};
-
-static const char * const liov_type_pretty[LIOV_NR_TYPES] = {
-	"NVMe controller, 1 queue pair", "NVMe controller, 2 queue pairs",
-	"NVMe controller, 4 queue pairs", "NVMe controller, 8 queue pairs",
-	"NVMe controller, 16 queue pairs",
+static const struct {
+	u16 nr_pairs;
+	bool shared;
+	const char *name;
+	const char *pretty;
+} liov_types[LIOV_NR_TYPES] = {
+	{ 1, false, "lightiov-1q", "NVMe controller, 1 queue pair" },
+	{ 2, false, "lightiov-2q", "NVMe controller, 2 queue pairs" },
+	{ 4, false, "lightiov-4q", "NVMe controller, 4 queue pairs" },
+	{ 8, false, "lightiov-8q", "NVMe controller, 8 queue pairs" },
+	{ 16, false, "lightiov-16q", "NVMe controller, 16 queue pairs" },
+	{ 2, true, "lightiov-shared-2q", "NVMe controller, 2 queue pairs on shared ones" },
+	{ 4, true, "lightiov-shared-4q", "NVMe controller, 4 queue pairs on shared ones" },
+	{ 8, true, "lightiov-shared-8q", "NVMe controller, 8 queue pairs on shared ones" },
+	{ 16, true, "lightiov-shared-16q", "NVMe controller, 16 queue pairs on shared ones" },
 };
 
 static void liov_parent_free(struct liov_parent *p)
@@ -57,6 +63,7 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 	liov_sysfs_init_parent(p);
 	mutex_init(&p->pool_lock);
 	mutex_init(&p->irq_lock);
+	mutex_init(&p->shared_lock);
 	liov_lock_in_reclaim(&p->pool_lock);
 	INIT_LIST_HEAD(&p->instances);
 	INIT_LIST_HEAD(&p->backings);
@@ -66,9 +73,10 @@ static struct liov_parent *liov_parent_alloc(struct liov_host *h)
 	INIT_LIST_HEAD(&p->stuck_probes);
 	init_waitqueue_head(&p->wq);
 	for (i = 0; i < LIOV_NR_TYPES; i++) {
-		p->types[i].nr_pairs = liov_type_pairs[i];
-		p->types[i].type.sysfs_name = liov_type_names[i];
-		p->types[i].type.pretty_name = liov_type_pretty[i];
+		p->types[i].nr_pairs = liov_types[i].nr_pairs;
+		p->types[i].shared = liov_types[i].shared;
+		p->types[i].type.sysfs_name = liov_types[i].name;
+		p->types[i].type.pretty_name = liov_types[i].pretty;
 		p->type_ptrs[i] = &p->types[i].type;
 	}
 	return p;
@@ -177,6 +185,7 @@ static void liov_parent_stopping(struct liov_host *h)
 	mutex_lock(&p->pool_lock);
 	list_for_each_entry(inst, &p->instances, node)
 		liov_resume_lost(inst);
+	liov_shared_stop(p);
 	mutex_unlock(&p->pool_lock);
 	liov_irq_stop(p);
 	schedule_work(&p->tell);

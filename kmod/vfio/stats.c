@@ -181,6 +181,7 @@ LIOV_STAT_SQ(refused_other, stats.refused[LIOV_REFUSED_OTHER]);
 LIOV_STAT_SQ(held_back, stats.held_back);
 LIOV_STAT(budget_cuts, liov_show_budget_cuts, LIOV_STAT_U64(struct liov_sq, budget_cuts));
 LIOV_STAT_SQ(held_load, stats.held_load);
+LIOV_STAT_SQ(held_shared, stats.held_shared);
 LIOV_STAT_SQ(throttled, stats.throttled);
 LIOV_STAT(throttled_ms, liov_show_sq_ms, LIOV_STAT_U64(struct liov_sq, stats.throttled_ns));
 LIOV_STAT_SQ(completed, stats.completed);
@@ -234,6 +235,7 @@ static struct attribute *liov_queue_stat_attrs[] = {
 	&liov_stat_held_back.attr,
 	&liov_stat_budget_cuts.attr,
 	&liov_stat_held_load.attr,
+	&liov_stat_held_shared.attr,
 	&liov_stat_throttled.attr,
 	&liov_stat_throttled_ms.attr,
 	&liov_stat_outstanding.attr,

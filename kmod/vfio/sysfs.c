@@ -130,6 +130,27 @@ static ssize_t parent_queue_pairs_free_show(void *owner, char *buf)
 }
 LIOV_ATTR_RO(parent, queue_pairs_free);
 
+static ssize_t parent_shared_pairs_show(void *owner, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", liov_shared_pairs(owner));
+}
+
+static ssize_t parent_shared_pairs_store(void *owner, const char *buf, size_t count)
+{
+	struct liov_parent *p = owner;
+	unsigned int n;
+	int rc;
+
+	rc = kstrtouint(buf, 0, &n);
+	if (rc)
+		return rc;
+	rc = liov_shared_set_pairs(p, n);
+	if (rc)
+		pci_warn(p->host->pdev, "lightiov: devices use its shared queue pairs; remove them first\n");
+	return rc ?: count;
+}
+LIOV_ATTR_RW(parent, shared_pairs);
+
 static ssize_t parent_doorbell_stride_show(void *owner, char *buf)
 {
 	struct liov_parent *p = owner;
@@ -197,6 +218,7 @@ static struct attribute *parent_attrs[] = {
 	&parent_queue_pairs_total_attr.attr,
 	&parent_queue_pairs_host_attr.attr,
 	&parent_queue_pairs_free_attr.attr,
+	&parent_shared_pairs_attr.attr,
 	&parent_doorbell_stride_attr.attr,
 	&parent_cq_head_attr.attr,
 	&parent_vectors_attr.attr,
@@ -326,8 +348,10 @@ static ssize_t inst_queues_show(void *owner, char *buf)
 		if (cq->vec)
 			vector = cq->vec->map.index;
 		mutex_unlock(&inst->parent->irq_lock);
-		n += sysfs_emit_at(buf, n, "%u: hardware %u sq %u cq %u vector %d%s\n", i,
-				   inst->hwqid[i],
+		n += sysfs_emit_at(buf, n, "%u: ", i);
+		n += inst->shared ? sysfs_emit_at(buf, n, "shared") :
+				    sysfs_emit_at(buf, n, "hardware %u", inst->hwqid[i]);
+		n += sysfs_emit_at(buf, n, " sq %u cq %u vector %d%s\n",
 				   inst->queues.sq[i].valid ? liov_sq_at(inst, i)->depth : 0,
 				   inst->queues.cq[i].valid ? cq->depth : 0, vector,
 				   READ_ONCE(liov_sq_at(inst, i)->busy.on) ? " busy" : "");
@@ -336,6 +360,22 @@ static ssize_t inst_queues_show(void *owner, char *buf)
 	return n;
 }
 LIOV_ATTR_RO(inst, queues);
+
+static ssize_t inst_weight_show(void *owner, char *buf)
+{
+	struct liov_instance *inst = owner;
+
+	return sysfs_emit(buf, "%u\n", READ_ONCE(inst->weight));
+}
+
+static ssize_t inst_weight_store(void *owner, const char *buf, size_t count)
+{
+	unsigned int weight;
+	int rc = kstrtouint(buf, 0, &weight);
+
+	return rc ?: liov_instance_set_weight(owner, weight) ?: count;
+}
+LIOV_ATTR_RW(inst, weight);
 
 static ssize_t inst_limit_show(struct liov_instance *inst, enum liov_rate_id id, char *buf)
 {
@@ -394,6 +434,7 @@ static struct attribute *inst_attrs[] = {
 	&inst_backing_attr.attr,
 	&inst_state_attr.attr,
 	&inst_queues_attr.attr,
+	&inst_weight_attr.attr,
 	&inst_iops_max_attr.attr,
 	&inst_iops_read_max_attr.attr,
 	&inst_iops_write_max_attr.attr,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * liov_many BDF DEVICE N [SECONDS [DEPTH [sleepers]]]: N guarded instances of one queue pair on
- * equal ranges of DEVICE, a namespace of the controller BDF, all open and all doing
- * I/O at the same time.  WRITES all over DEVICE.
+ * liov_many BDF DEVICE N [SECONDS [DEPTH [sleepers]]]: N guarded instances of one queue pair (or of
+ * the type LIGHTIOV_TYPE, of which one is used) on equal ranges of DEVICE, a namespace of the
+ * controller BDF, all open and all doing I/O at the same time.  WRITES all over DEVICE.
  *
  * Makes them, opens them through VFIO one after the other, does the first I/O of each
  * at once; then DEPTH commands (4) of 4 KiB are kept outstanding on each for SECONDS
@@ -144,7 +144,7 @@ static int make_mdev(struct one *o, unsigned int i, const char *bdf, const char 
 
 	snprintf(o->uuid, sizeof(o->uuid), "5ca1ab1e-0000-4000-8000-%012x", i + 1);
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/mdev_supported_types/%s/create",
-		 bdf, "nvme-lightiov-1q");
+		 bdf, getenv("LIGHTIOV_TYPE") ?: "nvme-lightiov-1q");
 	rc = put_file(path, o->uuid);
 	if (rc)
 		return rc;

@@ -10,12 +10,14 @@
 # scheduler would have it: so what the honest guest feels of them is what they make the
 # host's kernel do in others' time, and the drive.
 #
-# Printed: the honest guest's p99 with the host's I/O alone and beside them. Fails if the
-# latter is more than FACTOR (2) times the former, if the host's I/O has an error, and if
-# more than one line a second of the host's log speaks of VFIO or of one instance.
+# Printed: the honest guest's p99 with the host's I/O alone and beside them, by turns, since
+# what else the machine does changes in half an hour. Fails if the latter is more than FACTOR
+# (2) times the former (the median of all turns), if the host's I/O has an error, and if more than
+# one line a second of the host's log speaks of VFIO or of one instance.
 #
-# Arguments: SECS=N beside them (40; full: 1800), FACTOR=N, SEED=N; EACH=1: also beside
-# each kind of hostile user by itself, a figure without a limit, to see what costs.
+# Arguments: SECS=N beside them (40; full: 1800), TURN=N of these at a time (120), FACTOR=N,
+# SEED=N; EACH=1: also beside each kind of hostile user by itself, a figure without a limit, to
+# see what costs.
 
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
@@ -24,9 +26,11 @@ MODE=guarded
 
 SECS=${SECS:-${FULL:+1800}}
 SECS=${SECS:-40}
+TURN=${TURN:-120}
 FACTOR=${FACTOR:-2}
 SEED=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 ROUND=10
+RATIOS=()
 
 guests_and_host()
 {
@@ -143,11 +147,17 @@ beside_each()
 
 beside_hostile_ones()
 {
-	local rc=0
+	local rc=0 left=$SECS turn
 
 	rm -f /run/host.passes /run/evil1 /run/evil2
 	vm_log_mark
-	beside "$SECS" rings_and_lists zeroes_admin_and_memory host_io || rc=1
+	while [ "$left" -gt 0 ] && [ $rc = 0 ]; do
+		turn=$((left < TURN ? left : TURN))
+		left=$((left - turn))
+		without_hostile_ones &&
+			beside $turn rings_and_lists zeroes_admin_and_memory host_io || rc=1
+		RATIOS+=($((BESIDE * 100 / ALONE)))
+	done
 	echo "host: $(grep -c pass /run/host.passes) passes of verified I/O"
 	grep -hE '^not ok|^# [a-z_]*\.c:' /run/evil1 /run/evil2 | head -n 8
 	[ $rc = 0 ] || { tail -n 5 /run/host.log | cut -c1-200; return 1; }
@@ -155,8 +165,11 @@ beside_hostile_ones()
 
 honest_guest_is_served()
 {
-	echo "p99: without them $ALONE us, beside them $BESIDE us: $((BESIDE * 100 / ALONE)) %"
-	[ "$BESIDE" -le $((ALONE * FACTOR)) ]
+	local percent
+
+	percent=$(median "${RATIOS[@]}")
+	echo "p99 beside them, in % of that without: ${RATIOS[*]}, median $percent"
+	[ "$percent" -le $((100 * FACTOR)) ]
 }
 
 log_is_not_flooded()
@@ -183,7 +196,7 @@ all_end()
 
 echo "# seed $SEED"
 vm_test guests_and_host guests_and_host
-vm_test without_hostile_ones without_hostile_ones
+[ -z "${EACH:-}" ] || vm_test without_hostile_ones without_hostile_ones
 [ -z "${EACH:-}" ] || vm_test beside_each beside_each
 vm_test beside_hostile_ones beside_hostile_ones
 vm_test honest_guest_is_served honest_guest_is_served

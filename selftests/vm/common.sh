@@ -38,6 +38,7 @@ VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$VM_DIR/lib/fio.sh"
 
 FULL=${FULL:-}
+SHARED=${SHARED:-}
 MODE=${MODE:-guarded}
 MODES=${MODES:-}
 VM_STARTED=$SECONDS
@@ -58,6 +59,7 @@ vm_args()
 	done
 	MODES=${MODES:-guarded direct}
 	[ -z "${IOMMUFD:-}" ] || vm_use_iommufd
+	[ -z "$SHARED" ] || export LIGHTIOV_TYPES="shared-4q shared-2q"
 }
 
 vm_use_iommufd()

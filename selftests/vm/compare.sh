@@ -13,7 +13,7 @@
 # lab-options: --drives 2 --timeout 3600
 #
 # Arguments: SECS=N (of each run, 4), REPEATS=N (9), QDS="1 32", WAYS="guarded
-# direct vfio".
+# direct vfio"; there is also "shared": guarded on shared queue pairs.
 
 . "$(dirname "$0")/common.sh"
 vm_args "$@"
@@ -33,6 +33,7 @@ start()
 	case $1 in
 	guarded) UUID[$1]=$(MODE=guarded vm_instance 1q 1) ;;
 	direct) UUID[$1]=$(MODE=direct vm_instance 1q 2) ;;
+	shared) UUID[$1]=$(MODE=guarded SHARED=1 vm_instance 1q 3) ;;
 	vfio)
 		l1_bind_vfio "$(l1_bdf 1)" &&
 			l2_start vfio --mem 768 --vfio-pci "$(l1_bdf 1)"
@@ -44,7 +45,7 @@ start()
 # nvme_in WAY: loads the driver; the first use of memory and of pages is not measured
 nvme_in()
 {
-	MODE=$1 vm_guest_nvme "$1" && run "$1" 32 warm && run "$1" 1 warm
+	MODE=${1/shared/guarded} vm_guest_nvme "$1" && run "$1" 32 warm && run "$1" 1 warm
 }
 
 # alone WAY: it runs, and nobody else
@@ -116,7 +117,7 @@ echo "# loading, booting three guests"
 l1_load_nvme && l1_load_lightiov allow_direct=1 && vm_parents_ready || vm_give_up "load"
 l1_load_kvm && l2_payload || vm_give_up "KVM"
 # The same data under all: nothing sparse.
-for dev in "$(l1_ns 0 1)" "$(l1_ns 0 2)" "$(l1_ns 1 1)"; do
+for dev in "$(l1_ns 0 1)" "$(l1_ns 0 2)" "$(l1_ns 0 3)" "$(l1_ns 1 1)"; do
 	dd if=/dev/urandom of="$dev" bs=1M count=$MIB oflag=direct status=none || vm_give_up "fill"
 done
 for way in $WAYS; do

@@ -43,21 +43,38 @@ void nvme_put64(struct nvme *n, u32 reg, u64 val)
 	vfio_put(&n->v, BAR0, reg, 8, val);
 }
 
-long long nvme_sysfs(struct nvme *n, const char *name)
+/* The first line of an attribute. */
+static int sysfs_line(struct nvme *n, const char *name, char *buf, int len)
 {
-	char path[256], buf[64] = "";
+	char path[256];
 	FILE *f;
 
+	*buf = '\0';
 	if (!n->uuid)
 		return -ENODEV;
 	snprintf(path, sizeof(path), "/sys/bus/mdev/devices/%s/lightiov/%s", n->uuid, name);
 	f = fopen(path, "r");
 	if (!f)
 		return -errno;
-	if (!fgets(buf, sizeof(buf), f))
-		buf[0] = '\0';
+	if (!fgets(buf, len, f))
+		*buf = '\0';
 	fclose(f);
-	return strtoll(buf, NULL, 0);
+	return 0;
+}
+
+long long nvme_sysfs(struct nvme *n, const char *name)
+{
+	char buf[64];
+	int rc = sysfs_line(n, name, buf, sizeof(buf));
+
+	return rc ?: strtoll(buf, NULL, 0);
+}
+
+bool nvme_is_shared(struct nvme *n)
+{
+	char buf[64];
+
+	return !sysfs_line(n, "queues", buf, sizeof(buf)) && strstr(buf, "shared");
 }
 
 int nvme_sysfs_set(struct nvme *n, const char *name, long long val)

@@ -33,6 +33,8 @@ int nvme_restart(struct nvme *n);
 long long nvme_sysfs(struct nvme *n, const char *name);
 /* Writes one: 0 or a negative errno. */
 int nvme_sysfs_set(struct nvme *n, const char *name, long long val);
+/* Are its queue pairs shared? */
+bool nvme_is_shared(struct nvme *n);
 
 u32 nvme_get32(struct nvme *n, u32 reg);
 u64 nvme_get64(struct nvme *n, u32 reg);

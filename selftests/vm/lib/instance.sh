@@ -4,12 +4,14 @@
 # Instances: how they are made in this MODE, what they count, how all of them go.
 # Sourced by ../common.sh.
 
-# vm_create TYPE [DRIVE]: prints the UUID of a new instance of this MODE
+# vm_create TYPE [DRIVE]: prints the UUID of a new instance of this MODE. SHARED=1: one whose
+# queue pairs are shared, two at least
 vm_create()
 {
-	local uuid
+	local uuid type=$1
 
-	uuid=$(mdev_create "$(l1_bdf "${2:-0}")" "$1") || return 1
+	[ -z "$SHARED" ] || type=shared-${type/#1q/2q}
+	uuid=$(mdev_create "$(l1_bdf "${2:-0}")" "$type") || return 1
 	if [ "$MODE" = direct ]; then
 		mdev_attr "$uuid" mode direct || return 1
 	fi
