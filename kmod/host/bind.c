@@ -35,6 +35,7 @@ static void host_bind(struct liov_hostp *p, bool late)
 	p->down_at = jiffies;
 	p->hooked = false;
 	p->reset_tried = false;
+	WRITE_ONCE(p->unfit, NULL);
 	p->wary = liov_hooks_may_miss(p->h.pdev->dev.driver->owner);
 	p->calls = 0;
 	p->calls_tried = 0;

@@ -286,7 +286,7 @@ static u32 host_csts(struct liov_hostp *p)
 {
 	void __iomem *bar = READ_ONCE(p->h.bar);
 
-	if (!bar || !pci_is_enabled(p->h.pdev) ||
+	if (!bar || READ_ONCE(p->unfit) || !pci_is_enabled(p->h.pdev) ||
 	    !pci_device_is_present(p->h.pdev))
 		return 0;
 	return readl(bar + NVME_REG_CSTS);
@@ -364,7 +364,7 @@ static bool host_clear_enable(struct liov_hostp *p)
 	void __iomem *bar = READ_ONCE(p->h.bar);
 	u32 cc, csts;
 
-	if (!bar || !pci_device_is_present(p->h.pdev))
+	if (!bar || READ_ONCE(p->unfit) || !pci_device_is_present(p->h.pdev))
 		return true;
 	cc = readl(bar + NVME_REG_CC);
 	csts = readl(bar + NVME_REG_CSTS);
@@ -476,6 +476,9 @@ void liov_host_silence(struct liov_host *h)
  */
 int liov_host_ask(struct liov_hostp *p, int want)
 {
+	/* It would be of no use, see host_unfit(); nvme.ko has a vector at this moment. */
+	if (READ_ONCE(p->unfit) || !p->h.pdev->msix_enabled)
+		return want;
 	/* 0's based 16-bit fields, of which FFFFh is reserved. */
 	return min_t(unsigned int, want + liov_reserve, 0xffff);
 }

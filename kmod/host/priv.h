@@ -105,6 +105,8 @@ enum liov_told {
  * @announced: @live was called and @gone not since
  * @hooked:    nvme.ko has set its queues up under our hooks since it bound
  * @reset_tried: the one reset after a late load was asked for
+ * @unfit:     why it does not qualify, NULL if it does or that is not known; read and
+ *             written by @work, cleared when nvme.ko binds
  * @wary:      not all redirected calls are certain to be seen
  * @calls:     LIOV_CALL_* seen since nvme.ko bound
  * @calls_tried: looks at @calls since the one reset that should have shown all
@@ -137,6 +139,7 @@ struct liov_hostp {
 	bool			announced;
 	bool			hooked;
 	bool			reset_tried;
+	const char		*unfit;
 	bool			wary;
 	u8			calls;
 	u8			calls_tried;

@@ -32,6 +32,66 @@ void liov_host_saw(struct liov_hostp *p, u8 call)
 	spin_unlock(&p->lock);
 }
 
+static void host_no_memory(struct liov_hostp *p)
+{
+	dev_warn_ratelimited(&p->h.pdev->dev,
+			     "lightiov: no memory to look at this controller; trying again\n");
+}
+
+static int host_map(struct liov_host *h)
+{
+	if (!h->bar)
+		WRITE_ONCE(h->bar, ioremap(pci_resource_start(h->pdev, 0),
+					   pci_resource_len(h->pdev, 0)));
+	return h->bar ? 0 : -ENOMEM;
+}
+
+/*
+ * What guests' queues need and no reset brings; the controller is live.  Looks at registers
+ * and at what the PCI core knows: nothing is sent to a controller that does not qualify.
+ */
+static const char *host_unfit(struct liov_host *h)
+{
+	u32 iosqes = (readl(h->bar + NVME_REG_CC) >> NVME_CC_IOSQES_SHIFT) & 0xf;
+	u32 stride = 4 << NVME_CAP_STRIDE(lo_hi_readq(h->bar + NVME_REG_CAP));
+
+	/* See irq.c. */
+	if (!h->pdev->msix_enabled)
+		return "nvme runs this controller without MSI-X";
+	if (iosqes != NVME_NVM_IOSQES)
+		return "nvme gives this controller queue entries that have not 64 bytes";
+	/* The host's is the first. */
+	if (liov_queues_in_bar(pci_resource_len(h->pdev, 0), stride) < 2)
+		return "this controller has no doorbells for a second pair of I/O queues";
+	return NULL;
+}
+
+/*
+ * Before the first use of a controller that nvme.ko has set up: -EOPNOTSUPP if it does not
+ * qualify, which is said once; -EAGAIN if that cannot be told.  nvme.ko frees its vectors in a
+ * reset, and before that the controller is not live any more.
+ */
+static int host_qualifies(struct liov_hostp *p, struct device *cdev)
+{
+	unsigned int seq = liov_host_seq(p);
+	const char *why;
+
+	if (p->announced)
+		return 0;
+	if (!liov_ctrl_is_live(p, cdev))
+		return -EAGAIN;
+	if (host_map(&p->h))
+		return -ENOMEM;
+	why = host_unfit(&p->h);
+	if (!liov_ctrl_is_live(p, cdev) || liov_host_seq(p) != seq)
+		return -EAGAIN;
+	if (why && why != p->unfit)
+		pci_err(p->h.pdev, "lightiov: %s; not offered to guests; use another drive%s\n",
+			why, p->h.pdev->msix_enabled ? "" : ", or a kernel without pci=nomsi");
+	WRITE_ONCE(p->unfit, why);
+	return why ? -EOPNOTSUPP : 0;
+}
+
 /*
  * Where a call may have been inlined (liov_hooks_may_miss()) one reset shows it.  Before
  * all were seen nothing is sent to the controller and nobody else gets to use it: a reset
@@ -65,6 +125,23 @@ static bool host_calls_are_seen(struct liov_hostp *p, struct device *cdev)
 		pci_err(p->h.pdev, "lightiov: not all calls of nvme to its core can be redirected (%#x of %#x seen), since it is built into this kernel and the compiler has inlined some; not offered to guests; build it as a module (CONFIG_BLK_DEV_NVME=m)\n",
 			calls, (unsigned int)LIOV_CALLS_ALL);
 	return calls == LIOV_CALLS_ALL;
+}
+
+/* What has to be known before anything is sent to the controller, or it is reset. */
+static bool host_may_begin(struct liov_hostp *p, struct device *cdev)
+{
+	int rc = host_qualifies(p, cdev);
+
+	spin_lock(&p->lock);
+	/* -EAGAIN: comes again when nvme.ko has started it, if that is seen. */
+	if (rc == -EAGAIN && p->wary)
+		liov_host_look(p, msecs_to_jiffies(LIOV_CALLS_MS));
+	else if (rc == -ENOMEM)
+		liov_host_look(p, msecs_to_jiffies(LIOV_NOMEM_MS));
+	spin_unlock(&p->lock);
+	if (rc == -ENOMEM)
+		host_no_memory(p);
+	return !rc && host_calls_are_seen(p, cdev);
 }
 
 /*
@@ -119,11 +196,6 @@ static int host_learn(struct liov_hostp *p, struct device *cdev)
 	u16 granted;
 	int rc, count;
 
-	if (!h->bar)
-		WRITE_ONCE(h->bar, ioremap(pci_resource_start(h->pdev, 0),
-					   pci_resource_len(h->pdev, 0)));
-	if (!h->bar)
-		return -ENOMEM;
 	rc = liov_ctrl_learn(dev_get_drvdata(cdev), &p->adminq, &granted);
 	if (rc)
 		return rc;
@@ -149,6 +221,18 @@ static int host_learn(struct liov_hostp *p, struct device *cdev)
 }
 
 /*
+ * Might a reset bring spare pairs that are wanted?  Not those whose doorbells would have no
+ * place in BAR 0.
+ */
+static bool host_lacks_pairs(struct liov_hostp *p)
+{
+	struct liov_host *h = &p->h;
+
+	return h->nr_granted - h->nr_host < liov_reserve &&
+	       h->nr_granted < liov_queues_in_bar(pci_resource_len(h->pdev, 0), h->db_stride);
+}
+
+/*
  * Loaded after nvme.ko had set its queues up: one reset lets the hooks take
  * part, where that is needed.  1 if one is on its way, 0 if there is no need of one, or
  * a negative errno if that is not known.
@@ -170,15 +254,18 @@ static int host_needs_reset(struct liov_hostp *p, struct device *cdev)
 	rc = liov_host_admin(&p->h, &cmd, id, sizeof(*id), NULL);
 	if (!rc && (le16_to_cpu(id->oacs) & NVME_CTRL_OACS_DBBUF_SUPP))
 		why = "to switch shadow doorbells off";
-	else if (p->h.nr_granted - p->h.nr_host < liov_reserve)
+	else if (!rc && host_lacks_pairs(p))
 		why = "to reserve queue pairs";
 	kfree(id);
+	/* What does not answer that is of no use to guests, and not to be reset for them. */
+	if (rc > 0) {
+		pci_err(p->h.pdev, "lightiov: Identify Controller failed (%d); not offered to guests\n",
+			rc);
+		return -EIO;
+	}
 	if (rc < 0)
 		return rc;
 	p->reset_tried = true;
-	if (rc)
-		pci_warn(p->h.pdev, "lightiov: Identify Controller failed (%d)\n",
-			 rc);
 	if (!why)
 		return 0;
 	/* -EBUSY: a reset or removal is on its way already, as good as ours. */
@@ -207,7 +294,7 @@ void liov_host_live_work(struct work_struct *work)
 	cdev = liov_ctrl_get(p->h.pdev);
 	if (!cdev)
 		return;
-	if (!host_calls_are_seen(p, cdev) || !host_work_enter(p, cdev, &seq)) {
+	if (!host_may_begin(p, cdev) || !host_work_enter(p, cdev, &seq)) {
 		put_device(cdev);
 		return;
 	}
@@ -236,8 +323,7 @@ void liov_host_live_work(struct work_struct *work)
 	if (tell)
 		liov_ops->live(&p->h);
 	else if (rc == -ENOMEM)
-		dev_warn_ratelimited(&p->h.pdev->dev,
-				     "lightiov: no memory to look at this controller; trying again\n");
+		host_no_memory(p);
 	else if (rc < 0 && liov_host_seq(p) == seq)
 		pci_err(p->h.pdev,
 			"lightiov: cannot use this controller (%d)%s; reset it to try again\n",

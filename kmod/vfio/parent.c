@@ -87,10 +87,6 @@ static int liov_parent_register(struct liov_parent *p)
 	struct pci_dev *pdev = p->host->pdev;
 	int rc;
 
-	if (!pdev->msix_enabled) {
-		pci_err(pdev, "lightiov: nvme runs this controller without MSI-X; not offered to guests\n");
-		return -EOPNOTSUPP;
-	}
 	/* Waiting for the end of a reset would be waiting for this work item itself. */
 	rc = liov_parent_identify(p, false);
 	if (rc == -EAGAIN || rc == -EINTR)
