@@ -175,6 +175,7 @@ struct liov_tag {
  * @hwqid:   the hardware's ID; under liov_shared.lock and pool_lock
  * @made:    the hardware has it, as of @gen; under liov_shared.lock
  * @stuck:   it has a part of it, which it did not give up; likewise
+ * @err:     what it could not be made for last time, as told; likewise
  * @depth:   entries of either ring
  * @nr_tags: one less
  * @sq:      submission ring, @sq_bus its bus address
@@ -192,6 +193,7 @@ struct liov_tag {
  * @inflight: what is at the hardware, bytes; see LIOV_SHARED_COMMAND
  * @free:    bit per tag
  * @tag:     by the hardware's command identifier
+ * @nr_turns: turns that are out, as far as these may still be used
  * @line:    queues that wait, liov_sq.line_node
  * @tick:    runs while there are some
  * @last:    who submitted last; not to be followed
@@ -208,6 +210,7 @@ struct liov_shared_pair {
 	u16			hwqid;
 	bool			made;
 	bool			stuck;
+	int			err;
 	u32			depth;
 	u32			nr_tags;
 	struct nvme_command	*sq;
@@ -225,6 +228,7 @@ struct liov_shared_pair {
 	u32			tail;
 	u32			rung;
 	u32			inflight;
+	unsigned int		nr_turns;
 	unsigned long		*free;
 	struct liov_tag		*tag;
 	struct list_head	line;
@@ -273,15 +277,15 @@ void liov_shared_put(struct liov_shared *set, struct liov_gsq *g, unsigned int s
 int liov_shared_owner(struct liov_shared_pair *pair, unsigned int tag, struct liov_tag *t);
 void liov_shared_forget(struct liov_shared *set, struct liov_gsq *g, unsigned int slot);
 struct liov_shared_pair *liov_shared_pick(struct liov_sq *sq);
-bool liov_shared_push(struct liov_sq *sq, struct liov_shared_pair *pair,
-		      const struct nvme_command *cmd);
+int liov_shared_push(struct liov_sq *sq, struct liov_shared_pair *pair,
+		     const struct nvme_command *cmd);
 void liov_shared_ring(struct liov_sq *sq, struct liov_shared_pair *pair);
 void liov_shared_reset(struct liov_shared_pair *pair);
 
 /* shared_pair.c */
 void liov_shared_serve(struct liov_shared_pair *pair);
 bool liov_shared_unmake(struct liov_shared_pair *pair);
-int liov_shared_up(struct liov_shared *set);
+int liov_shared_up(struct liov_shared *set, u64 *gen);
 void liov_shared_reap(struct liov_shared *set);
 
 /* guarded_complete.c */

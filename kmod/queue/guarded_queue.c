@@ -396,11 +396,8 @@ static void liov_guarded_job(struct liov_job *job)
 {
 	struct liov_sq *sq = container_of(job, struct liov_sq, job);
 	struct mem_cgroup *old = liov_charge_begin(sq->inst);
-	unsigned int turn = READ_ONCE(sq->turn_pair);
 
 	liov_guarded_submit(sq, LIOV_TRIGGER_WORK);
-	if (unlikely(turn))
-		liov_shared_turn_over(sq, turn);
 	liov_charge_end(old);
 }
 

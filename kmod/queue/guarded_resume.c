@@ -152,7 +152,7 @@ static bool liov_shared_put_again(struct liov_sq *sq, unsigned int i)
 	if (!pair)
 		return false;
 	s->cmd.common.command_id = s->tag;
-	if (!liov_shared_push(sq, pair, &s->cmd))
+	if (liov_shared_push(sq, pair, &s->cmd))
 		return false;
 	liov_shared_ring(sq, pair);
 	return true;
@@ -166,13 +166,15 @@ int liov_shared_cq_make(struct liov_cq *cq)
 {
 	struct liov_instance *inst = cq->inst;
 	struct liov_parent *p = liov_pairs(inst)->parent;
-	int rc = liov_host_enter(p->host);
+	u64 gen;
+	int rc;
 
+	rc = liov_host_enter(p->host);
 	if (rc)
 		return rc;
-	rc = liov_shared_up(p->shared);
+	rc = liov_shared_up(p->shared, &gen);
 	if (!rc) {
-		cq->gen = READ_ONCE(p->gen);
+		cq->gen = gen;
 		cq->made = true;
 		spin_lock_irq(&cq->lock);
 		cq->live = !liov_queue_is_shut(inst);
@@ -192,21 +194,24 @@ int liov_shared_sq_make(struct liov_sq *sq)
 {
 	struct liov_instance *inst = sq->inst;
 	struct liov_parent *p = liov_pairs(inst)->parent;
+	u64 gen;
 	int rc;
 
 	liov_submit_lock(sq);
 	rc = liov_host_enter(p->host);
 	if (rc)
 		goto unlock;
-	rc = liov_shared_up(p->shared);
+	rc = liov_shared_up(p->shared, &gen);
 	if (rc)
 		goto leave;
-	sq->gen = READ_ONCE(p->gen);
+	sq->gen = gen;
 	sq->made = true;
 	spin_lock_irq(&sq->lock);
 	sq->live = !liov_queue_is_shut(inst);
 	spin_unlock_irq(&sq->lock);
 	liov_gsq_replay(sq, liov_shared_put_again);
+	/* It ends a turn, if the job that would have was cancelled. */
+	liov_job_queue(inst, &sq->job);
 leave:
 	liov_host_leave(p->host);
 unlock:

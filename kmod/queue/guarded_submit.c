@@ -267,8 +267,7 @@ static void liov_guarded_put_shared(struct liov_submit *sub, struct liov_slot *s
 	struct liov_sq *sq = sub->sq;
 
 	s->cmd.common.command_id = s->tag;
-	if (likely(liov_shared_push(sq, sub->pair, &s->cmd)) ||
-	    READ_ONCE(liov_pairs(sq->inst)->paused))
+	if (likely(liov_shared_push(sq, sub->pair, &s->cmd) != -ESHUTDOWN))
 		return;
 	sq->g->submitted--;
 	if (s->load)
@@ -531,7 +530,7 @@ static void liov_guarded_go_over(struct liov_sq *sq, enum liov_trigger trigger,
 static void liov_guarded_turns(struct liov_sq *sq, enum liov_trigger trigger,
 			       struct liov_pass *pass, unsigned int max)
 {
-	unsigned int turns = 0;
+	unsigned int turns = 0, turn;
 
 	do {
 		if (turns++ == max || liov_guarded_enough(pass, trigger)) {
@@ -545,8 +544,11 @@ static void liov_guarded_turns(struct liov_sq *sq, enum liov_trigger trigger,
 			return;
 		/* Off before the value is read: it may be a newer one's. */
 		xchg(&sq->again, false);
+		turn = READ_ONCE(sq->turn_pair);
 		liov_guarded_go_over(sq, trigger, pass);
 		up(&sq->submit);
+		if (unlikely(turn))
+			liov_shared_turn_over(sq, turn);
 		/* Free before the look at the mark. */
 		smp_mb();
 	} while (READ_ONCE(sq->again));

@@ -82,8 +82,8 @@ static s32 liov_shared_turn(struct liov_sq *sq)
 }
 
 /*
- * There may be room: the first in line goes on.  Under the pair's lock.  The job passes on what
- * it does not need, see liov_shared_turn_over(), so one at a time is enough.
+ * There may be room: the first in line goes on.  Under the pair's lock.  What it does not need
+ * is passed on, see liov_shared_turn_over(), so one at a time is enough.
  */
 static void liov_shared_next(struct liov_shared_pair *pair)
 {
@@ -91,16 +91,18 @@ static void liov_shared_next(struct liov_shared_pair *pair)
 	struct liov_sq *sq;
 
 	lockdep_assert_held(&pair->lock);
-	if (likely(list_empty(&pair->line)) || pair->inflight >= liov_shared_limit(pair))
+	if (likely(list_empty(&pair->line)) || bitmap_empty(pair->free, pair->nr_tags) ||
+	    (u64)pair->inflight + (u64)pair->nr_turns * LIOV_SHARED_TURN >= liov_shared_limit(pair))
 		return;
 	sq = list_first_entry(&pair->line, struct liov_sq, line_node);
 	while (liov_shared_turn(sq) <= 0 && pair->inflight && ++skips < LIOV_SHARED_SKIPS) {
 		list_move_tail(&sq->line_node, &pair->line);
 		sq = list_first_entry(&pair->line, struct liov_sq, line_node);
 	}
-	/* Careful: its submitter looks at it without this lock. */
-	list_del_init_careful(&sq->line_node);
+	pair->nr_turns++;
+	/* The turn before the line, at which liov_shared_wait() looks without this lock. */
 	WRITE_ONCE(sq->turn_pair, pair->index + 1);
+	list_del_init_careful(&sq->line_node);
 	liov_job_queue(sq->inst, &sq->job);
 }
 
@@ -112,6 +114,8 @@ static void liov_shared_tick(struct work_struct *work)
 
 	spin_lock_irq(&pair->lock);
 	liov_shared_ring_locked(pair);
+	/* Who has not had his turn by now may be stopped. */
+	pair->nr_turns = 0;
 	liov_shared_next(pair);
 	if (!list_empty(&pair->line))
 		queue_delayed_work(system_highpri_wq, &pair->tick,
@@ -126,26 +130,26 @@ static void liov_shared_tick(struct work_struct *work)
 static void liov_shared_wait(struct liov_sq *sq, struct liov_shared_pair *pair)
 {
 	sq->stats.held_shared++;
+	/* The line before the turn, as liov_shared_next() gives that first. */
+	if (!list_empty_careful(&sq->line_node))
+		return;
 	WRITE_ONCE(sq->turn_more, true);
 	/* The mark before the look at the turn; pairs with liov_shared_turn_over(). */
 	smp_mb();
 	if (READ_ONCE(sq->turn_pair))
 		return;
 	WRITE_ONCE(sq->turn_more, false);
-	if (!list_empty_careful(&sq->line_node))
-		return;
 	sq->line_pair = pair->index;
 	list_add_tail(&sq->line_node, &pair->line);
 	queue_delayed_work(system_highpri_wq, &pair->tick, msecs_to_jiffies(LIOV_SHARED_TICK_MS));
 }
 
 /**
- * liov_shared_turn_over() - a queue's job has done what it could
+ * liov_shared_turn_over() - a queue that had its turn was gone over
  * @sq:   queue of a shared instance
  * @turn: liov_sq.turn_pair from before
  *
- * Its turn ends, and what it has left of it; the next in line has room.  Any context but hard
- * interrupts.
+ * Its turn ends, and what it has left of it; the next in line has room.  Any context.
  */
 void liov_shared_turn_over(struct liov_sq *sq, unsigned int turn)
 {
@@ -157,6 +161,7 @@ void liov_shared_turn_over(struct liov_sq *sq, unsigned int turn)
 	if (READ_ONCE(sq->turn_pair) == turn) {
 		WRITE_ONCE(sq->turn_left, min(READ_ONCE(sq->turn_left), 0));
 		WRITE_ONCE(sq->turn_pair, 0);
+		pair->nr_turns -= !!pair->nr_turns;
 	}
 	liov_shared_next(pair);
 	spin_unlock_irqrestore(&pair->lock, flags);
@@ -209,6 +214,9 @@ static bool liov_shared_may(struct liov_sq *sq, struct liov_shared_pair *pair, u
 		return true;
 	}
 	if (!list_empty(&pair->line))
+		return false;
+	/* Who had more than his turn comes after those whose turn it is. */
+	if (left < 0 && pair->nr_turns && time_before(jiffies, pair->mixed_until))
 		return false;
 	return pair->inflight + cost <= liov_shared_limit(pair);
 }
@@ -366,8 +374,12 @@ void liov_shared_forget(struct liov_shared *set, struct liov_gsq *g, unsigned in
 	spin_lock_irq(&pair->cq_lock);
 	spin_lock(&pair->lock);
 	if (t->g == g && t->slot == slot) {
+		/* It may never end, and others are not to wait for that. */
+		pair->inflight -= (u32)t->units * LIOV_SHARED_UNIT;
+		t->units = 0;
 		t->sq = NULL;
 		t->g = NULL;
+		liov_shared_next(pair);
 	}
 	spin_unlock(&pair->lock);
 	spin_unlock_irq(&pair->cq_lock);
@@ -400,27 +412,30 @@ struct liov_shared_pair *liov_shared_pick(struct liov_sq *sq)
  * @cmd:  with that as identifier
  *
  * Not if @sq was shut (liov_queues_shut()), as whoever rings next shows it; nor if the
- * controller is being reset.  Any context.
+ * controller is being reset, which takes the pair's @live first.  Any context.
  *
- * Return: whether it is there.
+ * Return: 0, -ESHUTDOWN, or -EAGAIN after or in a reset.
  */
-bool liov_shared_push(struct liov_sq *sq, struct liov_shared_pair *pair,
-		      const struct nvme_command *cmd)
+int liov_shared_push(struct liov_sq *sq, struct liov_shared_pair *pair,
+		     const struct nvme_command *cmd)
 {
 	unsigned long flags;
-	bool ok;
+	int rc = 0;
 
 	spin_lock_irqsave(&pair->lock, flags);
 	spin_lock(&sq->lock);
-	ok = sq->live && pair->live && pair->gen == sq->gen;
-	if (likely(ok)) {
+	if (unlikely(!pair->live || pair->gen != sq->gen)) {
+		rc = -EAGAIN;
+	} else if (unlikely(!sq->live)) {
+		rc = -ESHUTDOWN;
+	} else {
 		/* There are more entries than tags. */
 		pair->sq[pair->tail] = *cmd;
 		pair->tail = pair->tail + 1 == pair->depth ? 0 : pair->tail + 1;
 	}
 	spin_unlock(&sq->lock);
 	spin_unlock_irqrestore(&pair->lock, flags);
-	return ok;
+	return rc;
 }
 
 /**
@@ -457,6 +472,7 @@ void liov_shared_reset(struct liov_shared_pair *pair)
 		pair->tag[i].g = NULL;
 	}
 	pair->inflight = 0;
+	pair->nr_turns = 0;
 	pair->tail = 0;
 	pair->rung = 0;
 	liov_shared_next(pair);

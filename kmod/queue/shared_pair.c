@@ -249,10 +249,10 @@ static int liov_shared_make(struct liov_shared_pair *pair)
 	if (rc)
 		return rc;
 	rc = liov_shared_make_sq(pair);
-	/* After a section that was overrun. */
-	if (!rc && liov_queue_lost(p, gen))
-		rc = -EAGAIN;
 	spin_lock_irq(&pair->lock);
+	/* After a section that was overrun: the gate is closed before the stopping hook runs. */
+	if (!rc && (liov_queue_lost(p, gen) || liov_host_is_down(p->host)))
+		rc = -EAGAIN;
 	pair->gen = gen;
 	pair->live = !rc;
 	spin_unlock_irq(&pair->lock);
@@ -298,11 +298,15 @@ static unsigned int liov_shared_make_all(struct liov_shared *set, int *err)
 		if (!rc)
 			continue;
 		*err = rc;
+		/* What there is went with it. */
 		if (liov_shared_is_down(rc))
-			break;
+			return 0;
 		set->retry_at = jiffies + msecs_to_jiffies(LIOV_SHARED_RETRY_MS);
-		pci_warn(set->p->host->pdev, "lightiov: shared queue pair %u could not be made (%d)\n",
-			 pair->hwqid, rc);
+		if (rc != pair->err)
+			pci_warn(set->p->host->pdev,
+				 "lightiov: shared queue pair %u could not be made (%d)\n",
+				 pair->hwqid, rc);
+		pair->err = rc;
 	}
 	return ok;
 }
@@ -310,17 +314,19 @@ static unsigned int liov_shared_make_all(struct liov_shared *set, int *err)
 /**
  * liov_shared_up() - the shared pairs are there, or are there again
  * @set: of a parent; the caller is in a section of the gate (liov_host_enter())
+ * @gen: out: liov_parent.gen in which they are
  *
  * May sleep as long as the hardware takes.
  *
  * Return: 0 if at least one is; else what the last one failed with, an NVMe status or a
  * negative errno.
  */
-int liov_shared_up(struct liov_shared *set)
+int liov_shared_up(struct liov_shared *set, u64 *gen)
 {
 	unsigned int i, noio, ok;
 	int err = -ENOSPC;
 
+	*gen = READ_ONCE(set->p->gen);
 	mutex_lock(&set->lock);
 	noio = memalloc_noio_save();
 	/* What was posted before the reset belongs to its queues before tags are forgotten. */
@@ -335,6 +341,9 @@ int liov_shared_up(struct liov_shared *set)
 	ok = liov_shared_make_all(set, &err);
 	memalloc_noio_restore(noio);
 	mutex_unlock(&set->lock);
+	/* An overrun section again: whoever is made now would not be heard of. */
+	if (ok && (liov_queue_lost(set->p, *gen) || liov_host_is_down(set->p->host)))
+		return -EAGAIN;
 	return ok ? 0 : err;
 }
 

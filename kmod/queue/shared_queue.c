@@ -96,14 +96,13 @@ static void liov_gsq_abort_all(struct liov_sq *sq)
 }
 
 /*
- * Returns 0 once the hardware has let go, -ETIMEDOUT if nothing completes, or what
+ * Returns 0 once the hardware has let go, -ETIMEDOUT if nothing completes or it is @last, or what
  * liov_host_enter() says of a controller that will complete nothing now.
  */
-static int liov_gsq_wait_idle(struct liov_sq *sq)
+static int liov_gsq_wait_idle(struct liov_sq *sq, unsigned long last)
 {
 	struct liov_host *h = liov_pairs(sq->inst)->parent->host;
 	unsigned long end = jiffies + msecs_to_jiffies(LIOV_STOP_MS);
-	unsigned long last = jiffies + msecs_to_jiffies(LIOV_STOP_ALL_MS);
 	u64 completed = READ_ONCE(sq->g->completed);
 	int rc;
 
@@ -127,6 +126,7 @@ static int liov_gsq_wait_idle(struct liov_sq *sq)
 /* One try.  Under liov_sq.submit. */
 static int liov_shared_sq_end(struct liov_sq *sq)
 {
+	unsigned long last = jiffies + msecs_to_jiffies(LIOV_STOP_ALL_MS);
 	struct liov_shared *set = sq->g->shared;
 	unsigned int i;
 	int rc;
@@ -136,11 +136,11 @@ static int liov_shared_sq_end(struct liov_sq *sq)
 	/* Who put them there may have left that to somebody else. */
 	for (i = 0; i < set->nr; i++)
 		liov_shared_ring(sq, &set->pair[i]);
-	rc = liov_gsq_wait_idle(sq);
+	rc = liov_gsq_wait_idle(sq, last);
 	if (rc != -ETIMEDOUT)
 		return rc;
 	liov_gsq_abort_all(sq);
-	rc = liov_gsq_wait_idle(sq);
+	rc = liov_gsq_wait_idle(sq, last);
 	return rc == -ETIMEDOUT ? -EIO : rc;
 }
 

@@ -44,7 +44,6 @@ static int liov_shared_init_pair(struct liov_shared *set, unsigned int i)
 	struct liov_shared_pair *pair = &set->pair[i];
 	struct device *dev = &set->p->host->pdev->dev;
 
-	pair->set = set;
 	pair->index = i;
 	pair->depth = min_t(u32, LIOV_SHARED_DEPTH, NVME_CAP_MQES(set->p->host->cap) + 1);
 	pair->nr_tags = pair->depth - 1;
@@ -76,6 +75,9 @@ static struct liov_shared *liov_shared_alloc(struct liov_parent *p, unsigned int
 	set->nr = nr;
 	mutex_init(&set->lock);
 	set->retry_at = jiffies;
+	/* liov_shared_free() looks at all of them. */
+	for (i = 0; i < nr; i++)
+		set->pair[i].set = set;
 	set->of_cpu = kcalloc(nr_cpu_ids, sizeof(*set->of_cpu), GFP_KERNEL);
 	if (!set->of_cpu)
 		goto err;

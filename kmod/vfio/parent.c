@@ -179,9 +179,10 @@ static void liov_parent_stopping(struct liov_host *h)
 	if (!p)
 		return;
 	mutex_lock(&p->pool_lock);
+	/* First: a command that finds its queue not live, but its pair, was shut. */
+	liov_shared_stop(p);
 	list_for_each_entry(inst, &p->instances, node)
 		liov_resume_lost(inst);
-	liov_shared_stop(p);
 	mutex_unlock(&p->pool_lock);
 	liov_irq_stop(p);
 	schedule_work(&p->tell);

@@ -108,7 +108,7 @@ weights_are_kept()
 		[ "$(mdev_attr "$a" weight) $(mdev_attr "$b" weight)" = "300 100" ] || rc=1
 	percent=$(/out/vfio/liov_share "$a" "$b" 2000 both | tail -n 1) || rc=1
 	echo "it had $percent % of the other's"
-	[ "$percent" -ge 200 ] && [ "$percent" -le 400 ] || rc=1
+	[ "$percent" -ge 150 ] && [ "$percent" -le 600 ] || rc=1
 	mdev_remove "$own" && mdev_remove "$a" && mdev_remove "$b" && shared_pairs "$PAIRS" || rc=1
 	return $rc
 }
