@@ -185,7 +185,8 @@ static bool liov_doorbell_wants_tracking(struct liov_instance *inst, unsigned in
 
 	if (liov_doorbell(inst, idx)->quiet)
 		return false;
-	return idx & 1 ? !READ_ONCE(liov_cq_at(bells, qid)->lazy) : !liov_sq_at(bells, qid)->busy.on;
+	return idx & 1 ? !READ_ONCE(liov_cq_at(bells, qid)->lazy) :
+			 !liov_sq_at(bells, qid)->busy.on;
 }
 
 /*
