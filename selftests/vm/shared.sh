@@ -81,13 +81,15 @@ each_gets_its_part()
 	[ "$(jq '.min_ios * 2 >= .max_ios and .min_ios > 0' /run/scale)" = true ]
 }
 
-# Without an order of service all of the greedy one's would be in front.
+# Without an order of service all of the greedy one's would be in front: they are on one
+# namespace, whose pace is limited, and it serves what it has in turn.
 nobody_waits_behind_a_greedy_neighbour()
 {
-	local greedy victim rc=0
+	local greedy victim ns rc=0
 
-	shared_pairs 1 && greedy=$(vm_instance 2q 1) && victim=$(vm_instance 2q 2) || return 1
-	/out/vfio/liov_share "$greedy" "$victim" 200 $FRONT_KIB || rc=1
+	ns=$(l1_ns 0 1) && shared_pairs 1 && greedy=$(vm_instance 2q "$ns:0+65536") &&
+		victim=$(vm_instance 2q "$ns:65536+65536") || return 1
+	/out/vfio/liov_share "$greedy" "$victim" 100 $FRONT_KIB || rc=1
 	echo "greedy: $(vm_stats "$greedy")"
 	[ "$(mdev_attr "$greedy" stats/held_shared)" -gt 0 ] || rc=1
 	mdev_remove "$greedy" && mdev_remove "$victim" && shared_pairs "$PAIRS" || rc=1
@@ -97,10 +99,10 @@ nobody_waits_behind_a_greedy_neighbour()
 # Both have more outstanding than they may; the one has three times the weight of the other.
 weights_are_kept()
 {
-	local a b own percent rc=0
+	local a b ns own percent rc=0
 
-	shared_pairs 1 && own=$(SHARED='' vm_instance 1q 3) && a=$(vm_instance 2q 1) &&
-		b=$(vm_instance 2q 2) || return 1
+	ns=$(l1_ns 0 1) && shared_pairs 1 && own=$(SHARED='' vm_instance 1q 3) &&
+		a=$(vm_instance 2q "$ns:0+65536") && b=$(vm_instance 2q "$ns:65536+65536") || return 1
 	vm_log_mark
 	refuses mdev_attr "$own" weight 200 && says "$own: its queue pairs are its own" || rc=1
 	refuses mdev_attr "$a" weight 9 && refuses mdev_attr "$a" weight 1001 &&
