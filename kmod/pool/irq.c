@@ -250,10 +250,12 @@ static struct liov_vector *liov_vector_borrow(struct liov_parent *p)
 }
 
 /* A vector of our own, or an errno: -ENOSPC when the controller has no more. */
-static struct liov_vector *liov_vector_new(struct liov_parent *p, u16 hwqid)
+static struct liov_vector *liov_vector_new(struct liov_parent *p, u16 hwqid,
+					   const struct cpumask *cpus)
 {
 	struct pci_dev *pdev = p->host->pdev;
 	struct liov_vector *vec;
+	unsigned int cpu;
 	int rc;
 
 	lockdep_assert_held(&p->irq_lock);
@@ -274,10 +276,16 @@ static struct liov_vector *liov_vector_new(struct liov_parent *p, u16 hwqid)
 		pci_msix_free_irq(pdev, vec->map);
 		goto err_free;
 	}
-	/* A start for irqbalance; the vector is not managed. */
-	irq_set_affinity_and_hint(vec->map.virq,
-				  cpumask_of(cpumask_local_spread(p->next_cpu++,
-								  dev_to_node(&pdev->dev))));
+	/*
+	 * A start for irqbalance; the vector is not managed.  Of @cpus no hint, which would have
+	 * to outlive them.
+	 */
+	if (cpus) {
+		irq_set_affinity(vec->map.virq, cpus);
+	} else {
+		cpu = cpumask_local_spread(p->next_cpu++, dev_to_node(&pdev->dev));
+		irq_set_affinity_and_hint(vec->map.virq, cpumask_of(cpu));
+	}
 	list_add_tail(&vec->node, &p->vectors);
 	return vec;
 
@@ -286,13 +294,20 @@ err_free:
 	return ERR_PTR(rc);
 }
 
-/* The vector that serves fewest, or that of nvme.ko's admin queue; or an errno. */
-static struct liov_vector *liov_vector_join(struct liov_parent *p)
+/*
+ * A vector of its own for hardware queue @hwqid, on @cpus if not NULL; else the one that serves
+ * fewest, or that of nvme.ko's admin queue; or an errno.
+ */
+static struct liov_vector *liov_vector_get(struct liov_parent *p, u16 hwqid,
+					   const struct cpumask *cpus)
 {
-	struct liov_vector *vec = NULL, *v;
+	struct liov_vector *vec = liov_vector_new(p, hwqid, cpus), *v;
 	struct liov_cq *other;
 
 	lockdep_assert_held(&p->irq_lock);
+	if (!IS_ERR(vec))
+		return vec;
+	vec = NULL;
 	list_for_each_entry(v, &p->vectors, node) {
 		if (!vec || v->nr_cqs < vec->nr_cqs)
 			vec = v;
@@ -325,9 +340,7 @@ static int liov_irq_attach_locked(struct liov_parent *p, struct liov_cq *cq)
 	struct liov_vector *vec;
 
 	lockdep_assert_held(&p->irq_lock);
-	vec = liov_vector_new(p, cq->hwqid);
-	if (IS_ERR(vec))
-		vec = liov_vector_join(p);
+	vec = liov_vector_get(p, cq->hwqid, NULL);
 	if (IS_ERR(vec))
 		return PTR_ERR(vec);
 
@@ -420,12 +433,7 @@ int liov_irq_attach_user(struct liov_parent *p, struct liov_vector_user *user, u
 
 	mutex_lock(&p->irq_lock);
 	noio = memalloc_noio_save();
-	vec = liov_vector_new(p, hwqid);
-	/* No hint: that would have to outlive @user. */
-	if (!IS_ERR(vec))
-		irq_set_affinity(vec->map.virq, cpus);
-	else
-		vec = liov_vector_join(p);
+	vec = liov_vector_get(p, hwqid, cpus);
 	if (!IS_ERR(vec)) {
 		spin_lock_irq(&vec->lock);
 		liov_vector_becomes_shared(vec);

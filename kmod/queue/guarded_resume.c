@@ -158,30 +158,37 @@ static bool liov_shared_put_again(struct liov_sq *sq, unsigned int i)
 	return true;
 }
 
+/*
+ * Opens a section of the gate in which the shared pairs are there, of generation *@gen.  Returns
+ * 0, or an NVMe status or negative errno without one.
+ */
+static int liov_shared_enter(struct liov_parent *p, u64 *gen)
+{
+	int rc = liov_host_enter(p->host);
+
+	if (rc)
+		return rc;
+	rc = liov_shared_up(p->shared, gen);
+	if (rc)
+		liov_host_leave(p->host);
+	return rc;
+}
+
 /**
  * liov_shared_cq_make() - see struct liov_mode_ops, @cq_make
  * @cq: queue of a shared instance: nothing of it is on the hardware, but the shared pairs are
  */
 int liov_shared_cq_make(struct liov_cq *cq)
 {
-	struct liov_instance *inst = cq->inst;
-	struct liov_parent *p = liov_pairs(inst)->parent;
+	struct liov_parent *p = liov_pairs(cq->inst)->parent;
 	u64 gen;
-	int rc;
+	int rc = liov_shared_enter(p, &gen);
 
-	rc = liov_host_enter(p->host);
 	if (rc)
 		return rc;
-	rc = liov_shared_up(p->shared, &gen);
-	if (!rc) {
-		cq->gen = gen;
-		cq->made = true;
-		spin_lock_irq(&cq->lock);
-		cq->live = !liov_queue_is_shut(inst);
-		spin_unlock_irq(&cq->lock);
-	}
+	liov_cq_made(cq, gen);
 	liov_host_leave(p->host);
-	return rc;
+	return 0;
 }
 
 /**
@@ -192,29 +199,19 @@ int liov_shared_cq_make(struct liov_cq *cq)
  */
 int liov_shared_sq_make(struct liov_sq *sq)
 {
-	struct liov_instance *inst = sq->inst;
-	struct liov_parent *p = liov_pairs(inst)->parent;
+	struct liov_parent *p = liov_pairs(sq->inst)->parent;
 	u64 gen;
 	int rc;
 
 	liov_submit_lock(sq);
-	rc = liov_host_enter(p->host);
-	if (rc)
-		goto unlock;
-	rc = liov_shared_up(p->shared, &gen);
-	if (rc)
-		goto leave;
-	sq->gen = gen;
-	sq->made = true;
-	spin_lock_irq(&sq->lock);
-	sq->live = !liov_queue_is_shut(inst);
-	spin_unlock_irq(&sq->lock);
-	liov_gsq_replay(sq, liov_shared_put_again);
-	/* It ends a turn, if the job that would have was cancelled. */
-	liov_job_queue(inst, &sq->job);
-leave:
-	liov_host_leave(p->host);
-unlock:
+	rc = liov_shared_enter(p, &gen);
+	if (!rc) {
+		liov_sq_made(sq, gen);
+		liov_gsq_replay(sq, liov_shared_put_again);
+		/* It ends a turn, if the job that would have was cancelled. */
+		liov_job_queue(sq->inst, &sq->job);
+		liov_host_leave(p->host);
+	}
 	liov_submit_unlock(sq);
 	return rc;
 }

@@ -10,6 +10,42 @@
 #include "compat.h"
 #include "queue/queue.h"
 
+/* While it was being made; see liov_watch_shut(). */
+static bool liov_queue_is_shut(const struct liov_instance *inst)
+{
+	return READ_ONCE(liov_pairs(inst)->fatal) || liov_has_to_stop(inst);
+}
+
+/**
+ * liov_cq_made() - a completion queue is there, and is used unless it was shut meanwhile
+ * @cq:  queue
+ * @gen: liov_parent.gen in which it was made
+ *
+ * In a section of the gate.
+ */
+void liov_cq_made(struct liov_cq *cq, u64 gen)
+{
+	cq->gen = gen;
+	cq->made = true;
+	spin_lock_irq(&cq->lock);
+	cq->live = !liov_queue_is_shut(cq->inst);
+	spin_unlock_irq(&cq->lock);
+}
+
+/**
+ * liov_sq_made() - the same for a submission queue
+ * @sq:  queue
+ * @gen: liov_parent.gen in which it was made
+ */
+void liov_sq_made(struct liov_sq *sq, u64 gen)
+{
+	sq->gen = gen;
+	sq->made = true;
+	spin_lock_irq(&sq->lock);
+	sq->live = !liov_queue_is_shut(sq->inst);
+	spin_unlock_irq(&sq->lock);
+}
+
 /*
  * Has the hardware make a completion queue on @ring.  Returns 0, an NVMe status or
  * a negative errno.
@@ -56,11 +92,7 @@ static int liov_cq_make(struct liov_cq *cq, const struct liov_ring *ring)
 		liov_irq_detach(cq);
 		goto out;
 	}
-	cq->gen = READ_ONCE(p->gen);
-	cq->made = true;
-	spin_lock_irq(&cq->lock);
-	cq->live = !liov_queue_is_shut(inst);
-	spin_unlock_irq(&cq->lock);
+	liov_cq_made(cq, READ_ONCE(p->gen));
 	liov_doorbell_own(inst, cq->qid, true);
 out:
 	liov_host_leave(p->host);
@@ -138,12 +170,7 @@ static int liov_sq_make(struct liov_sq *sq, const struct liov_ring *ring)
 		rc = liov_host_admin(p->host, &hw, NULL, 0, NULL);
 	}
 	if (!rc) {
-		sq->gen = READ_ONCE(p->gen);
-		sq->made = true;
-		spin_lock_irq(&sq->lock);
-		/* Not if it was shut meanwhile, see liov_watch_shut(). */
-		sq->live = !liov_queue_is_shut(inst);
-		spin_unlock_irq(&sq->lock);
+		liov_sq_made(sq, READ_ONCE(p->gen));
 		liov_doorbell_own(inst, sq->qid, false);
 	}
 out:

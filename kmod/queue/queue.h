@@ -140,13 +140,9 @@ static inline struct liov_instance *liov_pairs_inst(struct liov_pairs *pairs)
 	return (struct liov_instance *)pairs;
 }
 
-/* While it was being made; see liov_watch_shut(). */
-static inline bool liov_queue_is_shut(const struct liov_instance *inst)
-{
-	return READ_ONCE(liov_pairs(inst)->fatal) || liov_has_to_stop(inst);
-}
-
 /* hwq.c */
+void liov_cq_made(struct liov_cq *cq, u64 gen);
+void liov_sq_made(struct liov_sq *sq, u64 gen);
 int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c);
 int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c);
 int liov_queues_resume(struct liov_instance *inst);

@@ -106,6 +106,11 @@ static void liov_shared_next(struct liov_shared_pair *pair)
 	liov_job_queue(sq->inst, &sq->job);
 }
 
+static void liov_shared_tick_later(struct liov_shared_pair *pair)
+{
+	queue_delayed_work(system_highpri_wq, &pair->tick, msecs_to_jiffies(LIOV_SHARED_TICK_MS));
+}
+
 /* Whatever became of those who had their turn: the line moves on, and the ring is seen. */
 static void liov_shared_tick(struct work_struct *work)
 {
@@ -118,8 +123,7 @@ static void liov_shared_tick(struct work_struct *work)
 	pair->nr_turns = 0;
 	liov_shared_next(pair);
 	if (!list_empty(&pair->line))
-		queue_delayed_work(system_highpri_wq, &pair->tick,
-				   msecs_to_jiffies(LIOV_SHARED_TICK_MS));
+		liov_shared_tick_later(pair);
 	spin_unlock_irq(&pair->lock);
 }
 
@@ -141,7 +145,7 @@ static void liov_shared_wait(struct liov_sq *sq, struct liov_shared_pair *pair)
 	WRITE_ONCE(sq->turn_more, false);
 	sq->line_pair = pair->index;
 	list_add_tail(&sq->line_node, &pair->line);
-	queue_delayed_work(system_highpri_wq, &pair->tick, msecs_to_jiffies(LIOV_SHARED_TICK_MS));
+	liov_shared_tick_later(pair);
 }
 
 /**
@@ -299,14 +303,26 @@ struct liov_shared_pair *liov_shared_take_again(struct liov_sq *sq, struct liov_
 	return NULL;
 }
 
-/* Under the pair's lock. */
-static void liov_shared_free_tag(struct liov_shared_pair *pair, unsigned int tag)
+/* Has slot @slot of @g tag @tag still?  Under the pair's lock. */
+static bool liov_shared_is_of(const struct liov_shared_pair *pair, unsigned int tag,
+			      const struct liov_gsq *g, unsigned int slot)
+{
+	return pair->tag[tag].g == g && pair->tag[tag].slot == slot;
+}
+
+/* It is nobody's and counts nothing any more.  Under the pair's lock. */
+static void liov_shared_disown(struct liov_shared_pair *pair, unsigned int tag)
 {
 	struct liov_tag *t = &pair->tag[tag];
 
 	pair->inflight -= (u32)t->units * LIOV_SHARED_UNIT;
-	t->sq = NULL;
-	t->g = NULL;
+	*t = (struct liov_tag) { };
+}
+
+/* Likewise. */
+static void liov_shared_free_tag(struct liov_shared_pair *pair, unsigned int tag)
+{
+	liov_shared_disown(pair, tag);
 	__set_bit(tag, pair->free);
 	liov_shared_next(pair);
 }
@@ -326,7 +342,7 @@ void liov_shared_put(struct liov_shared *set, struct liov_gsq *g, unsigned int s
 	unsigned long flags;
 
 	spin_lock_irqsave(&pair->lock, flags);
-	if (pair->tag[s->tag].g == g && pair->tag[s->tag].slot == slot)
+	if (liov_shared_is_of(pair, s->tag, g, slot))
 		liov_shared_free_tag(pair, s->tag);
 	spin_unlock_irqrestore(&pair->lock, flags);
 }
@@ -369,16 +385,12 @@ void liov_shared_forget(struct liov_shared *set, struct liov_gsq *g, unsigned in
 {
 	struct liov_slot *s = &g->slot[slot];
 	struct liov_shared_pair *pair = &set->pair[s->pair];
-	struct liov_tag *t = &pair->tag[s->tag];
 
 	spin_lock_irq(&pair->cq_lock);
 	spin_lock(&pair->lock);
-	if (t->g == g && t->slot == slot) {
+	if (liov_shared_is_of(pair, s->tag, g, slot)) {
 		/* It may never end, and others are not to wait for that. */
-		pair->inflight -= (u32)t->units * LIOV_SHARED_UNIT;
-		t->units = 0;
-		t->sq = NULL;
-		t->g = NULL;
+		liov_shared_disown(pair, s->tag);
 		liov_shared_next(pair);
 	}
 	spin_unlock(&pair->lock);
@@ -463,14 +475,9 @@ void liov_shared_ring(struct liov_sq *sq, struct liov_shared_pair *pair)
  */
 void liov_shared_reset(struct liov_shared_pair *pair)
 {
-	unsigned int i;
-
 	spin_lock_irq(&pair->lock);
 	bitmap_fill(pair->free, pair->nr_tags);
-	for (i = 0; i < pair->nr_tags; i++) {
-		pair->tag[i].sq = NULL;
-		pair->tag[i].g = NULL;
-	}
+	memset(pair->tag, 0, pair->nr_tags * sizeof(*pair->tag));
 	pair->inflight = 0;
 	pair->nr_turns = 0;
 	pair->tail = 0;

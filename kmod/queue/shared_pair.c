@@ -12,12 +12,9 @@
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
-#include <linux/bitmap.h>
 #include <linux/cpumask.h>
-#include <linux/dma-mapping.h>
 #include <linux/io.h>
 #include <linux/sched/mm.h>
-#include <linux/slab.h>
 #include <linux/timekeeping.h>
 
 #include "queue/guarded.h"
@@ -265,6 +262,12 @@ static int liov_shared_make(struct liov_shared_pair *pair)
 	return rc;
 }
 
+/* Has the hardware the pair, as it is now?  Under liov_shared.lock. */
+static bool liov_shared_is_made(const struct liov_shared_pair *pair)
+{
+	return pair->made && !liov_queue_lost(pair->set->p, pair->gen);
+}
+
 /* The controller went down again. */
 static bool liov_shared_is_down(int rc)
 {
@@ -281,17 +284,14 @@ static unsigned int liov_shared_make_all(struct liov_shared *set, int *err)
 	unsigned int i, ok = 0;
 
 	lockdep_assert_held(&set->lock);
-	for (i = 0; i < set->nr; i++) {
-		struct liov_shared_pair *pair = &set->pair[i];
-
-		ok += pair->made && !liov_queue_lost(set->p, pair->gen);
-	}
+	for (i = 0; i < set->nr; i++)
+		ok += liov_shared_is_made(&set->pair[i]);
 	for (i = 0; i < set->nr; i++) {
 		struct liov_shared_pair *pair = &set->pair[i];
 		int rc;
 
 		/* One that failed a moment ago can wait, if others are there. */
-		if ((pair->made && !liov_queue_lost(set->p, pair->gen)) || (ok && !retry))
+		if (liov_shared_is_made(pair) || (ok && !retry))
 			continue;
 		rc = liov_shared_make(pair);
 		ok += !rc;
@@ -331,7 +331,7 @@ int liov_shared_up(struct liov_shared *set, u64 *gen)
 	noio = memalloc_noio_save();
 	/* What was posted before the reset belongs to its queues before tags are forgotten. */
 	for (i = 0; i < set->nr; i++) {
-		if (set->pair[i].made && liov_queue_lost(set->p, set->pair[i].gen)) {
+		if (set->pair[i].made && !liov_shared_is_made(&set->pair[i])) {
 			liov_shared_reap(set);
 			/* All that the reset took are tried at once. */
 			set->retry_at = jiffies;
@@ -378,16 +378,12 @@ bool liov_shared_unmake(struct liov_shared_pair *pair)
 	struct liov_parent *p = pair->set->p;
 	int rc = 0;
 
-	if (pair->made) {
+	if (pair->made)
 		rc = liov_queue_delete(p, nvme_admin_delete_sq, pair->hwqid, pair->gen, true,
 				       NULL);
-		if (!rc)
-			rc = liov_queue_delete(p, nvme_admin_delete_cq, pair->hwqid, pair->gen,
-					       true, NULL);
-	} else if (pair->stuck) {
+	if (!rc && (pair->made || pair->stuck))
 		rc = liov_queue_delete(p, nvme_admin_delete_cq, pair->hwqid, pair->gen, true,
 				       NULL);
-	}
 	liov_irq_detach_user(p, &pair->user);
 	cancel_work_sync(&pair->work);
 	cancel_delayed_work_sync(&pair->tick);

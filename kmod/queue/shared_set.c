@@ -178,42 +178,42 @@ static bool liov_shared_take_qids(struct liov_shared *set)
 	return true;
 }
 
+/* The first shared instance: the pairs' IDs come from the pool. */
+static int liov_shared_begin(struct liov_parent *p)
+{
+	unsigned int nr = liov_shared_wanted(p);
+	struct liov_shared *set;
+
+	lockdep_assert_held(&p->shared_lock);
+	if (!nr)
+		return -ENOSPC;
+	set = liov_shared_alloc(p, nr);
+	if (!set)
+		return -ENOMEM;
+	if (!liov_shared_take_qids(set)) {
+		liov_shared_free(set);
+		return -ENOSPC;
+	}
+	mutex_lock(&p->pool_lock);
+	p->shared = set;
+	mutex_unlock(&p->pool_lock);
+	return 0;
+}
+
 /**
  * liov_shared_get() - a shared instance is created
  * @p: parent
  *
- * The first one takes the shared pairs' IDs from the pool.  May sleep.
- *
- * Return: 0, -ENOSPC if no pair is free, or -ENOMEM.
+ * May sleep.  Return: 0, -ENOSPC if no pair is free, or -ENOMEM.
  */
 int liov_shared_get(struct liov_parent *p)
 {
-	struct liov_shared *set = NULL;
-	int rc = 0;
+	int rc;
 
 	mutex_lock(&p->shared_lock);
-	if (!p->shared) {
-		unsigned int nr = liov_shared_wanted(p);
-
-		rc = -ENOSPC;
-		if (!nr)
-			goto out;
-		rc = -ENOMEM;
-		set = liov_shared_alloc(p, nr);
-		if (!set)
-			goto out;
-		rc = -ENOSPC;
-		if (!liov_shared_take_qids(set)) {
-			liov_shared_free(set);
-			goto out;
-		}
-		rc = 0;
-		mutex_lock(&p->pool_lock);
-		p->shared = set;
-		mutex_unlock(&p->pool_lock);
-	}
-	WRITE_ONCE(p->shared->users, p->shared->users + 1);
-out:
+	rc = p->shared ? 0 : liov_shared_begin(p);
+	if (!rc)
+		WRITE_ONCE(p->shared->users, p->shared->users + 1);
 	mutex_unlock(&p->shared_lock);
 	return rc;
 }

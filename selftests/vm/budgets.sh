@@ -155,8 +155,8 @@ beside_hostile_ones()
 		turn=$((left < TURN ? left : TURN))
 		left=$((left - turn))
 		without_hostile_ones &&
-			beside $turn rings_and_lists zeroes_admin_and_memory host_io || rc=1
-		RATIOS+=($((BESIDE * 100 / ALONE)))
+			beside $turn rings_and_lists zeroes_admin_and_memory host_io &&
+			RATIOS+=($((BESIDE * 100 / ALONE))) || rc=1
 	done
 	echo "host: $(grep -c pass /run/host.passes) passes of verified I/O"
 	grep -hE '^not ok|^# [a-z_]*\.c:' /run/evil1 /run/evil2 | head -n 8
