@@ -47,9 +47,14 @@ told()
 		/run/uevents
 }
 
+was_told_more_than()
+{
+	[ "$(told "$2" "$3")" -gt "$1" ]
+}
+
 was_told()
 {
-	[ "$(told "$@")" -gt 0 ]
+	was_told_more_than 0 "$@"
 }
 
 # poll_state FILE: "ready" when it has read it; then the next word, once who polls it was woken
@@ -91,7 +96,12 @@ changes_of_state()
 	sleep 2
 	n=$(($(told "$uuid" "") - n))
 	echo "$i opens in $((SECONDS - start)) s: $n events"
-	[ $n -ge 1 ] && [ $n -le $((SECONDS - start + 2)) ] || rc=1
+	# None at all, if it was closed each time the second was over.
+	[ $n -le $((SECONDS - start + 2)) ] || rc=1
+	n=$(told "$uuid" enabled)
+	vm_program_start "$uuid" && l1_wait 20 was_told_more_than "$n" "$uuid" enabled ||
+		{ echo "no event after many opens"; rc=1; }
+	vm_program_kill || rc=1
 	return $rc
 }
 
