@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What all floors of the module may look at: its parameters, and what tests take away.
+ * What all floors of the module may look at: its parameters, what these say of one
+ * controller, and what tests take away.
  * Nothing here changes after it was loaded, and nothing is called from here.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
+#include <linux/kstrtox.h>
 #include <linux/module.h>
+#include <linux/pci.h>
 #include <linux/string.h>
 
 #include "compat.h"
@@ -16,10 +19,20 @@ module_param_named(allow_direct, liov_allow_direct, bool, 0444);
 MODULE_PARM_DESC(allow_direct,
 		 "allow direct mode: guests drive hardware queues themselves and must be trusted (default: off)");
 
-unsigned int liov_reserve_pairs;
-module_param_named(reserve, liov_reserve_pairs, uint, 0444);
+/* Words of a parameter that tells controllers apart; arbitrary. */
+#define LIOV_WORDS	64
+
+static char *reserve[LIOV_WORDS];
+static unsigned int nr_reserve;
+module_param_array(reserve, charp, &nr_reserve, 0444);
 MODULE_PARM_DESC(reserve,
-		 "queue pairs to ask each controller for beyond those the host uses (default: 0)");
+		 "spare queue pairs to ask each controller for: N, and BDF=N for one (default: 0)");
+
+static char *host_queues[LIOV_WORDS];
+static unsigned int nr_host_queues;
+module_param_array(host_queues, charp, &nr_host_queues, 0444);
+MODULE_PARM_DESC(host_queues,
+		 "I/O queues the host's own driver keeps at most: N or auto, and BDF=N for one (default: auto)");
 
 static const char * const lack_names[LIOV_NR_LACKS] = {
 	[LIOV_LACK_WRITE_TRACKING]	= "write_tracking",
@@ -52,6 +65,135 @@ bool liov_lacks(enum liov_lack what)
 	return lacking[what];
 }
 
+/*
+ * The address of a PCI function, like 0000:01:00.0 or 01:00.0, at the beginning of a word.
+ * Returns what follows it, or NULL if there is none.
+ */
+static const char *address_in(const char *word, unsigned int a[4])
+{
+	int n = 0;
+
+	if (sscanf(word, "%x:%x:%x.%x%n", &a[0], &a[1], &a[2], &a[3], &n) == 4)
+		return word + n;
+	a[0] = 0;
+	if (sscanf(word, "%x:%x.%x%n", &a[1], &a[2], &a[3], &n) == 3)
+		return word + n;
+	return NULL;
+}
+
+static bool is_address_of(const unsigned int a[4], struct pci_dev *pdev)
+{
+	return a[0] == pci_domain_nr(pdev->bus) && a[1] == pdev->bus->number &&
+	       a[2] == PCI_SLOT(pdev->devfn) && a[3] == PCI_FUNC(pdev->devfn);
+}
+
+/* What a parameter or an attribute says: a number, or LIOV_AUTO.  0 or -EINVAL. */
+static int number_in(const char *text, unsigned int least, unsigned int *val)
+{
+	if (least && sysfs_streq(text, "auto")) {
+		*val = LIOV_AUTO;
+		return 0;
+	}
+	return kstrtouint(text, 0, val) || *val < least ? -EINVAL : 0;
+}
+
+/**
+ * liov_host_queues_parse() - how many queues the host's driver shall keep
+ * @text: "auto" or a number, 1 at least; a trailing newline is allowed
+ * @val:  where it goes
+ *
+ * Any context.  Return: 0 or -EINVAL.
+ */
+int liov_host_queues_parse(const char *text, unsigned int *val)
+{
+	return number_in(text, 1, val);
+}
+
+/**
+ * liov_reserve_parse() - how many pairs shall be spare
+ * @text: a number; a trailing newline is allowed
+ * @val:  where it goes
+ *
+ * Any context.  Return: 0 or -EINVAL.
+ */
+int liov_reserve_parse(const char *text, unsigned int *val)
+{
+	return number_in(text, 0, val);
+}
+
+/*
+ * What the words of a parameter, N or BDF=N, say of a controller, or of none: BDF=N comes
+ * before N, of several the last counts.  Without any *@val stays.  Returns the word that
+ * is not understood, or NULL.
+ */
+static const char *words_say(char **words, unsigned int nr, struct pci_dev *pdev,
+			     int (*parse)(const char *text, unsigned int *val), unsigned int *val)
+{
+	unsigned int i, n, a[4];
+	bool found = false;
+	const char *text;
+
+	for (i = 0; i < nr; i++) {
+		text = address_in(words[i], a);
+		if (text && *text++ != '=')
+			return words[i];
+		if (parse(text ?: words[i], &n))
+			return words[i];
+		if (text ? pdev && is_address_of(a, pdev) : !found)
+			*val = n;
+		found |= text && pdev && is_address_of(a, pdev);
+	}
+	return NULL;
+}
+
+/**
+ * liov_host_queues_of() - what the parameter host_queues says of a controller
+ * @pdev: its function
+ *
+ * Any context.  Return: a number, or LIOV_AUTO.
+ */
+unsigned int liov_host_queues_of(struct pci_dev *pdev)
+{
+	unsigned int val = LIOV_AUTO;
+
+	words_say(host_queues, nr_host_queues, pdev, liov_host_queues_parse, &val);
+	return val;
+}
+
+/**
+ * liov_reserve_of() - what the parameter reserve says of a controller
+ * @pdev: its function
+ *
+ * Any context.  Return: a number.
+ */
+unsigned int liov_reserve_of(struct pci_dev *pdev)
+{
+	unsigned int val = 0;
+
+	words_say(reserve, nr_reserve, pdev, liov_reserve_parse, &val);
+	return val;
+}
+
+static int __init words_check(void)
+{
+	unsigned int val;
+	const char *word;
+
+	word = words_say(reserve, nr_reserve, NULL, liov_reserve_parse, &val);
+	if (word) {
+		pr_err("reserve=%s: write a number, or one for each controller: 0000:01:00.0=8\n",
+		       word);
+		return -EINVAL;
+	}
+	word = words_say(host_queues, nr_host_queues, NULL, liov_host_queues_parse, &val);
+	if (word) {
+		pr_err("host_queues=%s: write auto or a number from 1 on, or one for each controller: 0000:01:00.0=4\n",
+		       word);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /**
  * liov_core_init() - once, before anything else of the module
  *
@@ -72,5 +214,5 @@ int __init liov_core_init(void)
 		lacking[what] = true;
 		pr_notice("for a test: going on as if there were no %s\n", lacks[i]);
 	}
-	return 0;
+	return words_check();
 }

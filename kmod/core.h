@@ -7,8 +7,16 @@
 #include <linux/types.h>
 
 extern bool liov_allow_direct;
-extern unsigned int liov_reserve_pairs;
 
+/* Of queues that the host's driver keeps: as many as liov_queues_kept() says. */
+#define LIOV_AUTO	0
+
+struct pci_dev;
+
+int liov_host_queues_parse(const char *text, unsigned int *val);
+int liov_reserve_parse(const char *text, unsigned int *val);
+unsigned int liov_host_queues_of(struct pci_dev *pdev);
+unsigned int liov_reserve_of(struct pci_dev *pdev);
 int __init liov_core_init(void);
 
 #endif /* _LIOV_CORE_H */

@@ -28,7 +28,7 @@ static int __init liov_init(void)
 		goto err_worker;
 	}
 
-	rc = liov_host_init(&liov_parent_ops, liov_reserve_pairs);
+	rc = liov_host_init(&liov_parent_ops);
 	if (rc)
 		goto err_mdev;
 

@@ -145,6 +145,8 @@ static struct liov_hostp *host_create(struct pci_dev *pdev)
 		return NULL;
 	}
 	p->h.pdev = pci_dev_get(pdev);
+	p->split.host = liov_host_queues_of(pdev);
+	p->split.reserve = min(liov_reserve_of(pdev), 0xffffU);
 	kref_init(&p->kref);
 	INIT_DELAYED_WORK(&p->work, liov_host_live_work);
 	mutex_init(&p->life);
@@ -350,24 +352,22 @@ static void host_adopt(struct pci_dev *pdev)
 
 /**
  * liov_host_init - begin to follow all NVMe functions
- * @ops:     what to tell; all must be there; kept until liov_host_exit()
- * @reserve: queue pairs to ask for beyond those nvme.ko wants
+ * @ops: what to tell; all must be there; kept until liov_host_exit()
  *
  * @live may come before this returns.  A controller that nvme.ko has set up
- * already is reset once if it may use shadow doorbells or if the reservation
- * is not satisfied.
+ * already is reset once if it may use shadow doorbells or if its queues are
+ * to be divided in another way.
  *
  * Context: may sleep; takes the device locks of NVMe functions.
  * Return: 0, -EOPNOTSUPP or -EBUSY if the kernel does not let calls be
  * redirected (see liov_hooks_register()), or another negative errno.
  */
-int liov_host_init(const struct liov_host_ops *ops, unsigned int reserve)
+int liov_host_init(const struct liov_host_ops *ops)
 {
 	struct pci_dev *pdev = NULL;
 	int rc;
 
 	liov_ops = ops;
-	liov_reserve = min(reserve, 0xffffU);
 	liov_host_wq = alloc_workqueue("lightiov_host", WQ_UNBOUND, 0);
 	if (!liov_host_wq)
 		return -ENOMEM;

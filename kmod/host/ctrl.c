@@ -43,7 +43,6 @@
 
 const struct liov_host_ops *liov_ops;
 struct workqueue_struct *liov_host_wq;
-unsigned int liov_reserve;
 bool liov_exiting;
 bool liov_pm_hold;
 
@@ -462,73 +461,4 @@ void liov_host_silence(struct liov_host *h)
 	p->told = LIOV_TOLD_NOTHING;
 	spin_unlock(&p->lock);
 	mutex_unlock(&p->tell);
-}
-
-/* ---- queue pairs ---- */
-
-/**
- * liov_host_ask - how many I/O queues to ask for
- * @p:    the host
- * @want: what nvme.ko wants for itself
- *
- * Context: process; does not sleep.
- * Return: the number for Set Features.
- */
-int liov_host_ask(struct liov_hostp *p, int want)
-{
-	/* It would be of no use, see host_unfit(); nvme.ko has a vector at this moment. */
-	if (READ_ONCE(p->unfit) || !p->h.pdev->msix_enabled)
-		return want;
-	/* 0's based 16-bit fields, of which FFFFh is reserved. */
-	return min_t(unsigned int, want + liov_reserve, 0xffff);
-}
-
-/**
- * liov_host_answer - how many I/O queues nvme.ko gets to see
- * @p:       the host
- * @want:    what it wanted for itself
- * @granted: what liov_host_ask() brought
- *
- * The host comes first: it gets all it wanted, as far as the controller grants
- * it; only what is left is spare.  The one exception are qids that instances
- * hold already (liov_host_set_floor()): they are kept, the host runs with
- * fewer, but never with none.
- *
- * Context: process; does not sleep.
- * Return: the number.
- */
-int liov_host_answer(struct liov_hostp *p, int want, int granted)
-{
-	int answer = min(want, granted);
-
-	spin_lock(&p->lock);
-	if (p->floor && answer >= p->floor)
-		answer = max(p->floor - 1, 1);
-	p->answer = answer;
-	p->hooked = true;
-	spin_unlock(&p->lock);
-	return answer;
-}
-
-/**
- * liov_host_set_floor - keep the host driver below a qid
- * @h:          the host
- * @lowest_qid: lowest hardware qid that instances hold (at least 2), 0 for none
- *
- * Takes effect when nvme.ko next sets its queues up, that is at a reset.
- *
- * Context: process; does not sleep.
- * Return: the floor before.
- */
-u16 liov_host_set_floor(struct liov_host *h, u16 lowest_qid)
-{
-	struct liov_hostp *p = to_hostp(h);
-	u16 old;
-
-	WARN_ON_ONCE(lowest_qid == 1);
-	spin_lock(&p->lock);
-	old = p->floor;
-	p->floor = lowest_qid;
-	spin_unlock(&p->lock);
-	return old;
 }

@@ -102,7 +102,7 @@ struct liov_host {
 	void		*priv;
 };
 
-int liov_host_init(const struct liov_host_ops *ops, unsigned int reserve);
+int liov_host_init(const struct liov_host_ops *ops);
 void liov_host_exit(void);
 
 int liov_host_enter(struct liov_host *h);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shared by ctrl.c (gate, callbacks), up.c (what is learned of a controller),
- * cmd.c (commands), bind.c (objects, binding), watch.c (the host's own
- * commands) and hooks.c (what touches nvme-core); nobody else includes it.
+ * Shared by ctrl.c (gate, callbacks), queues.c (how many queues are whose), up.c (what
+ * is learned of a controller), cmd.c (commands), bind.c (objects, binding), watch.c (the
+ * host's own commands) and hooks.c (what touches nvme-core); nobody else includes it.
  * Locks: see ctrl.c.
  */
 #ifndef _LIOV_HOST_PRIV_H
@@ -17,6 +17,7 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
+#include "core.h"
 #include "host/host.h"
 
 struct nvme_ctrl;
@@ -81,6 +82,16 @@ enum liov_told {
 				 LIOV_CALL_START)
 
 /**
+ * struct liov_split - how queue pairs are to be divided
+ * @host:    the host's driver keeps so many at most, or LIOV_AUTO
+ * @reserve: so many are to be spare
+ */
+struct liov_split {
+	unsigned int	host;
+	unsigned int	reserve;
+};
+
+/**
  * struct liov_hostp - a struct liov_host with its private part
  * @h:         what the rest of the module sees
  * @kref:      one for the list, one for each hook that works on it
@@ -111,6 +122,8 @@ enum liov_told {
  * @calls:     LIOV_CALL_* seen since nvme.ko bound
  * @calls_tried: looks at @calls since the one reset that should have shown all
  * @owner_counted: this host counts in liov_hooks_bind()
+ * @split:     what is set
+ * @used:      what was set when nvme.ko last set its queues up
  * @floor:     lowest qid held by instances, 0 if none
  * @logged_in_bar: queue pairs whose doorbells are inside BAR0, as last logged
  * @answer:    number of I/O queues nvme.ko was told it has (if @hooked)
@@ -144,6 +157,8 @@ struct liov_hostp {
 	u8			calls;
 	u8			calls_tried;
 	bool			owner_counted;
+	struct liov_split	split;
+	struct liov_split	used;
 	u16			floor;
 	u16			answer;
 	u16			logged_in_bar;
@@ -180,14 +195,13 @@ static inline struct liov_hostp *to_hostp(struct liov_host *h)
 #define LIOV_NOMEM_MS		500
 
 /*
- * ctrl.c.  @liov_ops, @liov_reserve and the work queue are set by
+ * ctrl.c.  @liov_ops and the work queue are set by
  * liov_host_init() before anything reads them; @liov_exiting is set once, before
  * the last evictions: nothing comes up again; @liov_pm_hold is set while a
  * system suspend is under way: @live has to wait.
  */
 extern const struct liov_host_ops *liov_ops;
 extern struct workqueue_struct *liov_host_wq;
-extern unsigned int liov_reserve;
 extern bool liov_exiting;
 extern bool liov_pm_hold;
 
@@ -198,8 +212,12 @@ void liov_host_look(struct liov_hostp *p, unsigned long delay);
 void liov_host_up(struct liov_hostp *p, unsigned int seq);
 void liov_host_down(struct liov_hostp *p);
 void liov_host_disabled(struct liov_hostp *p);
+
+/* queues.c */
 int liov_host_ask(struct liov_hostp *p, int want);
 int liov_host_answer(struct liov_hostp *p, int want, int granted);
+const char *liov_host_lacks_pairs(struct liov_hostp *p);
+void liov_host_split_holds(struct liov_hostp *p);
 
 /* up.c */
 void liov_host_saw(struct liov_hostp *p, u8 call);

@@ -221,18 +221,6 @@ static int host_learn(struct liov_hostp *p, struct device *cdev)
 }
 
 /*
- * Might a reset bring spare pairs that are wanted?  Not those whose doorbells would have no
- * place in BAR 0.
- */
-static bool host_lacks_pairs(struct liov_hostp *p)
-{
-	struct liov_host *h = &p->h;
-
-	return h->nr_granted - h->nr_host < liov_reserve &&
-	       h->nr_granted < liov_queues_in_bar(pci_resource_len(h->pdev, 0), h->db_stride);
-}
-
-/*
  * Loaded after nvme.ko had set its queues up: one reset lets the hooks take
  * part, where that is needed.  1 if one is on its way, 0 if there is no need of one, or
  * a negative errno if that is not known.
@@ -254,8 +242,8 @@ static int host_needs_reset(struct liov_hostp *p, struct device *cdev)
 	rc = liov_host_admin(&p->h, &cmd, id, sizeof(*id), NULL);
 	if (!rc && (le16_to_cpu(id->oacs) & NVME_CTRL_OACS_DBBUF_SUPP))
 		why = "to switch shadow doorbells off";
-	else if (!rc && host_lacks_pairs(p))
-		why = "to reserve queue pairs";
+	else if (!rc)
+		why = liov_host_lacks_pairs(p);
 	kfree(id);
 	/* What does not answer that is of no use to guests, and not to be reset for them. */
 	if (rc > 0) {
@@ -266,8 +254,10 @@ static int host_needs_reset(struct liov_hostp *p, struct device *cdev)
 	if (rc < 0)
 		return rc;
 	p->reset_tried = true;
-	if (!why)
+	if (!why) {
+		liov_host_split_holds(p);
 		return 0;
+	}
 	/* -EBUSY: a reset or removal is on its way already, as good as ours. */
 	rc = nvme_reset_ctrl(dev_get_drvdata(cdev));
 	pci_info(p->h.pdev, "lightiov: %s, since the module was loaded after nvme: %s\n",

@@ -207,6 +207,7 @@ void liov_queues_add_sq(struct liov_queues *q, const struct nvme_command *c);
 void liov_queues_del_cq(struct liov_queues *q, u16 cqid);
 void liov_queues_del_sq(struct liov_queues *q, u16 sqid);
 void liov_queues_clear(struct liov_queues *q);
+u16 liov_queues_kept(unsigned int want, unsigned int granted, unsigned int most);
 u16 liov_queues_in_bar(u64 bar_len, u32 stride);
 
 /* ---- identify.c ---- */

@@ -11,6 +11,23 @@
 #include "model/model.h"
 
 /**
+ * liov_queues_kept() - how many queue pairs the host's own driver keeps
+ * @want:    as many as it would use
+ * @granted: as many as the controller grants, host's and guests', 1 at least
+ * @most:    as many as it shall keep at most; 0: what it wants, but half of what is granted,
+ *           rounded up, where the controller grants no more than the driver wants
+ *
+ * Context: any.
+ * Return: the number, 1 at least.
+ */
+u16 liov_queues_kept(unsigned int want, unsigned int granted, unsigned int most)
+{
+	if (!most)
+		most = granted > want ? want : (granted + 1) / 2;
+	return max(min3(want, granted, most), 1U);
+}
+
+/**
  * liov_queues_in_bar() - queue pairs whose doorbells lie in a controller's BAR0
  * @bar_len: its bytes
  * @stride:  bytes from one doorbell to the next

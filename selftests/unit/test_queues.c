@@ -312,3 +312,28 @@ TEST(reset_removes_all_queues_and_keeps_the_limits)
 	liov_queues_clear(&q);
 	EXPECT_MEM(&q, &fresh, sizeof(q));
 }
+
+TEST(host_keeps_what_it_wants_where_the_controller_has_more)
+{
+	EXPECT_EQ(liov_queues_kept(8, 9, 0), 8);
+	EXPECT_EQ(liov_queues_kept(8, 64, 0), 8);
+	EXPECT_EQ(liov_queues_kept(1, 2, 0), 1);
+}
+
+TEST(host_keeps_half_where_the_controller_has_no_more)
+{
+	EXPECT_EQ(liov_queues_kept(8, 8, 0), 4);
+	EXPECT_EQ(liov_queues_kept(128, 31, 0), 16);
+	EXPECT_EQ(liov_queues_kept(4, 2, 0), 1);
+	/* Never all. */
+	EXPECT_EQ(liov_queues_kept(1, 1, 0), 1);
+	EXPECT_EQ(liov_queues_kept(64, 1, 0), 1);
+}
+
+TEST(host_keeps_what_it_was_told_to_at_most)
+{
+	EXPECT_EQ(liov_queues_kept(8, 8, 2), 2);
+	EXPECT_EQ(liov_queues_kept(8, 64, 1), 1);
+	EXPECT_EQ(liov_queues_kept(8, 64, 100), 8);
+	EXPECT_EQ(liov_queues_kept(8, 3, 100), 3);
+}

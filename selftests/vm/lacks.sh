@@ -43,6 +43,18 @@ unknown_word_is_refused()
 	l1_load_nvme && it_refuses_to_load 'lightiov: lacks=sense: no such thing' lacks=sense
 }
 
+no_number_is_refused()
+{
+	local bdf
+
+	bdf=$(l1_bdf 0)
+	it_refuses_to_load 'lightiov: reserve=many: write a number' reserve=8,many &&
+		it_refuses_to_load "lightiov: reserve=$bdf: write a number" "reserve=$bdf" &&
+		it_refuses_to_load "lightiov: reserve=$bdf=auto: write" "reserve=1,$bdf=auto" &&
+		it_refuses_to_load 'lightiov: host_queues=0: write auto or a number from 1' host_queues=0 &&
+		it_refuses_to_load "lightiov: host_queues=$bdf=: write auto" "host_queues=auto,$bdf="
+}
+
 no_redirection_is_refused()
 {
 	it_refuses_to_load 'lightiov: this kernel cannot redirect .*: rebuild it with CONFIG_' \
@@ -308,6 +320,7 @@ if [ -n "${NO_MSIX:-}" ]; then
 fi
 
 vm_test unknown_word_is_refused unknown_word_is_refused
+vm_test no_number_is_refused no_number_is_refused
 vm_test no_redirection_is_refused no_redirection_is_refused
 vm_test ftrace_off_is_refused ftrace_off_is_refused
 vm_test nvme_that_may_be_inlined_is_watched nvme_that_may_be_inlined_is_watched

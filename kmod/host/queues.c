@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The host boundary: how the queue pairs of a controller are divided between the host's own
+ * driver and guests.  That happens when nvme.ko sets its queues up, when it binds and in each
+ * reset, and at no other time: what is set here meanwhile waits for the next.
+ *
+ * Owns liov_hostp.split, .used, .floor and .answer, under liov_hostp.lock.  Called by bind.c
+ * for nvme.ko's question, by up.c, and by those who set something.
+ */
+#define pr_fmt(fmt) "lightiov: " fmt
+
+#include "priv.h"
+#include "model/model.h"
+
+/* So many beyond those the host keeps. */
+static unsigned int host_spare(const struct liov_split *s)
+{
+	/* One shows whether the controller has more than the driver wants. */
+	return s->host == LIOV_AUTO ? max(s->reserve, 1U) : s->reserve;
+}
+
+/**
+ * liov_host_ask - how many I/O queues to ask for
+ * @p:    the host
+ * @want: what nvme.ko wants for itself
+ *
+ * At least what it wants, since many controllers grant no more than was asked for.
+ *
+ * Context: process; does not sleep.
+ * Return: the number for Set Features.
+ */
+int liov_host_ask(struct liov_hostp *p, int want)
+{
+	struct liov_split s;
+	unsigned int keep;
+
+	spin_lock(&p->lock);
+	p->used = p->split;
+	s = p->used;
+	spin_unlock(&p->lock);
+	/* It would be of no use, see host_unfit(); nvme.ko has a vector at this moment. */
+	if (READ_ONCE(p->unfit) || !p->h.pdev->msix_enabled)
+		return want;
+	keep = s.host == LIOV_AUTO ? want : min_t(unsigned int, want, s.host);
+	/* 0's based 16-bit fields, of which FFFFh is reserved. */
+	return min(max_t(unsigned int, want, keep + host_spare(&s)), 0xffffU);
+}
+
+/**
+ * liov_host_answer - how many I/O queues nvme.ko gets to see
+ * @p:       the host
+ * @want:    what it wanted for itself
+ * @granted: what liov_host_ask() brought
+ *
+ * The host comes first: it gets all it wanted, as far as the controller grants
+ * it, unless it was told to keep fewer (liov_queues_kept()); what is left is
+ * spare.  The one exception are qids that instances hold already
+ * (liov_host_set_floor()): they are kept, the host runs with fewer, but never
+ * with none.
+ *
+ * Context: process; does not sleep.
+ * Return: the number.
+ */
+int liov_host_answer(struct liov_hostp *p, int want, int granted)
+{
+	int answer = min(want, granted);
+
+	spin_lock(&p->lock);
+	if (!READ_ONCE(p->unfit) && p->h.pdev->msix_enabled)
+		answer = liov_queues_kept(want, granted, p->used.host);
+	if (p->floor && answer >= p->floor)
+		answer = max(p->floor - 1, 1);
+	p->answer = answer;
+	p->hooked = true;
+	spin_unlock(&p->lock);
+	return answer;
+}
+
+/**
+ * liov_host_lacks_pairs - would nvme.ko's queues be set up in another way?
+ * @p: the host; they were set up without us, and its numbers are known
+ *
+ * Pairs whose doorbells would have no place in BAR 0 are not expected.
+ *
+ * Context: process; does not sleep.
+ * Return: what a reset is good for, or NULL.
+ */
+const char *liov_host_lacks_pairs(struct liov_hostp *p)
+{
+	u16 inside = liov_queues_in_bar(pci_resource_len(p->h.pdev, 0), p->h.db_stride);
+	unsigned int spare = p->h.nr_granted - p->h.nr_host;
+	struct liov_split s;
+
+	spin_lock(&p->lock);
+	s = p->split;
+	spin_unlock(&p->lock);
+	if (s.host != LIOV_AUTO && p->h.nr_host > s.host)
+		return "to leave the host fewer queues";
+	if (spare >= host_spare(&s))
+		return NULL;
+	if (p->h.nr_granted < inside || (s.host == LIOV_AUTO && !spare && p->h.nr_host > 1))
+		return "to reserve queue pairs";
+	return NULL;
+}
+
+/**
+ * liov_host_split_holds - what is set is in force, without nvme.ko having set its queues up
+ * @p: the host
+ *
+ * Context: process; does not sleep.
+ */
+void liov_host_split_holds(struct liov_hostp *p)
+{
+	spin_lock(&p->lock);
+	if (!p->hooked)
+		p->used = p->split;
+	spin_unlock(&p->lock);
+}
+
+/**
+ * liov_host_set_floor - keep the host driver below a qid
+ * @h:          the host
+ * @lowest_qid: lowest hardware qid that instances hold (at least 2), 0 for none
+ *
+ * Takes effect when nvme.ko next sets its queues up, that is at a reset.
+ *
+ * Context: process; does not sleep.
+ * Return: the floor before.
+ */
+u16 liov_host_set_floor(struct liov_host *h, u16 lowest_qid)
+{
+	struct liov_hostp *p = to_hostp(h);
+	u16 old;
+
+	WARN_ON_ONCE(lowest_qid == 1);
+	spin_lock(&p->lock);
+	old = p->floor;
+	p->floor = lowest_qid;
+	spin_unlock(&p->lock);
+	return old;
+}
