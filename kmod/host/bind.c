@@ -28,6 +28,7 @@ static void host_bind(struct liov_hostp *p, bool late)
 		goto out;
 	liov_hooks_bind(p->h.pdev->dev.driver->owner);
 	p->owner_counted = true;
+	liov_ops->bound(&p->h);
 	spin_lock(&p->lock);
 	p->bound = true;
 	p->unbinding = false;
@@ -114,6 +115,7 @@ static void host_evict(struct liov_hostp *p)
 	p->h.priv = NULL;
 out:
 	mutex_unlock(&p->life);
+	liov_ops->unbound(&p->h);
 }
 
 /* nvme.ko is unbound, or has failed to bind. */

@@ -107,8 +107,14 @@ bool liov_host_drain(struct liov_hostp *p, unsigned int ms)
 				  msecs_to_jiffies(ms));
 }
 
-/* 1: open, 0: wait on, or -ENODEV */
-static int host_is_open(struct liov_hostp *p)
+/**
+ * liov_host_is_open - may a section be opened?
+ * @p: the host
+ *
+ * Context: process; does not sleep.
+ * Return: 1, 0 if not now, or -ENODEV once the controller is gone.
+ */
+int liov_host_is_open(struct liov_hostp *p)
 {
 	int rc;
 
@@ -182,7 +188,7 @@ int liov_host_wait_live(struct liov_host *h, unsigned int timeout_ms)
 	struct liov_hostp *p = to_hostp(h);
 	int rc = 0;
 
-	wait_event_timeout(p->wq, (rc = host_is_open(p)) != 0,
+	wait_event_timeout(p->wq, (rc = liov_host_is_open(p)) != 0,
 			   liov_host_time_left(h, timeout_ms));
 	if (rc < 0)
 		return rc;

@@ -15,6 +15,10 @@ struct liov_host;
 
 /**
  * struct liov_host_ops - what the boundary tells the module about a controller
+ * @bound:    nvme.ko is bound, or about to be.  What there is of each controller can be made.
+ *            Before @live.  May sleep.
+ * @unbound:  It is about to be unbound, or this module to be unloaded.  After @gone, under no
+ *            lock of the boundary: it may wait for who uses what @bound has made.
  * @live:     The controller is live (first probe, or after a reset).  Called
  *            from a work item of the boundary, never from inside nvme.ko; the
  *            gate is open and admin commands work.  May sleep.
@@ -45,6 +49,8 @@ struct liov_host;
  *            a work item of the boundary; may sleep, not for long.
  */
 struct liov_host_ops {
+	void (*bound)(struct liov_host *h);
+	void (*unbound)(struct liov_host *h);
 	void (*live)(struct liov_host *h);
 	void (*stopping)(struct liov_host *h);
 	void (*stopped)(struct liov_host *h);
@@ -87,6 +93,7 @@ static inline void liov_lock_in_reclaim(struct mutex *lock)
  *              valid while live, may change over a reset
  * @nr_host:    of these the host driver uses qids 1..nr_host
  * @priv:       for the user of the boundary (set by @live, cleared by @gone)
+ * @dir:        likewise (set by @bound, cleared by @unbound)
  *
  * The rest is private to ctrl.c (container_of).
  */
@@ -100,6 +107,7 @@ struct liov_host {
 	u16		nr_granted;
 	u16		nr_host;
 	void		*priv;
+	struct kobject	*dir;
 };
 
 int liov_host_init(const struct liov_host_ops *ops);
@@ -116,6 +124,12 @@ int liov_host_admin(struct liov_host *h, struct nvme_command *cmd, void *buf,
 int liov_host_reset(struct liov_host *h);
 int liov_host_nsid_of(struct liov_host *h, struct block_device *bdev, u32 *nsid);
 u16 liov_host_set_floor(struct liov_host *h, u16 lowest_qid);
+unsigned int liov_host_get_queues(struct liov_host *h);
+void liov_host_set_queues(struct liov_host *h, unsigned int most);
+unsigned int liov_host_get_reserve(struct liov_host *h);
+void liov_host_set_reserve(struct liov_host *h, unsigned int reserve);
+bool liov_host_is_due(struct liov_host *h);
+int liov_host_apply(struct liov_host *h);
 void liov_host_silence(struct liov_host *h);
 
 #endif /* _LIOV_HOST_H */

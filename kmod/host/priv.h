@@ -191,6 +191,9 @@ static inline struct liov_hostp *to_hostp(struct liov_host *h)
 #define LIOV_CALLS_MS		1000
 #define LIOV_CALLS_LOOKS	3
 
+/* For so long somebody waits for a reset that he asked for: as nvme's own admin time-out. */
+#define LIOV_APPLY_MS		60000
+
 /* From a look for which there was no memory to the next; arbitrary. */
 #define LIOV_NOMEM_MS		500
 
@@ -205,6 +208,7 @@ extern struct workqueue_struct *liov_host_wq;
 extern bool liov_exiting;
 extern bool liov_pm_hold;
 
+int liov_host_is_open(struct liov_hostp *p);
 bool liov_host_drain(struct liov_hostp *p, unsigned int ms);
 unsigned int liov_host_seq(struct liov_hostp *p);
 void liov_host_tell_stopped(struct liov_hostp *p, unsigned int seq);

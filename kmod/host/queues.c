@@ -139,3 +139,124 @@ u16 liov_host_set_floor(struct liov_host *h, u16 lowest_qid)
 	spin_unlock(&p->lock);
 	return old;
 }
+
+/**
+ * liov_host_get_queues - how many queues the host's driver keeps at most, as it is set
+ * @h: the host
+ *
+ * Context: any; does not sleep.
+ * Return: the number, or LIOV_AUTO.
+ */
+unsigned int liov_host_get_queues(struct liov_host *h)
+{
+	return READ_ONCE(to_hostp(h)->split.host);
+}
+
+/**
+ * liov_host_set_queues - how many queues the host's driver is to keep at most
+ * @h:    the host
+ * @most: number, or LIOV_AUTO
+ *
+ * Takes effect when nvme.ko next sets its queues up.
+ *
+ * Context: process; does not sleep.
+ */
+void liov_host_set_queues(struct liov_host *h, unsigned int most)
+{
+	struct liov_hostp *p = to_hostp(h);
+
+	spin_lock(&p->lock);
+	WRITE_ONCE(p->split.host, most);
+	spin_unlock(&p->lock);
+}
+
+/**
+ * liov_host_get_reserve - how many queue pairs are to be spare, as it is set
+ * @h: the host
+ *
+ * Context: any; does not sleep.
+ * Return: the number.
+ */
+unsigned int liov_host_get_reserve(struct liov_host *h)
+{
+	return READ_ONCE(to_hostp(h)->split.reserve);
+}
+
+/**
+ * liov_host_set_reserve - how many queue pairs are to be spare
+ * @h:       the host
+ * @reserve: number; what is above 65535 counts as that
+ *
+ * Takes effect when nvme.ko next sets its queues up.
+ *
+ * Context: process; does not sleep.
+ */
+void liov_host_set_reserve(struct liov_host *h, unsigned int reserve)
+{
+	struct liov_hostp *p = to_hostp(h);
+
+	spin_lock(&p->lock);
+	WRITE_ONCE(p->split.reserve, min(reserve, 0xffffU));
+	spin_unlock(&p->lock);
+}
+
+/**
+ * liov_host_is_due - was something set since nvme.ko last set its queues up?
+ * @h: the host
+ *
+ * Context: process; does not sleep.
+ * Return: whether it was, of a controller that is in use.
+ */
+bool liov_host_is_due(struct liov_host *h)
+{
+	struct liov_hostp *p = to_hostp(h);
+	bool due;
+
+	spin_lock(&p->lock);
+	due = p->announced && (p->split.host != p->used.host ||
+			       p->split.reserve != p->used.reserve);
+	spin_unlock(&p->lock);
+	return due;
+}
+
+/**
+ * liov_host_apply - have what is set take effect
+ * @h: the host
+ *
+ * Resets the controller, if something was set since nvme.ko last set its queues up, and
+ * waits for the end of that.  Signals end the wait: the tasks of a system that suspends get
+ * one, too.
+ *
+ * Context: may sleep; not in a section.
+ * Return: 0, -EOPNOTSUPP if the controller is not in use, -EBUSY if it is being reset or
+ * unbound already, -EINTR, -ETIMEDOUT if it is not live again after LIOV_APPLY_MS, or -ENODEV
+ * if it is gone.  The reason and the remedy are in the log.
+ */
+int liov_host_apply(struct liov_host *h)
+{
+	struct liov_hostp *p = to_hostp(h);
+	unsigned int seq = liov_host_seq(p);
+	int rc, open = 0;
+	long left;
+
+	if (!READ_ONCE(p->announced)) {
+		pci_warn(h->pdev, "lightiov: not offered to guests, so not reset for them; nvme reset would do it\n");
+		return -EOPNOTSUPP;
+	}
+	if (!liov_host_is_due(h))
+		return 0;
+	rc = liov_host_reset(h);
+	if (rc) {
+		pci_warn(h->pdev, "lightiov: the controller cannot be reset now (%d); write to apply again when its state is live\n",
+			 rc);
+		return rc;
+	}
+	left = wait_event_interruptible_timeout(p->wq, liov_host_seq(p) != seq &&
+						(open = liov_host_is_open(p)) != 0,
+						msecs_to_jiffies(LIOV_APPLY_MS));
+	if (left < 0)
+		return -EINTR;
+	if (!left)
+		pci_warn(h->pdev, "lightiov: the controller is not back from its reset yet; see nvme's messages\n");
+	return !left ? -ETIMEDOUT : min(open, 0);
+}

@@ -168,7 +168,7 @@ static void liov_parent_live(struct liov_host *h)
 			 "lightiov: no MSI-X vectors can be added to this controller on this machine; all its guests share the interrupt of nvme's admin queue\n");
 	if (h->nr_granted <= h->nr_host)
 		pci_warn(h->pdev,
-			 "lightiov: no spare queue pair; load lightiov with reserve=N before nvme binds\n");
+			 "lightiov: no spare queue pair; write a number to lightiov/reserve, or a smaller one to lightiov/host_queues, and then 1 to lightiov/apply\n");
 }
 
 static void liov_parent_stopping(struct liov_host *h)
@@ -249,6 +249,8 @@ static void liov_parent_gone(struct liov_host *h)
 }
 
 const struct liov_host_ops liov_parent_ops = {
+	.bound		= liov_settings_add,
+	.unbound	= liov_settings_del,
 	.live		= liov_parent_live,
 	.stopping	= liov_parent_stopping,
 	.stopped	= liov_parent_stopped,

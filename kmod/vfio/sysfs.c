@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What operators see: BDF/lightiov/ of a parent, UUID/lightiov/ of an instance
- * (Documentation/ABI); stats.c has UUID/lightiov/stats/.
+ * What operators see: of BDF/lightiov/ what is about a parent, and UUID/lightiov/ of an
+ * instance (Documentation/ABI); stats.c has UUID/lightiov/stats/, settings.c what else is
+ * in BDF/lightiov/.
  *
  * These are kobjects and not attribute groups because the PCI device's driver
  * data belong to nvme.ko, and because a group cannot hold a directory.  Each
@@ -15,27 +16,27 @@
 
 #include "vfio/vfio.h"
 
-struct liov_kobj {
-	struct kobject	kobj;
-	void		*owner;
-};
-
-struct liov_attr {
-	struct attribute attr;
-	ssize_t (*show)(void *owner, char *buf);
-	ssize_t (*store)(void *owner, const char *buf, size_t count);
-};
-
-static void liov_kobj_release(struct kobject *kobj)
+/**
+ * liov_kobj_release() - the last reference to a struct liov_kobj has gone
+ * @kobj: its kobject
+ */
+void liov_kobj_release(struct kobject *kobj)
 {
 	kfree(container_of(kobj, struct liov_kobj, kobj));
+}
+
+static void *liov_kobj_owner(struct kobject *kobj, struct liov_attr *a)
+{
+	struct liov_kobj *k = container_of(kobj, struct liov_kobj, kobj);
+
+	return a->of_host ? k->host : k->owner;
 }
 
 static ssize_t liov_kobj_show(struct kobject *kobj, struct attribute *attr, char *buf)
 {
 	struct liov_attr *a = container_of(attr, struct liov_attr, attr);
 
-	return a->show(container_of(kobj, struct liov_kobj, kobj)->owner, buf);
+	return a->show(liov_kobj_owner(kobj, a), buf);
 }
 
 static ssize_t liov_kobj_store(struct kobject *kobj, struct attribute *attr,
@@ -45,16 +46,26 @@ static ssize_t liov_kobj_store(struct kobject *kobj, struct attribute *attr,
 
 	if (!a->store)
 		return -EACCES;
-	return a->store(container_of(kobj, struct liov_kobj, kobj)->owner, buf, count);
+	return a->store(liov_kobj_owner(kobj, a), buf, count);
 }
 
-static const struct sysfs_ops liov_kobj_ops = {
+const struct sysfs_ops liov_kobj_ops = {
 	.show	= liov_kobj_show,
 	.store	= liov_kobj_store,
 };
 
-static struct kobject *liov_kobj_add(const struct kobj_type *ktype, void *owner,
-				     struct kobject *parent, const char *name)
+/**
+ * liov_kobj_add() - make a directory of ours
+ * @ktype:  with liov_kobj_release() and liov_kobj_ops
+ * @owner:  whom its attributes are about, see struct liov_kobj
+ * @host:   likewise
+ * @parent: where
+ * @name:   its name
+ *
+ * Return: the kobject of a struct liov_kobj, or an errno.
+ */
+struct kobject *liov_kobj_add(const struct kobj_type *ktype, void *owner, struct liov_host *host,
+			      struct kobject *parent, const char *name)
 {
 	struct liov_kobj *k = kzalloc(sizeof(*k), GFP_KERNEL);
 	int rc;
@@ -62,6 +73,7 @@ static struct kobject *liov_kobj_add(const struct kobj_type *ktype, void *owner,
 	if (!k)
 		return ERR_PTR(-ENOMEM);
 	k->owner = owner;
+	k->host = host;
 	rc = kobject_init_and_add(&k->kobj, ktype, parent, "%s", name);
 	if (rc) {
 		kobject_put(&k->kobj);
@@ -70,7 +82,11 @@ static struct kobject *liov_kobj_add(const struct kobj_type *ktype, void *owner,
 	return &k->kobj;
 }
 
-static void liov_kobj_del(struct kobject *kobj)
+/**
+ * liov_kobj_del() - remove it; waits for readers
+ * @kobj: from liov_kobj_add()
+ */
+void liov_kobj_del(struct kobject *kobj)
 {
 	kobject_del(kobj);
 	kobject_put(kobj);
@@ -93,18 +109,6 @@ static void liov_tell(struct device *dev, struct kobject *kobj, const char *now,
 	snprintf(text, sizeof(text), "LIGHTIOV_STATE=%s", now);
 	kobject_uevent_env(&dev->kobj, KOBJ_CHANGE, env);
 }
-
-#define LIOV_ATTR_RO(_prefix, _name)						\
-	static struct liov_attr _prefix##_##_name##_attr = {			\
-		.attr = { .name = #_name, .mode = 0444 },			\
-		.show = _prefix##_##_name##_show,				\
-	}
-#define LIOV_ATTR_RW(_prefix, _name)						\
-	static struct liov_attr _prefix##_##_name##_attr = {			\
-		.attr = { .name = #_name, .mode = 0644 },			\
-		.show = _prefix##_##_name##_show,				\
-		.store = _prefix##_##_name##_store,				\
-	}
 
 /* ---- parent ---- */
 
@@ -227,12 +231,6 @@ static struct attribute *parent_attrs[] = {
 };
 ATTRIBUTE_GROUPS(parent);
 
-static const struct kobj_type parent_ktype = {
-	.release	= liov_kobj_release,
-	.sysfs_ops	= &liov_kobj_ops,
-	.default_groups	= parent_groups,
-};
-
 static void liov_parent_tell(struct work_struct *work)
 {
 	struct liov_parent *p = container_of(work, struct liov_parent, tell);
@@ -252,18 +250,22 @@ void liov_sysfs_init_parent(struct liov_parent *p)
 }
 
 /**
- * liov_sysfs_add_parent() - make BDF/lightiov
+ * liov_sysfs_add_parent() - make its files in BDF/lightiov
  * @p: parent
  *
  * Return: 0 or a negative errno.
  */
 int liov_sysfs_add_parent(struct liov_parent *p)
 {
-	struct kobject *kobj;
+	struct kobject *kobj = p->host->dir;
+	int rc;
 
-	kobj = liov_kobj_add(&parent_ktype, p, &p->host->pdev->dev.kobj, "lightiov");
-	if (IS_ERR(kobj))
-		return PTR_ERR(kobj);
+	if (!kobj)
+		return -ENOENT;
+	container_of(kobj, struct liov_kobj, kobj)->owner = p;
+	rc = sysfs_create_groups(kobj, parent_groups);
+	if (rc)
+		return rc;
 	p->kobj = kobj;
 	p->told = liov_parent_state(p);
 	enable_work(&p->tell);
@@ -273,14 +275,14 @@ int liov_sysfs_add_parent(struct liov_parent *p)
 }
 
 /**
- * liov_sysfs_del_parent() - remove it; waits for readers
+ * liov_sysfs_del_parent() - remove them; waits for readers
  * @p: parent
  */
 void liov_sysfs_del_parent(struct liov_parent *p)
 {
 	/* The reset hooks go on. */
 	disable_work_sync(&p->tell);
-	liov_kobj_del(p->kobj);
+	sysfs_remove_groups(p->kobj, parent_groups);
 	p->kobj = NULL;
 }
 
@@ -487,7 +489,7 @@ int liov_sysfs_add_instance(struct liov_instance *inst)
 	struct kobject *kobj;
 	int rc;
 
-	kobj = liov_kobj_add(&inst_ktype, inst, &liov_dev(inst)->kobj, "lightiov");
+	kobj = liov_kobj_add(&inst_ktype, inst, NULL, &liov_dev(inst)->kobj, "lightiov");
 	if (IS_ERR(kobj))
 		return PTR_ERR(kobj);
 	inst->kobj = kobj;

@@ -4,7 +4,7 @@
 # The drive grants fewer queue pairs after a reset, as one does whose resources were
 # given to its virtual functions: instances move to what is left, in use or not. Those
 # that no longer fit say so, do with fewer, or without; and have them again when the
-# drive grants more.
+# drive grants more. And how those that there are are divided between host and guests.
 #
 # lab-options: --qpairs 8 --vfs 1 --append nvme_core.multipath=0
 #
@@ -178,6 +178,115 @@ blocks_of_another_functions_instance_are_refused()
 	return $rc
 }
 
+# ---- host and guests ----
+
+# divided HOST FREE: so many pairs each has
+divided()
+{
+	local host free
+
+	host=$(vm_parent_attr 0 queue_pairs_host) && free=$(vm_parent_attr 0 queue_pairs_free) || return 1
+	[ "$host $free" = "$1 $2" ] || { echo "$host pairs of the host and $free free, not $1 and $2"; return 1; }
+}
+
+# setting NAME VALUE: of the drive, and what is read then
+setting()
+{
+	echo "$2" >"/sys/bus/pci/devices/$(l1_bdf 0)/lightiov/$1" && [ "$(vm_parent_attr 0 "$1")" = "$2" ]
+}
+
+# in_force HOST FREE: after the reset that is asked for
+in_force()
+{
+	[ "$(vm_parent_attr 0 apply)" = 1 ] || { echo "nothing is due"; return 1; }
+	echo 1 >"/sys/bus/pci/devices/$(l1_bdf 0)/lightiov/apply" && divided "$1" "$2" &&
+		[ "$(vm_parent_attr 0 apply)" = 0 ] && vm_host_reads
+}
+
+# not_taken NAME VALUE: refused, with a line, and nothing changes
+not_taken()
+{
+	local before
+
+	vm_log_mark
+	before=$(vm_parent_attr 0 "$1")
+	! echo "$2" >"/sys/bus/pci/devices/$(l1_bdf 0)/lightiov/$1" 2>/dev/null &&
+		[ "$(vm_parent_attr 0 "$1")" = "$before" ] && says "lightiov: $1: write "
+}
+
+# The host's driver wants three queues, one of each kind, and there are three.
+host_keeps_half_of_too_few()
+{
+	if [ -d /sys/module/lightiov ]; then
+		rmmod lightiov && rmmod nvme || return 1
+	fi
+	l1_load_nvme write_queues=1 poll_queues=1 &&
+		l1_drive_grants 0 3 && l1_wait 30 l1_drive_ready 0 && vm_load_lightiov || return 1
+	l1_wait 30 divided 2 1 || return 1
+	[ "$(vm_parent_attr 0 host_queues) $(vm_parent_attr 0 reserve)" = "auto 0" ] &&
+		[ "$(vm_parent_attr 0 apply)" = 0 ]
+}
+
+# Nor is anything spare where the drive has more than that.
+host_keeps_all_where_there_is_more()
+{
+	grant 4 && divided 3 1 && grant 3 && divided 2 1
+}
+
+host_keeps_what_it_is_told_to()
+{
+	local rc=0
+
+	setting host_queues 1 && divided 2 1 || return 1
+	fio --minimal --name=host --filename="$(l1_ns 0 1)" --ioengine=io_uring --direct=1 --rw=randrw \
+		--bs=4k --iodepth=8 --size=16m --verify=crc32c --verify_fatal=1 --verify_backlog=128 \
+		--time_based --runtime=1d >/tmp/host.log 2>&1 &
+	in_force 1 2 && setting host_queues 3 && in_force 3 0 && says 'no spare queue pair; write' || rc=1
+	# By any reset.
+	setting host_queues auto && echo 1 >"/sys/class/nvme/$(l1_ctrl 0)/reset_controller" &&
+		l1_wait 30 divided 2 1 && [ "$(vm_parent_attr 0 apply)" = 0 ] || rc=1
+	kill -INT $! && wait $!
+	vm_fio_figures "host" "$(</tmp/host.log)" && return $rc
+}
+
+settings_that_are_none_are_refused()
+{
+	not_taken host_queues 0 && not_taken host_queues many && not_taken reserve -1 &&
+		not_taken reserve auto && not_taken apply 0
+}
+
+# The drive grants all it has anyway.
+reserve_is_asked_for_at_the_next_reset()
+{
+	setting reserve 2 && in_force 2 1 && setting reserve 0 && in_force 2 1
+}
+
+# An instance keeps its pairs, whatever the host is to have.
+host_gets_no_pair_of_an_instance()
+{
+	local uuid rc=0
+
+	uuid=$(vm_instance 1q 2) && has "$uuid" 3 || return 1
+	setting host_queues 3 && in_force 2 0 && /out/vfio/liov_cycle "$uuid" 200 || rc=1
+	mdev_remove "$uuid" && setting host_queues 1 && in_force 1 2 && return $rc
+}
+
+# Of this controller, and after nvme was bound again.
+settings_of_one_controller_at_load()
+{
+	local bdf
+
+	bdf=$(l1_bdf 0)
+	vm_load_lightiov "host_queues=$bdf=1,2,0000:00:1f.7=3" "reserve=5,${bdf#0000:}=1" || return 1
+	l1_wait 30 divided 1 2 && [ "$(vm_parent_attr 0 host_queues) $(vm_parent_attr 0 reserve)" = "1 1" ] ||
+		return 1
+	setting host_queues 3 && echo "$bdf" >/sys/bus/pci/drivers/nvme/unbind &&
+		[ ! -e "/sys/bus/pci/devices/$bdf/lightiov" ] &&
+		echo "$bdf" >/sys/bus/pci/drivers/nvme/bind && l1_wait 30 l1_drive_ready 0 &&
+		vm_parents_ready && l1_wait 30 divided 3 0 && [ "$(vm_parent_attr 0 host_queues)" = 3 ] &&
+		vm_host_reads
+}
+
 for MODE in $MODES; do
 	vm_test guest_and_two_more guest_and_two_more
 	vm_test in_use_they_move in_use_they_move
@@ -188,4 +297,13 @@ for MODE in $MODES; do
 		blocks_of_another_functions_instance_are_refused
 	vm_test nothing_is_left vm_nothing_is_left
 done
+# shellcheck disable=SC2034 # for common.sh
+MODE=guarded
+vm_test host_keeps_half_of_too_few host_keeps_half_of_too_few
+vm_test host_keeps_all_where_there_is_more host_keeps_all_where_there_is_more
+vm_test host_keeps_what_it_is_told_to host_keeps_what_it_is_told_to
+vm_test settings_that_are_none_are_refused settings_that_are_none_are_refused
+vm_test reserve_is_asked_for_at_the_next_reset reserve_is_asked_for_at_the_next_reset
+vm_test host_gets_no_pair_of_an_instance host_gets_no_pair_of_an_instance
+vm_test settings_of_one_controller_at_load settings_of_one_controller_at_load
 vm_run
