@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make            both modules for the running kernel (KDIR=... for another)
-# make load       load lightiov.ko into the running kernel (LOAD_ARGS=...)
+# make load       load lightiov.ko into the running kernel (LOAD_ARGS="offer=...")
 # make demo       the whole path in an emulated host, with a readable result
 # make check      all tests (FULL=1: the long variants; KERNEL=backports or rt)
 # make check-debug  all tests on a kernel with KASAN, lockdep, kmemleak, fault

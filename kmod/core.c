@@ -22,6 +22,11 @@ MODULE_PARM_DESC(allow_direct,
 /* Words of a parameter that tells controllers apart; arbitrary. */
 #define LIOV_WORDS	64
 
+static char *offer[LIOV_WORDS];
+static unsigned int nr_offer;
+module_param_array(offer, charp, &nr_offer, 0444);
+MODULE_PARM_DESC(offer, "controllers to offer to guests: all, or their BDFs (default: none)");
+
 static char *reserve[LIOV_WORDS];
 static unsigned int nr_reserve;
 module_param_array(reserve, charp, &nr_reserve, 0444);
@@ -174,6 +179,54 @@ unsigned int liov_reserve_of(struct pci_dev *pdev)
 	return val;
 }
 
+/* "all", an address and nothing else, or nothing: is it about a controller?  Or -EINVAL. */
+static int offer_says(const char *word, struct pci_dev *pdev)
+{
+	unsigned int a[4];
+	const char *rest = address_in(word, a);
+
+	if (rest)
+		return *rest ? -EINVAL : pdev && is_address_of(a, pdev);
+	if (!*word)
+		return 0;
+	return sysfs_streq(word, "all") ? 1 : -EINVAL;
+}
+
+/**
+ * liov_offer_of() - what the parameter offer says of a controller
+ * @pdev: its function
+ *
+ * Any context.  Return: whether it is to be offered from the beginning.
+ */
+bool liov_offer_of(struct pci_dev *pdev)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_offer; i++) {
+		if (offer_says(offer[i], pdev) > 0)
+			return true;
+	}
+	return false;
+}
+
+static int __init offer_check(void)
+{
+	bool none = true;
+	unsigned int i;
+
+	for (i = 0; i < nr_offer; i++) {
+		if (offer_says(offer[i], NULL) < 0) {
+			pr_err("offer=%s: write all, or the addresses of controllers, like 0000:01:00.0\n",
+			       offer[i]);
+			return -EINVAL;
+		}
+		none &= !*offer[i];
+	}
+	if (none)
+		pr_notice("no controller is offered to guests; write 1 to lightiov/offered of one in sysfs, or load with offer=0000:01:00.0 or offer=all\n");
+	return 0;
+}
+
 static int __init words_check(void)
 {
 	unsigned int val;
@@ -214,5 +267,5 @@ int __init liov_core_init(void)
 		lacking[what] = true;
 		pr_notice("for a test: going on as if there were no %s\n", lacks[i]);
 	}
-	return words_check();
+	return words_check() ?: offer_check();
 }

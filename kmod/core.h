@@ -13,6 +13,7 @@ extern bool liov_allow_direct;
 
 struct pci_dev;
 
+bool liov_offer_of(struct pci_dev *pdev);
 int liov_host_queues_parse(const char *text, unsigned int *val);
 int liov_reserve_parse(const char *text, unsigned int *val);
 unsigned int liov_host_queues_of(struct pci_dev *pdev);

@@ -32,16 +32,8 @@ static void host_bind(struct liov_hostp *p, bool late)
 	spin_lock(&p->lock);
 	p->bound = true;
 	p->unbinding = false;
-	p->left = false;
-	p->down_at = jiffies;
-	p->hooked = false;
-	p->reset_tried = false;
-	WRITE_ONCE(p->unfit, NULL);
 	p->wary = liov_hooks_may_miss(p->h.pdev->dev.driver->owner);
-	p->calls = 0;
-	p->calls_tried = 0;
-	p->answer = 0;
-	p->floor = 0;
+	liov_host_begin(p);
 	if (late)
 		liov_host_look(p, 0);
 	spin_unlock(&p->lock);
@@ -64,7 +56,7 @@ static void host_bound(struct liov_hostp *p)
  */
 static void host_check_left(struct liov_hostp *p)
 {
-	if (pci_device_is_present(p->h.pdev))
+	if (!p->offered || pci_device_is_present(p->h.pdev))
 		return;
 	pci_warn(p->h.pdev, "lightiov: the controller has left; its guests get errors\n");
 	spin_lock(&p->lock);
@@ -75,11 +67,7 @@ static void host_check_left(struct liov_hostp *p)
 	liov_host_disabled(p);
 }
 
-/*
- * Ends all use of a controller that still works, or has left.  Sections must end before
- * nvme.ko goes on and frees the admin queue.  None can hang for good: a command
- * that never completes times out, and nvme.ko cancels it.
- */
+/* Ends all use of a controller that still works, or has left. */
 static void host_evict(struct liov_hostp *p)
 {
 	mutex_lock(&p->life);
@@ -91,28 +79,7 @@ static void host_evict(struct liov_hostp *p)
 	spin_unlock(&p->lock);
 	cancel_delayed_work_sync(&p->work);
 	host_check_left(p);
-	/* A start whose work item we have just cancelled. */
-	spin_lock(&p->lock);
-	if (p->gate == LIOV_GATE_INNER && p->adminq)
-		p->gate = LIOV_GATE_OPEN;
-	wake_up_all(&p->wq);
-	spin_unlock(&p->lock);
-	if (p->announced)
-		liov_ops->gone(&p->h);
-	p->announced = false;
-	liov_host_silence(&p->h);
-
-	spin_lock(&p->lock);
-	p->bound = false;
-	p->gate = LIOV_GATE_CLOSED;
-	p->seq++;
-	wake_up_all(&p->wq);
-	spin_unlock(&p->lock);
-	while (!liov_host_drain(p, LIOV_DRAIN_MS))
-		pci_warn(p->h.pdev,
-			 "lightiov: waiting for an admin command before nvme is unbound\n");
-	p->adminq = NULL;
-	p->h.priv = NULL;
+	liov_host_end(p, true);
 out:
 	mutex_unlock(&p->life);
 	liov_ops->unbound(&p->h);
@@ -147,6 +114,7 @@ static struct liov_hostp *host_create(struct pci_dev *pdev)
 		return NULL;
 	}
 	p->h.pdev = pci_dev_get(pdev);
+	p->offered = liov_offer_of(pdev);
 	p->split.host = liov_host_queues_of(pdev);
 	p->split.reserve = min(liov_reserve_of(pdev), 0xffffU);
 	kref_init(&p->kref);
@@ -216,12 +184,17 @@ static int hook_ask(struct liov_hostp *p, int want)
 
 static void hook_quiesce(struct liov_hostp *p)
 {
+	/* nvme.ko has left the state "live" by now, so whoever offers it finds that. */
+	if (!READ_ONCE(p->offered))
+		return;
 	liov_host_saw(p, LIOV_CALL_QUIESCE);
 	liov_host_down(p);
 }
 
 static void hook_cancelled(struct liov_hostp *p)
 {
+	if (!READ_ONCE(p->offered))
+		return;
 	liov_host_saw(p, LIOV_CALL_CANCEL);
 	liov_host_disabled(p);
 }
@@ -236,12 +209,28 @@ static bool hook_start(struct liov_hostp *p, unsigned int *seq)
 	struct device *cdev;
 	bool live;
 
+	if (!READ_ONCE(p->offered))
+		return false;
 	liov_host_saw(p, LIOV_CALL_START);
 	*seq = liov_host_seq(p);
 	cdev = liov_ctrl_get(p->h.pdev);
 	live = cdev && liov_ctrl_is_live(p, cdev);
 	put_device(cdev);
 	return live;
+}
+
+/*
+ * Shadow doorbells are no matter where there are no guests.  nvme-core has given the admin
+ * queue's tags the controller; where a later one does not, they are refused to all.
+ */
+static bool hook_shadows(struct request_queue *q)
+{
+	struct liov_hostp *p = liov_host_of_ctrl(q->tag_set ? q->tag_set->driver_data : NULL);
+	bool may = p && !liov_host_takes_part(p);
+
+	if (p)
+		liov_host_put(p);
+	return may;
 }
 
 static const struct liov_hook_ops hook_ops = {
@@ -253,6 +242,7 @@ static const struct liov_hook_ops hook_ops = {
 	.cancelled	= hook_cancelled,
 	.start		= hook_start,
 	.started	= liov_host_up,
+	.shadows	= hook_shadows,
 	.watches	= liov_host_watches,
 	.command	= liov_host_command,
 };

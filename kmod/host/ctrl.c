@@ -244,14 +244,15 @@ void liov_host_tell_stopped(struct liov_hostp *p, unsigned int seq)
  * @p:     the host; the caller holds its lock
  * @delay: jiffies until then
  *
- * Nothing is queued once an eviction has begun, which cancels it.
+ * Nothing is queued once an eviction has begun, which cancels it, or if the controller is
+ * not offered.
  *
  * Context: process; does not sleep.
  */
 void liov_host_look(struct liov_hostp *p, unsigned long delay)
 {
 	lockdep_assert_held(&p->lock);
-	if (p->bound && !p->unbinding)
+	if (p->bound && p->offered && !p->unbinding)
 		mod_delayed_work(liov_host_wq, &p->work, delay);
 }
 
@@ -271,7 +272,7 @@ void liov_host_up(struct liov_hostp *p, unsigned int seq)
 {
 	liov_host_tell_stopped(p, seq);
 	spin_lock(&p->lock);
-	if (!p->bound || p->seq != seq)
+	if (!p->bound || !p->offered || p->seq != seq)
 		goto out;
 	if (p->unbinding || READ_ONCE(liov_exiting)) {
 		if (p->adminq)

@@ -318,7 +318,7 @@ static atomic_t inflight = ATOMIC_INIT(0);
 static noinline int wrap_set_queue_count(struct nvme_ctrl *ctrl, int *count)
 {
 	struct liov_hostp *p;
-	int rc, want = *count;
+	int rc, asked, want = *count;
 
 	atomic_inc(&inflight);
 	p = hook_ops->get(ctrl);
@@ -326,9 +326,10 @@ static noinline int wrap_set_queue_count(struct nvme_ctrl *ctrl, int *count)
 		rc = nvme_set_queue_count(ctrl, count);
 		goto out;
 	}
-	*count = hook_ops->ask(p, want);
+	asked = hook_ops->ask(p, want);
+	*count = asked;
 	rc = nvme_set_queue_count(ctrl, count);
-	if (!rc && !*count) {
+	if (!rc && !*count && asked != want) {
 		/* Refused outright: perhaps only what we added was too much. */
 		*count = want;
 		rc = nvme_set_queue_count(ctrl, count);
@@ -399,11 +400,16 @@ static noinline int wrap_submit_dbbuf(struct request_queue *q,
 				      struct nvme_command *cmd, void *buffer,
 				      unsigned int bufflen)
 {
+	int rc = NVME_SC_INVALID_OPCODE;
+
 	atomic_inc(&inflight);
-	pr_info_once("Doorbell Buffer Config is refused to the nvme driver, it would silence the doorbells of instances; \"unable to set dbbuf\" is expected\n");
+	if (hook_ops->shadows(q))
+		rc = nvme_submit_sync_cmd(q, cmd, buffer, bufflen);
+	else
+		pr_info_once("Doorbell Buffer Config is refused to the nvme driver, it would silence the doorbells of instances; \"unable to set dbbuf\" is expected\n");
 	atomic_dec(&inflight);
 	barrier();
-	return NVME_SC_INVALID_OPCODE;
+	return rc;
 }
 
 /* A command of the host's that guests must be protected from first, see watch.c. */

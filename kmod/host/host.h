@@ -19,9 +19,12 @@ struct liov_host;
  *            Before @live.  May sleep.
  * @unbound:  It is about to be unbound, or this module to be unloaded.  After @gone, under no
  *            lock of the boundary: it may wait for who uses what @bound has made.
+ * @withdraw: The controller is to be offered no longer: -EBUSY if somebody uses it, else
+ *            nobody begins to from now on, and @gone follows.  May sleep.
  * @live:     The controller is live (first probe, or after a reset).  Called
  *            from a work item of the boundary, never from inside nvme.ko; the
- *            gate is open and admin commands work.  May sleep.
+ *            gate is open and admin commands work.  May sleep.  Returns an errno if it
+ *            cannot be offered.
  * @stopping: The host driver begins to take the controller down (reset or
  *            remove).  Called inside nvme.ko's reset path: the gate is closed
  *            and drained.  Interrupts and vectors must be freed here and no
@@ -35,7 +38,8 @@ struct liov_host;
  * @lost:     The host driver has given the controller up: it will not be live
  *            again, and no section be opened.  It may still touch memory if
  *            @stopped did not come before.  Same rules as @stopping.
- * @gone:     The driver is about to be unbound (or this module is unloading):
+ * @gone:     The driver is about to be unbound (or this module is unloading, or the
+ *            controller not offered any more):
  *            evict every user, then return.  The controller still works while
  *            this runs, and may still be reset: before it frees what @stopping,
  *            @stopped and @lost use, it calls liov_host_silence().  May sleep.  Not
@@ -51,7 +55,8 @@ struct liov_host;
 struct liov_host_ops {
 	void (*bound)(struct liov_host *h);
 	void (*unbound)(struct liov_host *h);
-	void (*live)(struct liov_host *h);
+	int (*withdraw)(struct liov_host *h);
+	int (*live)(struct liov_host *h);
 	void (*stopping)(struct liov_host *h);
 	void (*stopped)(struct liov_host *h);
 	void (*lost)(struct liov_host *h);
@@ -124,6 +129,9 @@ int liov_host_admin(struct liov_host *h, struct nvme_command *cmd, void *buf,
 int liov_host_reset(struct liov_host *h);
 int liov_host_nsid_of(struct liov_host *h, struct block_device *bdev, u32 *nsid);
 u16 liov_host_set_floor(struct liov_host *h, u16 lowest_qid);
+int liov_host_offer(struct liov_host *h);
+int liov_host_withdraw(struct liov_host *h);
+bool liov_host_is_offered(struct liov_host *h);
 unsigned int liov_host_get_queues(struct liov_host *h);
 void liov_host_set_queues(struct liov_host *h, unsigned int most);
 unsigned int liov_host_get_reserve(struct liov_host *h);

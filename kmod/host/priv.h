@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Shared by ctrl.c (gate, callbacks), queues.c (how many queues are whose), up.c (what
- * is learned of a controller), cmd.c (commands), bind.c (objects, binding), watch.c (the
- * host's own commands) and hooks.c (what touches nvme-core); nobody else includes it.
+ * is learned of a controller), cmd.c (commands), offer.c (which are used), bind.c (objects,
+ * binding), watch.c (the host's own commands) and hooks.c (what touches nvme-core); nobody
+ * else includes it.
  * Locks: see ctrl.c.
  */
 #ifndef _LIOV_HOST_PRIV_H
@@ -109,7 +110,9 @@ struct liov_split {
  * @sections:  open sections
  * @seq:       counts closings of the gate: what was learned before one is stale
  * @bound:     nvme.ko is bound (or binding) and eviction has not finished
- * @unbinding: eviction has begun: @live is not called any more
+ * @unbinding: eviction or withdrawal has begun: @live is not called any more
+ * @offered:   guests may have it; written under @life, too
+ * @refused:   they cannot, though, and why: an errno; written by @work, cleared under @life
  * @down_at:   when the gate was last closed, jiffies
  * @left:      the device is no longer on the bus, or nvme.ko has given it up
  * @paused:    a system suspend is under way
@@ -124,6 +127,7 @@ struct liov_split {
  * @owner_counted: this host counts in liov_hooks_bind()
  * @split:     what is set
  * @used:      what was set when nvme.ko last set its queues up
+ * @divides:   we take part in the set-up that is under way
  * @floor:     lowest qid held by instances, 0 if none
  * @logged_in_bar: queue pairs whose doorbells are inside BAR0, as last logged
  * @answer:    number of I/O queues nvme.ko was told it has (if @hooked)
@@ -146,6 +150,8 @@ struct liov_hostp {
 	unsigned int		seq;
 	bool			bound;
 	bool			unbinding;
+	bool			offered;
+	int			refused;
 	bool			left;
 	unsigned long		down_at;
 	bool			paused;
@@ -159,6 +165,7 @@ struct liov_hostp {
 	bool			owner_counted;
 	struct liov_split	split;
 	struct liov_split	used;
+	bool			divides;
 	u16			floor;
 	u16			answer;
 	u16			logged_in_bar;
@@ -223,6 +230,11 @@ int liov_host_answer(struct liov_hostp *p, int want, int granted);
 const char *liov_host_lacks_pairs(struct liov_hostp *p);
 void liov_host_split_holds(struct liov_hostp *p);
 
+/* offer.c */
+bool liov_host_takes_part(struct liov_hostp *p);
+void liov_host_begin(struct liov_hostp *p);
+void liov_host_end(struct liov_hostp *p, bool unbind);
+
 /* up.c */
 void liov_host_saw(struct liov_hostp *p, u8 call);
 void liov_host_live_work(struct work_struct *work);
@@ -252,6 +264,7 @@ void liov_host_watch_exit(void);
  * @cancelled: it has taken it down
  * @start:     the controller is about to be live; false if it is not to be
  * @started:   it is; @seq is what @start gave
+ * @shadows:   may it have shadow doorbells, by a command to this admin queue?
  * @watches:   is a command of interest to @command?  From ftrace: notrace
  * @command:   it is about to be sent; may sleep for long
  *
@@ -266,6 +279,7 @@ struct liov_hook_ops {
 	void (*cancelled)(struct liov_hostp *p);
 	bool (*start)(struct liov_hostp *p, unsigned int *seq);
 	void (*started)(struct liov_hostp *p, unsigned int seq);
+	bool (*shadows)(struct request_queue *q);
 	bool (*watches)(const struct nvme_command *cmd);
 	void (*command)(struct request *req, const struct nvme_command *cmd);
 };

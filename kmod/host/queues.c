@@ -4,8 +4,8 @@
  * driver and guests.  That happens when nvme.ko sets its queues up, when it binds and in each
  * reset, and at no other time: what is set here meanwhile waits for the next.
  *
- * Owns liov_hostp.split, .used, .floor and .answer, under liov_hostp.lock.  Called by bind.c
- * for nvme.ko's question, by up.c, and by those who set something.
+ * Owns liov_hostp.split, .used, .divides, .floor and .answer, under liov_hostp.lock.  Called
+ * by bind.c for nvme.ko's question, by up.c, and by those who set something.
  */
 #define pr_fmt(fmt) "lightiov: " fmt
 
@@ -35,11 +35,11 @@ int liov_host_ask(struct liov_hostp *p, int want)
 	unsigned int keep;
 
 	spin_lock(&p->lock);
+	p->divides = liov_host_takes_part(p);
 	p->used = p->split;
 	s = p->used;
 	spin_unlock(&p->lock);
-	/* It would be of no use, see host_unfit(); nvme.ko has a vector at this moment. */
-	if (READ_ONCE(p->unfit) || !p->h.pdev->msix_enabled)
+	if (!p->divides)
 		return want;
 	keep = s.host == LIOV_AUTO ? want : min_t(unsigned int, want, s.host);
 	/* 0's based 16-bit fields, of which FFFFh is reserved. */
@@ -66,12 +66,12 @@ int liov_host_answer(struct liov_hostp *p, int want, int granted)
 	int answer = min(want, granted);
 
 	spin_lock(&p->lock);
-	if (!READ_ONCE(p->unfit) && p->h.pdev->msix_enabled)
+	if (p->divides)
 		answer = liov_queues_kept(want, granted, p->used.host);
 	if (p->floor && answer >= p->floor)
 		answer = max(p->floor - 1, 1);
 	p->answer = answer;
-	p->hooked = true;
+	p->hooked = p->divides;
 	spin_unlock(&p->lock);
 	return answer;
 }
@@ -219,6 +219,15 @@ bool liov_host_is_due(struct liov_host *h)
 	return due;
 }
 
+/* 1: it is back from the reset that moved @seq on, 0: not yet, or -ENODEV. */
+static int host_is_back(struct liov_hostp *p, unsigned int seq)
+{
+	if (liov_host_seq(p) == seq)
+		return 0;
+	/* It may have been withdrawn meanwhile. */
+	return READ_ONCE(p->announced) ? liov_host_is_open(p) : -ENODEV;
+}
+
 /**
  * liov_host_apply - have what is set take effect
  * @h: the host
@@ -235,8 +244,8 @@ bool liov_host_is_due(struct liov_host *h)
 int liov_host_apply(struct liov_host *h)
 {
 	struct liov_hostp *p = to_hostp(h);
-	unsigned int seq = liov_host_seq(p);
-	int rc, open = 0;
+	unsigned int seq;
+	int rc, back = 0;
 	long left;
 
 	if (!READ_ONCE(p->announced)) {
@@ -245,18 +254,18 @@ int liov_host_apply(struct liov_host *h)
 	}
 	if (!liov_host_is_due(h))
 		return 0;
+	seq = liov_host_seq(p);
 	rc = liov_host_reset(h);
 	if (rc) {
 		pci_warn(h->pdev, "lightiov: the controller cannot be reset now (%d); write to apply again when its state is live\n",
 			 rc);
 		return rc;
 	}
-	left = wait_event_interruptible_timeout(p->wq, liov_host_seq(p) != seq &&
-						(open = liov_host_is_open(p)) != 0,
+	left = wait_event_interruptible_timeout(p->wq, (back = host_is_back(p, seq)) != 0,
 						msecs_to_jiffies(LIOV_APPLY_MS));
 	if (left < 0)
 		return -EINTR;
 	if (!left)
 		pci_warn(h->pdev, "lightiov: the controller is not back from its reset yet; see nvme's messages\n");
-	return !left ? -ETIMEDOUT : min(open, 0);
+	return !left ? -ETIMEDOUT : min(back, 0);
 }

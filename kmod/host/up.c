@@ -46,6 +46,14 @@ static int host_map(struct liov_host *h)
 	return h->bar ? 0 : -ENOMEM;
 }
 
+/* It is not offered, though somebody asked for it; the caller holds p->lock. */
+static void host_refuse(struct liov_hostp *p, int rc)
+{
+	lockdep_assert_held(&p->lock);
+	WRITE_ONCE(p->refused, rc);
+	wake_up_all(&p->wq);
+}
+
 /*
  * What guests' queues need and no reset brings; the controller is live.  Looks at registers
  * and at what the PCI core knows: nothing is sent to a controller that does not qualify.
@@ -113,6 +121,8 @@ static bool host_calls_are_seen(struct liov_hostp *p, struct device *cdev)
 		if (live)
 			p->calls_tried++;
 		refuse = p->calls_tried > LIOV_CALLS_LOOKS;
+		if (refuse)
+			host_refuse(p, -EOPNOTSUPP);
 		if (!refuse)
 			liov_host_look(p, msecs_to_jiffies(LIOV_CALLS_MS));
 	}
@@ -133,6 +143,8 @@ static bool host_may_begin(struct liov_hostp *p, struct device *cdev)
 	int rc = host_qualifies(p, cdev);
 
 	spin_lock(&p->lock);
+	if (rc == -EOPNOTSUPP)
+		host_refuse(p, rc);
 	/* -EAGAIN: comes again when nvme.ko has started it, if that is seen. */
 	if (rc == -EAGAIN && p->wary)
 		liov_host_look(p, msecs_to_jiffies(LIOV_CALLS_MS));
@@ -260,10 +272,21 @@ static int host_needs_reset(struct liov_hostp *p, struct device *cdev)
 	}
 	/* -EBUSY: a reset or removal is on its way already, as good as ours. */
 	rc = nvme_reset_ctrl(dev_get_drvdata(cdev));
-	pci_info(p->h.pdev, "lightiov: %s, since the module was loaded after nvme: %s\n",
+	pci_info(p->h.pdev, "lightiov: %s, since nvme had set it up before it was offered: %s\n",
 		 rc ? "a controller reset is under way already" :
 		 "resetting the controller once", why);
 	return 1;
+}
+
+static void host_tell_live(struct liov_hostp *p)
+{
+	int rc = liov_ops->live(&p->h);
+
+	if (!rc)
+		return;
+	spin_lock(&p->lock);
+	host_refuse(p, rc);
+	spin_unlock(&p->lock);
 }
 
 /**
@@ -300,10 +323,13 @@ void liov_host_live_work(struct work_struct *work)
 	spin_lock(&p->lock);
 	if (rc == -ENOMEM && p->seq == seq)
 		liov_host_look(p, msecs_to_jiffies(LIOV_NOMEM_MS));
+	else if (rc < 0 && p->seq == seq)
+		host_refuse(p, rc);
 	if (!rc && p->seq == seq && !p->unbinding) {
 		p->gate = LIOV_GATE_OPEN;
 		p->told = LIOV_TOLD_LIVE;
 		p->announced = true;
+		WRITE_ONCE(p->refused, 0);
 		tell = true;
 		wake_up_all(&p->wq);
 	}
@@ -311,7 +337,7 @@ void liov_host_live_work(struct work_struct *work)
 	liov_host_leave(&p->h);
 
 	if (tell)
-		liov_ops->live(&p->h);
+		host_tell_live(p);
 	else if (rc == -ENOMEM)
 		host_no_memory(p);
 	else if (rc < 0 && liov_host_seq(p) == seq)

@@ -195,7 +195,7 @@ static u16 liov_take_qid(struct liov_parent *p)
  * Takes from the top, so that a host driver which wants more queues after a
  * reset finds the low IDs free.  A shared one gets none.  May sleep.
  *
- * Return: 0, or -ENOSPC.
+ * Return: 0, -ENOSPC, or -ENODEV if the controller is offered no longer.
  */
 int liov_pool_take_qids(struct liov_parent *p, struct liov_instance *inst)
 {
@@ -203,6 +203,10 @@ int liov_pool_take_qids(struct liov_parent *p, struct liov_instance *inst)
 	unsigned int i;
 
 	mutex_lock(&p->pool_lock);
+	if (p->withdrawn) {
+		mutex_unlock(&p->pool_lock);
+		return -ENODEV;
+	}
 	if (!env->shared && liov_free_pairs_locked(p) < env->nr_pairs) {
 		mutex_unlock(&p->pool_lock);
 		return -ENOSPC;

@@ -203,6 +203,7 @@ enum liov_cq_head_mode {
  * @shared:    its shared pairs, while it has shared instances; written under @pool_lock, too,
  *             and there for whoever is an instance's
  * @irq_lock:  @vectors, liov_cq.vec, liov_vector_user.vec, liov_virq.eventfd
+ * @withdrawn: it is offered no longer, and no instance made of it; under pool_lock
  * @told_granted: nr_granted as last logged; @told_host: nr_host likewise
  * @id:        the drive's Identify Controller; under pool_lock
  * @vwc:       it has a volatile write cache
@@ -230,6 +231,7 @@ struct liov_parent {
 	u64			stuck_gen;
 	struct list_head	stuck_probes;
 	struct list_head	instances;
+	bool			withdrawn;
 	struct list_head	backings;
 	u64			ns_gen;
 	u64			id_gen;

@@ -94,7 +94,7 @@ static int liov_parent_register(struct liov_parent *p)
 	if (rc) {
 		pci_err(pdev, "lightiov: Identify Controller failed (%d); not offered to guests\n",
 			rc);
-		return rc;
+		return rc < 0 ? rc : -EIO;
 	}
 	/* From here on what the host does to its namespaces is heard of. */
 	if (list_empty(&p->watch_node))
@@ -129,16 +129,17 @@ static void liov_parent_instance_back(struct liov_instance *inst)
 	liov_state_changed(inst);
 }
 
-static void liov_parent_live(struct liov_host *h)
+static int liov_parent_live(struct liov_host *h)
 {
 	struct liov_parent *p = h->priv;
 	struct liov_instance *inst;
+	int rc;
 
 	if (!p) {
 		p = liov_parent_alloc(h);
 		if (!p) {
 			pci_err(h->pdev, "lightiov: out of memory; not offered to guests\n");
-			return;
+			return -ENOMEM;
 		}
 		h->priv = p;
 	}
@@ -146,8 +147,9 @@ static void liov_parent_live(struct liov_host *h)
 	/* Here and not in the stopped hook, since DMA memory is freed. */
 	liov_pool_reclaim(p);
 	liov_probe_reclaim(p);
-	if (!p->registered && liov_parent_register(p))
-		return;
+	rc = p->registered ? 0 : liov_parent_register(p);
+	if (rc)
+		return rc == -EAGAIN || rc == -EINTR ? 0 : rc;
 	mutex_lock(&p->pool_lock);
 	liov_watch_look_all(p);
 	liov_pool_recount(p);
@@ -156,7 +158,7 @@ static void liov_parent_live(struct liov_host *h)
 	mutex_unlock(&p->pool_lock);
 	schedule_work(&p->tell);
 	if (p->told_granted == h->nr_granted && p->told_host == h->nr_host)
-		return;
+		return 0;
 	p->told_granted = h->nr_granted;
 	p->told_host = h->nr_host;
 	pci_info(h->pdev,
@@ -169,6 +171,24 @@ static void liov_parent_live(struct liov_host *h)
 	if (h->nr_granted <= h->nr_host)
 		pci_warn(h->pdev,
 			 "lightiov: no spare queue pair; write a number to lightiov/reserve, or a smaller one to lightiov/host_queues, and then 1 to lightiov/apply\n");
+	return 0;
+}
+
+static int liov_parent_withdraw(struct liov_host *h)
+{
+	struct liov_parent *p = h->priv;
+	bool used;
+
+	if (!p)
+		return 0;
+	mutex_lock(&p->pool_lock);
+	used = !list_empty(&p->instances);
+	p->withdrawn = !used;
+	mutex_unlock(&p->pool_lock);
+	if (!used)
+		return 0;
+	pci_warn(h->pdev, "lightiov: it has instances, so it stays offered; remove them first\n");
+	return -EBUSY;
 }
 
 static void liov_parent_stopping(struct liov_host *h)
@@ -251,6 +271,7 @@ static void liov_parent_gone(struct liov_host *h)
 const struct liov_host_ops liov_parent_ops = {
 	.bound		= liov_settings_add,
 	.unbound	= liov_settings_del,
+	.withdraw	= liov_parent_withdraw,
 	.live		= liov_parent_live,
 	.stopping	= liov_parent_stopping,
 	.stopped	= liov_parent_stopped,

@@ -22,6 +22,25 @@
 		.store = host_##_name##_store,					\
 	}
 
+static ssize_t host_offered_show(void *owner, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", liov_host_is_offered(owner));
+}
+
+static ssize_t host_offered_store(void *owner, const char *buf, size_t count)
+{
+	struct liov_host *h = owner;
+	bool offer;
+	int rc = kstrtobool(buf, &offer);
+
+	if (rc)
+		pci_warn(h->pdev, "lightiov: offered: write 1 or 0\n");
+	else
+		rc = offer ? liov_host_offer(h) : liov_host_withdraw(h);
+	return rc ?: count;
+}
+LIOV_HOST_ATTR(offered);
+
 static ssize_t host_host_queues_show(void *owner, char *buf)
 {
 	unsigned int n = liov_host_get_queues(owner);
@@ -85,6 +104,7 @@ static ssize_t host_apply_store(void *owner, const char *buf, size_t count)
 LIOV_HOST_ATTR(apply);
 
 static struct attribute *host_attrs[] = {
+	&host_offered_attr.attr,
 	&host_host_queues_attr.attr,
 	&host_reserve_attr.attr,
 	&host_apply_attr.attr,

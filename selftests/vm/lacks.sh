@@ -43,6 +43,12 @@ unknown_word_is_refused()
 	l1_load_nvme && it_refuses_to_load 'lightiov: lacks=sense: no such thing' lacks=sense
 }
 
+no_address_is_refused()
+{
+	it_refuses_to_load 'lightiov: offer=everything: write all, or the addresses' offer=all,everything &&
+		it_refuses_to_load "lightiov: offer=$(l1_bdf 0)=1: write all" "offer=$(l1_bdf 0)=1"
+}
+
 no_number_is_refused()
 {
 	local bdf
@@ -100,7 +106,7 @@ nvme_that_is_inlined_is_refused()
 		{ vm_log_since_mark; return 1; }
 	# Nothing comes of a later reset either.
 	echo 1 >"/sys/class/nvme/$(l1_ctrl 0)/reset_controller" && l1_wait 30 l1_drive_ready 0 || return 1
-	if [ -e "$dev/lightiov" ] || [ -e "$dev/mdev_supported_types" ]; then
+	if [ -e "$dev/mdev_supported_types" ] || [ "$(vm_parent_attr 0 offered)" != 0 ]; then
 		echo "it is offered"
 		return 1
 	fi
@@ -279,7 +285,7 @@ controller_is_refused()
 	[ "$(cat "$dev/msi_bus")" ] && ! ls "$dev/msi_irqs" 2>/dev/null || return 1
 	refused_without_reset reserve=8 && refused_without_reset reserve=8 lacks=separate_nvme || return 1
 	vm_host_fio "host" --filename="$(l1_ns 0 1)" --rw=randwrite --bs=4k --size=2m \
-		--iodepth=8 --verify=crc32c && vm_host_log_is_clean && rmmod nvme
+		--iodepth=8 --verify=crc32c && vm_host_log_is_clean
 }
 
 # ---- no threads for a user's work ----
@@ -296,13 +302,31 @@ kernel_workers_do_it()
 	mdev_remove "$uuid" && return $rc
 }
 
+# By who wants to offer it at run time, who is told so.
+it_cannot_be_offered()
+{
+	local dev rc=0
+
+	dev=/sys/bus/pci/devices/$(l1_bdf 0)
+	[ -d /sys/module/nvme ] || l1_load_nvme || return 1
+	l1_load_lightiov offer= reserve=8 && [ "$(cat "$dev/lightiov/offered")" = 0 ] || return 1
+	vm_log_mark
+	if echo 1 2>/tmp/refused.log >"$dev/lightiov/offered"; then
+		echo "it was taken"
+		rc=1
+	fi 2>>/tmp/refused.log
+	grep -q 'not supported' /tmp/refused.log && vm_log_says 'without MSI-X; not offered to guests' || rc=1
+	[ "$(cat "$dev/lightiov/offered")" = 0 ] && [ "$(set_ups)" = 0 ] || rc=1
+	rmmod lightiov && vm_host_reads && return $rc
+}
+
 # Said once, whatever happens to it; and its nvme asks for no pair more than it wants.
 set_up_again_it_is_refused()
 {
 	local n
 
 	vm_log_mark
-	l1_load_lightiov reserve=8 && l1_load_nvme || return 1
+	rmmod nvme && l1_load_lightiov reserve=8 && l1_load_nvme || return 1
 	l1_wait 30 vm_log_says 'without MSI-X; not offered to guests' || return 1
 	for n in 1 2; do
 		echo 1 >"/sys/class/nvme/$(l1_ctrl 0)/reset_controller" && l1_wait 30 l1_drive_ready 0 ||
@@ -315,11 +339,13 @@ set_up_again_it_is_refused()
 
 if [ -n "${NO_MSIX:-}" ]; then
 	vm_test controller_is_refused controller_is_refused
+	vm_test it_cannot_be_offered it_cannot_be_offered
 	vm_test set_up_again_it_is_refused set_up_again_it_is_refused
 	vm_run
 fi
 
 vm_test unknown_word_is_refused unknown_word_is_refused
+vm_test no_address_is_refused no_address_is_refused
 vm_test no_number_is_refused no_number_is_refused
 vm_test no_redirection_is_refused no_redirection_is_refused
 vm_test ftrace_off_is_refused ftrace_off_is_refused

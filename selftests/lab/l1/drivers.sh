@@ -41,8 +41,10 @@ l1_insmod()
 	insmod "$ko" "$@"
 }
 
+# l1_load_lightiov [PARAM=VALUE...]: all drives are offered, unless offer= is among these
 l1_load_lightiov()
 {
+	[[ " $*" = *" offer="* ]] || set -- offer=all "$@"
 	l1_insmod /out/lightiov.ko "$@"
 }
 
