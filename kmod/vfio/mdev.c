@@ -17,10 +17,14 @@ static int liov_mdev_take_pairs(struct liov_instance *inst)
 	int rc;
 
 	rc = inst->shared ? liov_shared_get(p) : 0;
-	if (!rc)
+	if (!rc) {
 		rc = liov_pool_take_qids(p, inst);
+		/* The controller may have been withdrawn just now. */
+		if (rc && inst->shared)
+			liov_shared_release(p);
+	}
 	if (rc == -ENOSPC)
-		pci_err(p->host->pdev, "lightiov: %u queue pairs wanted, %u free; remove an instance or load lightiov with reserve=N\n",
+		pci_err(p->host->pdev, "lightiov: %u queue pairs wanted, %u free; remove an instance, or write a larger number to lightiov/reserve, or a smaller one to lightiov/host_queues, and then 1 to lightiov/apply\n",
 			inst->shared ? 1 : inst->nr_pairs, liov_pool_free_pairs(p));
 	return rc;
 }
