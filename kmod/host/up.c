@@ -91,7 +91,9 @@ static int host_qualifies(struct liov_hostp *p, struct device *cdev)
 	if (host_map(&p->h))
 		return -ENOMEM;
 	why = host_unfit(&p->h);
-	if (!liov_ctrl_is_live(p, cdev) || liov_host_seq(p) != seq)
+	/* All ones: out of reach, and what was read of no use; nvme.ko will reset it. */
+	if (!liov_ctrl_is_live(p, cdev) || liov_host_seq(p) != seq ||
+	    readl(p->h.bar + NVME_REG_CSTS) == ~0U)
 		return -EAGAIN;
 	if (why && why != p->unfit)
 		pci_err(p->h.pdev, "lightiov: %s; not offered to guests; use another drive%s\n",
