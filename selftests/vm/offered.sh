@@ -106,12 +106,9 @@ toggle()
 # Beside resets of nvme's, and its host's I/O.
 offered_and_withdrawn_again_and_again()
 {
-	local n rc=0
+	local rc=0
 
-	fio --minimal --name=host --filename="$(l1_ns 0 1)" --ioengine=io_uring --direct=1 --rw=randrw \
-		--bs=4k --iodepth=8 --size=16m --verify=crc32c --verify_fatal=1 --verify_backlog=128 \
-		--time_based --runtime=1d >/tmp/host.log 2>&1 &
-	n=$!
+	vm_host_fio_start || return 1
 	toggle 12 &
 	BG=$!
 	while ! vm_is_gone $BG; do
@@ -119,8 +116,7 @@ offered_and_withdrawn_again_and_again()
 		sleep 0.$((RANDOM % 10))
 	done
 	l1_wait 30 l1_drive_ready 0 || rc=1
-	kill -INT $n && wait $n
-	vm_fio_figures "host" "$(</tmp/host.log)" || rc=1
+	vm_host_fio_stop || rc=1
 	offer 0 1 && offers "1 ready" 0 && offer 0 0 && offers 0 0 && return $rc
 }
 

@@ -237,16 +237,12 @@ host_keeps_what_it_is_told_to()
 {
 	local rc=0
 
-	setting host_queues 1 && divided 2 1 || return 1
-	fio --minimal --name=host --filename="$(l1_ns 0 1)" --ioengine=io_uring --direct=1 --rw=randrw \
-		--bs=4k --iodepth=8 --size=16m --verify=crc32c --verify_fatal=1 --verify_backlog=128 \
-		--time_based --runtime=1d >/tmp/host.log 2>&1 &
+	setting host_queues 1 && divided 2 1 && vm_host_fio_start || return 1
 	in_force 1 2 && setting host_queues 3 && in_force 3 0 && says 'no spare queue pair; write' || rc=1
 	# By any reset.
 	setting host_queues auto && echo 1 >"/sys/class/nvme/$(l1_ctrl 0)/reset_controller" &&
 		l1_wait 30 divided 2 1 && [ "$(vm_parent_attr 0 apply)" = 0 ] || rc=1
-	kill -INT $! && wait $!
-	vm_fio_figures "host" "$(</tmp/host.log)" && return $rc
+	vm_host_fio_stop && return $rc
 }
 
 settings_that_are_none_are_refused()

@@ -107,3 +107,25 @@ vm_fio_stop()
 	tail -n 40 <<<"$out" | cut -c1-200
 	return 1
 }
+
+# vm_host_fio_start: verified I/O of the host on the first namespace of drive 0; it has begun
+# when this returns, since a fio that is just starting does not hear of its end
+vm_host_fio_start()
+{
+	local ns
+
+	ns=$(l1_ns 0 1) || return 1
+	fio --minimal --name=host --filename="$ns" --ioengine=io_uring --direct=1 --rw=randrw --bs=4k \
+		--iodepth=8 --size=16m --verify=crc32c --verify_fatal=1 --verify_backlog=128 \
+		--time_based --runtime=1d >/tmp/host.log 2>&1 &
+	VM_HOST_FIO=$!
+	l1_wait 60 awk '{ exit $1 + $2 == 0 }' "/sys/block/${ns##*/}/inflight"
+}
+
+# vm_host_fio_stop: its figures; false if something went wrong
+vm_host_fio_stop()
+{
+	kill -INT "$VM_HOST_FIO"
+	l1_wait 60 vm_is_gone "$VM_HOST_FIO" || { echo "the host's I/O hangs"; kill -9 "$VM_HOST_FIO"; return 1; }
+	vm_fio_figures "host" "$(</tmp/host.log)"
+}
