@@ -182,6 +182,13 @@ static int hook_ask(struct liov_hostp *p, int want)
 	return liov_host_ask(p, want);
 }
 
+static bool hook_drains(struct liov_hostp *p)
+{
+	/* nvme.ko does not freeze the queues of one that it gives up. */
+	return liov_host_takes_part(p) && liov_host_may_shrink(p) && !liov_host_is_dead(p) &&
+	       !liov_host_is_given_up(p);
+}
+
 static void hook_quiesce(struct liov_hostp *p)
 {
 	/* nvme.ko has left the state "live" by now, so whoever offers it finds that. */
@@ -238,6 +245,7 @@ static const struct liov_hook_ops hook_ops = {
 	.put		= liov_host_put,
 	.ask		= hook_ask,
 	.answer		= liov_host_answer,
+	.drains		= hook_drains,
 	.quiesce	= hook_quiesce,
 	.cancelled	= hook_cancelled,
 	.start		= hook_start,

@@ -298,8 +298,16 @@ static u32 host_csts(struct liov_hostp *p)
 	return readl(bar + NVME_REG_CSTS);
 }
 
-/* As nvme.ko judges it before it disables a controller. */
-static bool host_is_dead(struct liov_hostp *p)
+/**
+ * liov_host_is_dead - has the controller failed?
+ * @p: the host
+ *
+ * As nvme.ko judges it before it disables a controller.
+ *
+ * Context: any but interrupts; does not sleep.
+ * Return: true if it has, is off, or its registers are not known.
+ */
+bool liov_host_is_dead(struct liov_hostp *p)
 {
 	u32 csts = host_csts(p);
 
@@ -338,7 +346,7 @@ void liov_host_down(struct liov_hostp *p)
 	p->gate = LIOV_GATE_CLOSED;
 	p->seq++;
 	spin_unlock(&p->lock);
-	if (!liov_host_drain(p, host_is_dead(p) ? LIOV_DRAIN_DEAD_MS : LIOV_DRAIN_MS))
+	if (!liov_host_drain(p, liov_host_is_dead(p) ? LIOV_DRAIN_DEAD_MS : LIOV_DRAIN_MS))
 		pci_warn(p->h.pdev,
 			 "lightiov: an admin command is still running, the reset goes on without it\n");
 	host_clear_master(p);
@@ -394,11 +402,16 @@ static bool host_clear_enable(struct liov_hostp *p)
 	return false;
 }
 
-/*
- * nvme.ko has taken it down and will not bring it up again.  Not at an unbind: @gone has
- * seen to its users by then.
+/**
+ * liov_host_is_given_up - has nvme.ko taken it down, or is about to, for the last time?
+ * @p: the host
+ *
+ * Not at an unbind: @gone has seen to its users by then.
+ *
+ * Context: may sleep; from redirected calls too.
+ * Return: true if it has.
  */
-static bool host_is_given_up(struct liov_hostp *p)
+bool liov_host_is_given_up(struct liov_hostp *p)
 {
 	struct device *cdev;
 	bool given_up;
@@ -445,7 +458,7 @@ void liov_host_disabled(struct liov_hostp *p)
 
 	if (host_clear_enable(p))
 		liov_host_tell_stopped(p, seq);
-	if (host_is_given_up(p))
+	if (liov_host_is_given_up(p))
 		host_tell_lost(p);
 }
 

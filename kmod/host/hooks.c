@@ -350,6 +350,10 @@ static noinline void wrap_quiesce_io_queues(struct nvme_ctrl *ctrl)
 
 	atomic_inc(&inflight);
 	p = hook_ops->get(ctrl);
+	/* nvme.ko has begun to freeze them, and waits like this before a shutdown. */
+	if (p && hook_ops->drains(p) &&
+	    nvme_wait_freeze_timeout(ctrl, msecs_to_jiffies(LIOV_SHRINK_MS)) <= 0)
+		pr_warn("the host's I/O did not end in time before it may get fewer queues; it may see I/O errors\n");
 	if (p)
 		hook_ops->quiesce(p);
 	nvme_quiesce_io_queues(ctrl);

@@ -40,6 +40,7 @@ int nvme_get_features(struct nvme_ctrl *ctrl, unsigned int fid,
 int nvme_set_queue_count(struct nvme_ctrl *ctrl, int *count);
 int nvme_reset_ctrl(struct nvme_ctrl *ctrl);
 void nvme_quiesce_io_queues(struct nvme_ctrl *ctrl);
+int nvme_wait_freeze_timeout(struct nvme_ctrl *ctrl, long timeout);
 void nvme_cancel_admin_tagset(struct nvme_ctrl *ctrl);
 void nvme_start_ctrl(struct nvme_ctrl *ctrl);
 void nvme_init_request(struct request *req, struct nvme_command *cmd);
@@ -201,6 +202,9 @@ static inline struct liov_hostp *to_hostp(struct liov_host *h)
 /* For so long somebody waits for a reset that he asked for: as nvme's own admin time-out. */
 #define LIOV_APPLY_MS		60000
 
+/* For so long a reset waits for the host's I/O if the host is to get fewer queues; arbitrary. */
+#define LIOV_SHRINK_MS		10000
+
 /* From a look for which there was no memory to the next; arbitrary. */
 #define LIOV_NOMEM_MS		500
 
@@ -221,6 +225,8 @@ unsigned int liov_host_seq(struct liov_hostp *p);
 void liov_host_tell_stopped(struct liov_hostp *p, unsigned int seq);
 void liov_host_look(struct liov_hostp *p, unsigned long delay);
 void liov_host_up(struct liov_hostp *p, unsigned int seq);
+bool liov_host_is_dead(struct liov_hostp *p);
+bool liov_host_is_given_up(struct liov_hostp *p);
 void liov_host_down(struct liov_hostp *p);
 void liov_host_disabled(struct liov_hostp *p);
 
@@ -228,6 +234,7 @@ void liov_host_disabled(struct liov_hostp *p);
 int liov_host_ask(struct liov_hostp *p, int want);
 int liov_host_answer(struct liov_hostp *p, int want, int granted);
 const char *liov_host_lacks_pairs(struct liov_hostp *p);
+bool liov_host_may_shrink(struct liov_hostp *p);
 void liov_host_split_holds(struct liov_hostp *p);
 
 /* offer.c */
@@ -260,7 +267,9 @@ void liov_host_watch_exit(void);
  * @put:       the reference
  * @ask:       nvme.ko is about to ask for @want I/O queues: for how many to ask instead
  * @answer:    so many were @granted of those: how many nvme.ko gets to see
- * @quiesce:   it is about to take the controller down
+ * @drains:    it is about to take the controller down: shall what the host has in flight end
+ *             first?
+ * @quiesce:   likewise; now
  * @cancelled: it has taken it down
  * @start:     the controller is about to be live; false if it is not to be
  * @started:   it is; @seq is what @start gave
@@ -275,6 +284,7 @@ struct liov_hook_ops {
 	void (*put)(struct liov_hostp *p);
 	int (*ask)(struct liov_hostp *p, int want);
 	int (*answer)(struct liov_hostp *p, int want, int granted);
+	bool (*drains)(struct liov_hostp *p);
 	void (*quiesce)(struct liov_hostp *p);
 	void (*cancelled)(struct liov_hostp *p);
 	bool (*start)(struct liov_hostp *p, unsigned int *seq);

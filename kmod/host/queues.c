@@ -104,6 +104,30 @@ const char *liov_host_lacks_pairs(struct liov_hostp *p)
 }
 
 /**
+ * liov_host_may_shrink - may the host's driver get other queues at its next set-up?
+ * @p: the host
+ *
+ * What it has in flight then on a queue that it does not get again Linux ends with an error,
+ * on any drive; so that has to end before.
+ *
+ * Context: process; does not sleep.
+ * Return: whether it may.  That the controller will grant fewer is not known.
+ */
+bool liov_host_may_shrink(struct liov_hostp *p)
+{
+	bool may;
+
+	spin_lock(&p->lock);
+	may = p->split.host != p->used.host || p->split.reserve != p->used.reserve;
+	if (p->split.host == LIOV_AUTO)
+		may |= p->h.nr_host > 1 && p->h.nr_granted == p->h.nr_host;
+	else
+		may |= p->h.nr_host > p->split.host;
+	spin_unlock(&p->lock);
+	return may && p->h.nr_host;
+}
+
+/**
  * liov_host_split_holds - what is set is in force, without nvme.ko having set its queues up
  * @p: the host
  *
