@@ -65,6 +65,6 @@
 #define LIGHTIOV_DB_STRIDE		(4U << LIGHTIOV_DSTRD)
 
 /* The most I/O queue pairs one instance can have. */
-#define LIGHTIOV_MAX_PAIRS		16
+#define LIGHTIOV_MAX_PAIRS		64
 
 #endif /* _UAPI_LIGHTIOV_H */

@@ -355,8 +355,8 @@ static int liov_instance_alloc(struct liov_instance *inst)
 	inst->pci = kzalloc(sizeof(*inst->pci), GFP_KERNEL_ACCOUNT);
 	inst->msix_table = kcalloc(inst->nr_vectors, PCI_MSIX_ENTRY_SIZE, GFP_KERNEL_ACCOUNT);
 	inst->virq = kcalloc(inst->nr_vectors, sizeof(*inst->virq), GFP_KERNEL_ACCOUNT);
-	inst->cq = kcalloc(inst->nr_pairs, sizeof(*inst->cq), GFP_KERNEL_ACCOUNT);
-	inst->sq = kcalloc(inst->nr_pairs, sizeof(*inst->sq), GFP_KERNEL_ACCOUNT);
+	inst->cq = kvcalloc(inst->nr_pairs, sizeof(*inst->cq), GFP_KERNEL_ACCOUNT);
+	inst->sq = kvcalloc(inst->nr_pairs, sizeof(*inst->sq), GFP_KERNEL_ACCOUNT);
 	inst->log = kzalloc(sizeof(*inst->log), GFP_KERNEL_ACCOUNT);
 	if (!inst->pci || !inst->msix_table || !inst->virq || !inst->cq || !inst->sq || !inst->log)
 		return -ENOMEM;
@@ -374,8 +374,8 @@ void liov_instance_free(struct liov_instance *inst)
 	kfree(inst->pci);
 	kfree(inst->msix_table);
 	kfree(inst->virq);
-	kfree(inst->cq);
-	kfree(inst->sq);
+	kvfree(inst->cq);
+	kvfree(inst->sq);
 	kfree(inst->log);
 	liov_hw_inst_free(inst);
 }

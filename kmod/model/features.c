@@ -102,8 +102,7 @@ void liov_features_reset(struct liov_features *f)
 	f->power = 0;
 	f->err_recovery = 0;
 	f->irq_coalesce = 0;
-	for (i = 0; i < LIOV_MAX_VECTORS; i++)
-		f->irq_config[i] = i;
+	memset(f->irq_cd, 0, sizeof(f->irq_cd));
 	f->write_atomic = 0;
 	f->async_event = 0;
 	/* sensors: limits that are never crossed (section 5.27.1.3) */
@@ -239,7 +238,7 @@ static u16 liov_set_irq_config(struct liov_features *f, struct liov_feature_req 
 
 	if (iv < 0)
 		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-	f->irq_config[iv] = iv | (r->cdw11 & LIOV_IRQ_CD);
+	f->irq_cd[iv] = r->cdw11 & LIOV_IRQ_CD;
 	return NVME_SC_SUCCESS;
 }
 
@@ -249,7 +248,7 @@ static u16 liov_get_irq_config(const struct liov_features *f, struct liov_featur
 
 	if (iv < 0)
 		return NVME_SC_INVALID_FIELD | NVME_STATUS_DNR;
-	r->result = f->irq_config[iv];
+	r->result = iv | (f->irq_cd[iv] ? LIOV_IRQ_CD : 0);
 	return NVME_SC_SUCCESS;
 }
 

@@ -31,7 +31,7 @@
 #define LIOV_MAX_VECTORS	(LIOV_MAX_PAIRS + 1)	/* one per pair and the admin queue */
 
 /* BAR0: registers, then one page for each doorbell (SQ and CQ of qid 0..n). */
-#define LIOV_BAR0_SIZE		0x40000			/* power of two > 0x1000 * (1 + 2 * 17) */
+#define LIOV_BAR0_SIZE		0x100000		/* power of two > 0x1000 * (1 + 2 * 65) */
 #define LIOV_DB_BASE		0x1000
 #define LIOV_BAR_MSIX		2			/* 64-bit BAR2: MSI-X table and PBA */
 #define LIOV_MSIX_BAR_SIZE	0x2000
@@ -134,16 +134,19 @@ void liov_pci_vsec_set(struct liov_pci *p, u32 field, u32 val);
 /* ---- queues.c: which queues exist, and checks of what a guest asks ---- */
 
 struct liov_cq_state {
-	bool valid;
-	bool ien;
 	u16  vector;
-	u16  nr_sqs;		/* I/O SQs that post here */
+	u8   nr_sqs;		/* I/O SQs that post here */
+	bool valid : 1;
+	bool ien : 1;
 };
 
 struct liov_sq_state {
+	u8   cqid;
 	bool valid;
-	u16  cqid;
 };
+
+/* @nr_sqs and @cqid */
+static_assert(LIOV_MAX_PAIRS < 256);
 
 /**
  * struct liov_queues - the guest's I/O queues, index = the guest's qid (1..)
@@ -151,8 +154,6 @@ struct liov_sq_state {
  * @nr_vectors: MSI-X vectors it has
  * @mqes:       CAP.MQES, 0's based
  * @page_size:  bytes of a memory page (CC.MPS)
- * @cq_depth:   entries, 2..65536; 0 while the queue does not exist
- * @sq_depth:   the same of the submission queues
  * @cq:         completion queues
  * @sq:         submission queues
  */
@@ -161,8 +162,6 @@ struct liov_queues {
 	u16 nr_vectors;
 	u16 mqes;
 	u32 page_size;
-	u32 cq_depth[LIOV_MAX_PAIRS + 1];
-	u32 sq_depth[LIOV_MAX_PAIRS + 1];
 	struct liov_cq_state cq[LIOV_MAX_PAIRS + 1];
 	struct liov_sq_state sq[LIOV_MAX_PAIRS + 1];
 };
@@ -340,7 +339,8 @@ void liov_identify_cs_ns(void *data);
 struct liov_features {
 	u16 nr_pairs;
 	u16 nr_queues;		/* of these granted, 1..nr_pairs */
-	u32 arbitration, power, err_recovery, irq_coalesce, irq_config[LIOV_MAX_VECTORS];
+	u32 arbitration, power, err_recovery, irq_coalesce;
+	bool irq_cd[LIOV_MAX_VECTORS];	/* not to be coalesced */
 	u32 write_atomic, async_event;
 	u16 temp_over[9], temp_under[9];	/* kelvin; 0 composite, 1..8 sensors */
 	u32 volatile_wc;

@@ -189,7 +189,6 @@ void liov_queues_add_cq(struct liov_queues *q, const struct nvme_command *c)
 	q->cq[cqid].ien = le16_to_cpu(c->create_cq.cq_flags) & NVME_CQ_IRQ_ENABLED;
 	q->cq[cqid].vector = le16_to_cpu(c->create_cq.irq_vector);
 	q->cq[cqid].nr_sqs = 0;
-	q->cq_depth[cqid] = le16_to_cpu(c->create_cq.qsize) + 1U;
 }
 
 /**
@@ -208,7 +207,6 @@ void liov_queues_add_sq(struct liov_queues *q, const struct nvme_command *c)
 		return;
 	q->sq[sqid].valid = true;
 	q->sq[sqid].cqid = cqid;
-	q->sq_depth[sqid] = le16_to_cpu(c->create_sq.qsize) + 1U;
 	q->cq[cqid].nr_sqs++;
 }
 
@@ -225,7 +223,6 @@ void liov_queues_del_cq(struct liov_queues *q, u16 cqid)
 	if (!cqid)
 		return;
 	memset(&q->cq[cqid], 0, sizeof(q->cq[cqid]));
-	q->cq_depth[cqid] = 0;
 }
 
 /**
@@ -246,7 +243,6 @@ void liov_queues_del_sq(struct liov_queues *q, u16 sqid)
 	if (q->cq[cqid].nr_sqs)
 		q->cq[cqid].nr_sqs--;
 	memset(&q->sq[sqid], 0, sizeof(q->sq[sqid]));
-	q->sq_depth[sqid] = 0;
 }
 
 /**
@@ -257,8 +253,6 @@ void liov_queues_del_sq(struct liov_queues *q, u16 sqid)
  */
 void liov_queues_clear(struct liov_queues *q)
 {
-	memset(q->cq_depth, 0, sizeof(q->cq_depth));
-	memset(q->sq_depth, 0, sizeof(q->sq_depth));
 	memset(q->cq, 0, sizeof(q->cq));
 	memset(q->sq, 0, sizeof(q->sq));
 }

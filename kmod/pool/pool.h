@@ -41,8 +41,10 @@
 /* Of one controller, as far as this goes. */
 #define LIOV_MAX_INSTANCES	65535
 
-/* 1, 2, 4, 8, 16 queue pairs, and 2, 4, 8, 16 on shared ones */
-#define LIOV_NR_TYPES		9
+/* 1, 2, 4, 8, 16 queue pairs, and 2, 4, 8, 16, 32, 64 on shared ones */
+#define LIOV_NR_TYPES		11
+/* The most pairs of its own that an instance can have; LIOV_MAX_PAIRS is for shared ones. */
+#define LIOV_MAX_OWN_PAIRS	16
 #define LIOV_ADMIN_WAIT_MS	60000	/* as long as nvme's own admin timeout */
 
 /* How long after a reset of the host's another one is not unlikely; arbitrary. */
@@ -131,7 +133,7 @@ struct liov_env {
 	atomic64_t		log_held;
 	u16			nr_pairs;
 	u16			nr_vectors;
-	u16			hwqid[LIOV_MAX_PAIRS + 1];	/* and pool_lock, to write */
+	u16			hwqid[LIOV_MAX_OWN_PAIRS + 1];	/* and pool_lock, to write */
 	u16			lacks;	/* pool_lock */
 	bool			qids_lost;
 	u64			lost_gen;

@@ -126,7 +126,6 @@ struct liov_gsq {
 /**
  * struct liov_gcq - a guarded completion queue
  * @lock:     all below
- * @sqs:      submission queues that post here, by the guest's ID; [0] is NULL
  * @hw:       the hardware's ring, as deep as the guest's; NULL: of a shared instance
  * @hw_bus:   its bus address
  * @hw_head:  next entry to look at
@@ -136,6 +135,8 @@ struct liov_gsq {
  * @phase:    the phase it gets
  * @head:     the guest's head as last seen to be valid
  * @reserved: places promised to commands accepted and not completed
+ * @sqs:      submission queues that post here, by the guest's ID, up to liov_env.nr_pairs;
+ *            [0] is NULL
  */
 struct liov_gcq {
 	spinlock_t		lock;	/* hard interrupts take it */
@@ -148,7 +149,7 @@ struct liov_gcq {
 	u32			reserved;
 	struct nvme_completion	*hw;
 	dma_addr_t		hw_bus;
-	struct liov_gsq		*sqs[LIOV_MAX_PAIRS + 1];
+	struct liov_gsq		*sqs[];
 };
 
 /* What struct liov_slot.units and struct liov_tag.units count; bytes. */

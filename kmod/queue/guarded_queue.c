@@ -22,6 +22,11 @@
 
 /* ---- rings ---- */
 
+static size_t liov_gcq_bytes(const struct liov_instance *inst)
+{
+	return struct_size_t(struct liov_gcq, sqs, liov_pairs(inst)->nr_pairs + 1);
+}
+
 static int liov_guarded_cq_make_ring(struct liov_cq *cq, const struct nvme_command *c,
 				     struct liov_ring *ring)
 {
@@ -30,7 +35,7 @@ static int liov_guarded_cq_make_ring(struct liov_cq *cq, const struct nvme_comma
 	struct liov_gcq *g;
 	int rc;
 
-	g = kzalloc(sizeof(*g), GFP_KERNEL_ACCOUNT);
+	g = kzalloc(liov_gcq_bytes(inst), GFP_KERNEL_ACCOUNT);
 	if (!g)
 		return -ENOMEM;
 	spin_lock_init(&g->lock);
@@ -46,7 +51,7 @@ static int liov_guarded_cq_make_ring(struct liov_cq *cq, const struct nvme_comma
 	rc = liov_ring_map(inst, &cq->ring_map, le64_to_cpu(c->create_cq.prp1), bytes);
 	if (rc)
 		goto err_hw;
-	liov_count_host(inst, sizeof(*g) + (g->hw ? bytes : 0));
+	liov_count_host(inst, liov_gcq_bytes(inst) + (g->hw ? bytes : 0));
 	cq->ring = cq->ring_map.va;
 	cq->lazy = true;
 	cq->g = g;
@@ -75,7 +80,7 @@ static void liov_guarded_cq_free_ring(struct liov_cq *cq)
 	cq->g = NULL;
 	cq->ring = NULL;
 	liov_ring_unmap(inst, &cq->ring_map);
-	liov_count_host(inst, -(long)sizeof(*g));
+	liov_count_host(inst, -(long)liov_gcq_bytes(inst));
 	if (g->hw && !liov_pairs(inst)->leaking) {
 		dma_free_coherent(liov_dma_dev(inst), cq->depth * sizeof(*g->hw), g->hw,
 				  g->hw_bus);

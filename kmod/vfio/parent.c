@@ -33,6 +33,8 @@ static const struct {
 	{ 4, true, "lightiov-shared-4q", "NVMe controller, 4 queue pairs on shared ones" },
 	{ 8, true, "lightiov-shared-8q", "NVMe controller, 8 queue pairs on shared ones" },
 	{ 16, true, "lightiov-shared-16q", "NVMe controller, 16 queue pairs on shared ones" },
+	{ 32, true, "lightiov-shared-32q", "NVMe controller, 32 queue pairs on shared ones" },
+	{ 64, true, "lightiov-shared-64q", "NVMe controller, 64 queue pairs on shared ones" },
 };
 
 static void liov_parent_free(struct liov_parent *p)

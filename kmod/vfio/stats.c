@@ -25,7 +25,7 @@ struct liov_stats_dir {
 	struct liov_instance	*inst;
 	unsigned int		first;
 	unsigned int		last;
-	struct liov_stats_dir	*sub[LIOV_MAX_PAIRS + 1];
+	struct liov_stats_dir	*sub[];
 };
 
 /**
@@ -320,7 +320,8 @@ static const struct kobj_type liov_inst_stats_ktype = {
 static struct liov_stats_dir *liov_stats_dir_add(struct liov_instance *inst,
 						 struct kobject *parent, unsigned int qid)
 {
-	struct liov_stats_dir *dir = kzalloc(sizeof(*dir), GFP_KERNEL);
+	struct liov_stats_dir *dir = kzalloc(struct_size(dir, sub, qid ? 0 : inst->nr_pairs + 1),
+					     GFP_KERNEL);
 	int rc;
 
 	if (!dir)

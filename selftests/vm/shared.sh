@@ -81,6 +81,27 @@ each_gets_its_part()
 	[ "$(jq '.min_ios * 2 >= .max_ios and .min_ios > 0' /run/scale)" = true ]
 }
 
+# More queues than any type has pairs of its own, each with commands of its own.
+a_queue_for_each_of_many_vcpus()
+{
+	local uuid rc=0 i
+
+	uuid=$(vm_instance 64q 2) && vm_program_start "$uuid" 0 0 65536 || return 1
+	for ((i = 1; i <= 64; i++)); do
+		l1_wait 20 has_completed "$uuid" "$i" || { echo "queue $i does nothing"; rc=1; }
+	done
+	grep -c shared "/sys/bus/mdev/devices/$uuid/lightiov/queues"
+	echo "host memory: $(mdev_attr "$uuid" stats/host_memory_bytes) bytes"
+	[ "$(grep -c 'sq 32 cq 32' "/sys/bus/mdev/devices/$uuid/lightiov/queues")" = 64 ] || rc=1
+	vm_program_stop && mdev_remove "$uuid" || rc=1
+	return $rc
+}
+
+has_completed()
+{
+	[ "$(mdev_attr "$1" "stats/q$2/commands_write")" -gt 0 ]
+}
+
 # Without an order of service all of the greedy one's would be in front: they are on one
 # namespace, whose pace is limited, and it serves what it has in turn.
 nobody_waits_behind_a_greedy_neighbour()
@@ -140,6 +161,7 @@ vm_test host_is_ready host_is_ready
 vm_test their_number_is_the_operators their_number_is_the_operators
 vm_test "${N}_instances_on_${PAIRS}_pairs_work_at_once" all_at_once
 vm_test each_gets_its_part each_gets_its_part
+vm_test a_queue_for_each_of_many_vcpus a_queue_for_each_of_many_vcpus
 vm_test nobody_waits_behind_a_greedy_neighbour nobody_waits_behind_a_greedy_neighbour
 vm_test weights_are_kept weights_are_kept
 vm_test guest_among_others guest_among_others
