@@ -433,11 +433,12 @@ struct liov_busy {
  * @load_waits: guarded mode: the next command waits for room in liov_load; see load.c
  * @throttled: guarded mode: the next command is over a limit; see throttle.c
  * @throttled_since: guarded mode: since when, ns; 0 if it is not; under @submit
- * @line_node: shared: liov_shared_pair.line of the pair @line_pair, or empty; see shared.c
+ * @line_node: shared: liov_shared_part.queues of the pair @line_pair, or empty; see shared.c
  * @line_pair: see there
  * @turn_pair: shared: has its turn on that pair, plus 1; 0: on none.  Written under its lock, and
  *         not 0 only while it is in no line
  * @turn_left: shared: bytes that are left of that; below 0 if it had more
+ * @turn_paid: shared: the last command took of that; under @submit
  * @turn_more: shared: it was refused something while it had its turn
  * @again:  guarded mode: whoever has @submit shall go over the ring once more
  * @submit: guarded mode: serialises readers of the guest's ring; @g is set and
@@ -491,6 +492,7 @@ struct liov_sq {
 	u16			turn_pair;
 	s32			turn_left;
 	bool			turn_more;
+	bool			turn_paid;
 	struct liov_sq_stats	stats;
 } ____cacheline_aligned_in_smp;
 

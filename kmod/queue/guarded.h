@@ -195,8 +195,11 @@ struct liov_tag {
  * @free:    bit per tag
  * @tag:     by the hardware's command identifier
  * @nr_turns: turns that are out, as far as these may still be used
- * @line:    queues that wait, liov_sq.line_node
- * @tick:    runs while there are some
+ * @waiting: queues that wait
+ * @line:    instances with such queues, but those of which one has its turn; by
+ *           liov_shared_part.had
+ * @had:     where an instance begins that had less
+ * @tick:    runs while queues wait
  * @last:    who submitted last; not to be followed
  * @mixed_until: jiffies; until then several instances count as using it
  *
@@ -232,7 +235,9 @@ struct liov_shared_pair {
 	unsigned int		nr_turns;
 	unsigned long		*free;
 	struct liov_tag		*tag;
-	struct list_head	line;
+	unsigned int		waiting;
+	struct rb_root_cached	line;
+	u64			had;
 	struct delayed_work	tick;
 	const struct liov_instance *last;
 	unsigned long		mixed_until;
@@ -274,6 +279,7 @@ bool liov_shared_take(struct liov_sq *sq, struct liov_shared_pair *pair, unsigne
 		      u64 bytes);
 struct liov_shared_pair *liov_shared_take_again(struct liov_sq *sq, struct liov_shared_pair *pair,
 						unsigned int slot);
+void liov_shared_take_back(struct liov_sq *sq, struct liov_shared_pair *pair, unsigned int slot);
 void liov_shared_put(struct liov_shared *set, struct liov_gsq *g, unsigned int slot);
 int liov_shared_owner(struct liov_shared_pair *pair, unsigned int tag, struct liov_tag *t);
 void liov_shared_forget(struct liov_shared *set, struct liov_gsq *g, unsigned int slot);

@@ -251,7 +251,7 @@ static u16 liov_guarded_admit(struct liov_submit *sub, const struct liov_guarded
 		return 0;
 	status = LIOV_TOO_SOON;
 	if (sub->pair)
-		liov_shared_put(sub->pair->set, sub->sq->g, sub->slot);
+		liov_shared_take_back(sub->sq, sub->pair, sub->slot);
 err_load:
 	if (out->load)
 		liov_load_put(inst, out->load);

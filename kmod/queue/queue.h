@@ -15,6 +15,8 @@
 #ifndef _LIOV_QUEUE_H
 #define _LIOV_QUEUE_H
 
+#include <linux/rbtree.h>
+
 #include "doorbell/doorbell.h"
 
 /**
@@ -106,11 +108,26 @@ struct liov_resume {
 };
 
 /**
+ * struct liov_shared_part - what an instance has of a shared pair; under that one's lock
+ * @node:     liov_shared_pair.line, or clear
+ * @queues:   those that wait, liov_sq.line_node
+ * @had:      bytes that it has had, by its weight, or would have if it had not been idle
+ * @has_turn: one of its queues has its turn
+ */
+struct liov_shared_part {
+	struct rb_node		node;
+	struct list_head	queues;
+	u64			had;
+	bool			has_turn;
+};
+
+/**
  * struct liov_pairs - an instance's queue pairs
  * @guard:  guarded: what its commands may reach; constant while ready, but nlb
  * @load:   guarded: its work at the drive that moves no data
  * @throttle: guarded: its limits
  * @weight: shared: of its queues' turns, in percent of the usual; written under lock
+ * @part:   shared: by index of a shared pair
  * @fence_gen: the controller's generation in which its reset was asked for, as a fence
  * @leaking: no fence could be had: what the hardware may use is not freed
  * @settle: direct mode: rings for what was kept back
@@ -121,6 +138,7 @@ struct liov_pairs {
 	struct liov_load	load;
 	struct liov_throttle	throttle;
 	u16			weight;
+	struct liov_shared_part	*part;
 	struct liov_queues	queues;
 	struct liov_resume	resume;
 	struct delayed_work	settle;
@@ -183,8 +201,8 @@ void liov_guarded_init(struct liov_instance *inst);
 void liov_shared_stop(struct liov_parent *p);
 
 /* shared_set.c */
-int liov_shared_get(struct liov_parent *p);
-void liov_shared_release(struct liov_parent *p);
+int liov_shared_get(struct liov_instance *inst);
+void liov_shared_release(struct liov_instance *inst);
 unsigned int liov_shared_available(struct liov_parent *p);
 unsigned int liov_shared_pairs(struct liov_parent *p);
 int liov_shared_set_pairs(struct liov_parent *p, unsigned int n);

@@ -7,10 +7,11 @@
  * A command goes through the pair of the CPU that submits it, under a tag that names its queue
  * and slot.  As long as one instance uses a pair alone, nothing but tags limits it.  When
  * several do, no more than LIOV_SHARED_WINDOW is at the hardware through that pair, so nobody
- * comes behind more than that: what finds no room stays in the guest's ring, its queue waits in
- * line, and whenever there is room again the first one in line has a turn: LIOV_SHARED_TURN
- * times its instance's weight, and what it had too much at one turn it lacks at the next (surplus
- * round robin).
+ * comes behind more than that: what finds no room stays in the guest's ring, its queue waits,
+ * its instance is in line, and whenever there is room again the first one in line has a turn of
+ * LIOV_SHARED_TURN times its weight, or of one command.  The line is in the order of what each has
+ * had through this pair, in bytes by its weight (start-time fair queueing): so more queues are no
+ * more turns, and who had more than his turn comes later.  Who comes anew begins where it is.
  *
  * Who may run at once: takers under the liov_sq.submit of their queue, completions, teardown,
  * the reset hooks.  liov_shared_pair.lock covers ring, tags and line; it is innermost but for
@@ -37,9 +38,6 @@
 
 /* What the first in line may have in one turn, with a weight of 100; bytes. */
 #define LIOV_SHARED_TURN	(128 << 10)
-
-/* So many are passed over in one go, because they had more than their turn; arbitrary. */
-#define LIOV_SHARED_SKIPS	8
 
 /*
  * How long two instances count as using a pair at once.  One that comes less often may find
@@ -71,38 +69,104 @@ static u32 liov_shared_limit(const struct liov_shared_pair *pair)
 	return READ_ONCE(pair->set->users) > 1 ? LIOV_SHARED_ALONE : U32_MAX;
 }
 
-/* Its turn begins; returns what it has, no more than 0 if it had too much at the last one. */
-static s32 liov_shared_turn(struct liov_sq *sq)
+static struct liov_shared_part *liov_shared_part(const struct liov_sq *sq,
+						 const struct liov_shared_pair *pair)
 {
-	s32 turn = LIOV_SHARED_TURN / 100 * READ_ONCE(liov_pairs(sq->inst)->weight);
-	s32 left = READ_ONCE(sq->turn_left) + turn;
-
-	WRITE_ONCE(sq->turn_left, left);
-	return left;
+	return &liov_pairs(sq->inst)->part[pair->index];
 }
 
-/*
- * There may be room: the first in line goes on.  Under the pair's lock.  What it does not need
- * is passed on, see liov_shared_turn_over(), so one at a time is enough.
- */
+static bool liov_shared_is_before(u64 a, u64 b)
+{
+	return (s64)(a - b) < 0;
+}
+
+static bool liov_shared_less(struct rb_node *a, const struct rb_node *b)
+{
+	return liov_shared_is_before(rb_entry(a, struct liov_shared_part, node)->had,
+				     rb_entry(b, struct liov_shared_part, node)->had);
+}
+
+static bool liov_shared_is_in_line(const struct liov_shared_part *part)
+{
+	return !RB_EMPTY_NODE(&part->node);
+}
+
+static void liov_shared_line_up(struct liov_shared_pair *pair, struct liov_shared_part *part)
+{
+	if (list_empty(&part->queues) || part->has_turn || liov_shared_is_in_line(part))
+		return;
+	if (liov_shared_is_before(part->had, pair->had))
+		part->had = pair->had;
+	rb_add_cached(&part->node, &pair->line, liov_shared_less);
+}
+
+static void liov_shared_step_out(struct liov_shared_pair *pair, struct liov_shared_part *part)
+{
+	rb_erase_cached(&part->node, &pair->line);
+	RB_CLEAR_NODE(&part->node);
+}
+
+static void liov_shared_wait_no_more(struct liov_sq *sq, struct liov_shared_pair *pair)
+{
+	list_del_init_careful(&sq->line_node);
+	pair->waiting--;
+}
+
+/* What @cost bytes are of an instance's share. */
+static u32 liov_shared_share(const struct liov_sq *sq, u32 cost)
+{
+	unsigned int weight = READ_ONCE(liov_pairs(sq->inst)->weight);
+
+	return likely(weight == 100) ? cost : cost * 100 / weight;
+}
+
+/* Under the pair's lock. */
+static void liov_shared_set_had(struct liov_shared_pair *pair, struct liov_shared_part *part,
+				u64 had)
+{
+	bool in_line = liov_shared_is_in_line(part);
+
+	if (unlikely(in_line))
+		liov_shared_step_out(pair, part);
+	part->had = had;
+	if (unlikely(in_line))
+		liov_shared_line_up(pair, part);
+}
+
+/* @sq has @cost bytes. */
+static void liov_shared_charge(struct liov_sq *sq, struct liov_shared_pair *pair, u32 cost)
+{
+	struct liov_shared_part *part = liov_shared_part(sq, pair);
+	u64 had = liov_shared_is_before(part->had, pair->had) ? pair->had : part->had;
+
+	/* Without a line, that is where it would begin. */
+	if (likely(!pair->waiting && !pair->nr_turns))
+		pair->had = had;
+	liov_shared_set_had(pair, part, had + liov_shared_share(sq, cost));
+}
+
+/* There may be room: the first in line goes on, the next after it: liov_shared_turn_over(). */
 static void liov_shared_next(struct liov_shared_pair *pair)
 {
-	unsigned int skips = 0;
+	struct rb_node *first = rb_first_cached(&pair->line);
+	struct liov_shared_part *part;
 	struct liov_sq *sq;
 
 	lockdep_assert_held(&pair->lock);
-	if (likely(list_empty(&pair->line)) || bitmap_empty(pair->free, pair->nr_tags) ||
+	if (likely(!first) || bitmap_empty(pair->free, pair->nr_tags) ||
 	    (u64)pair->inflight + (u64)pair->nr_turns * LIOV_SHARED_TURN >= liov_shared_limit(pair))
 		return;
-	sq = list_first_entry(&pair->line, struct liov_sq, line_node);
-	while (liov_shared_turn(sq) <= 0 && pair->inflight && ++skips < LIOV_SHARED_SKIPS) {
-		list_move_tail(&sq->line_node, &pair->line);
-		sq = list_first_entry(&pair->line, struct liov_sq, line_node);
-	}
+	part = rb_entry(first, struct liov_shared_part, node);
+	liov_shared_step_out(pair, part);
+	if (liov_shared_is_before(pair->had, part->had))
+		pair->had = part->had;
+	sq = list_first_entry(&part->queues, struct liov_sq, line_node);
+	part->has_turn = true;
 	pair->nr_turns++;
+	WRITE_ONCE(sq->turn_left, LIOV_SHARED_TURN / 100 * READ_ONCE(liov_pairs(sq->inst)->weight));
 	/* The turn before the line, at which liov_shared_wait() looks without this lock. */
 	WRITE_ONCE(sq->turn_pair, pair->index + 1);
-	list_del_init_careful(&sq->line_node);
+	liov_shared_wait_no_more(sq, pair);
 	liov_job_queue(sq->inst, &sq->job);
 }
 
@@ -122,17 +186,19 @@ static void liov_shared_tick(struct work_struct *work)
 	/* Who has not had his turn by now may be stopped. */
 	pair->nr_turns = 0;
 	liov_shared_next(pair);
-	if (!list_empty(&pair->line))
+	if (pair->waiting)
 		liov_shared_tick_later(pair);
 	spin_unlock_irq(&pair->lock);
 }
 
 /*
- * @sq, whose submit is held, has to wait for @pair: at the end of its line, if it is in none.
- * Where it has its turn still, its job goes on after that.  Under the pair's lock.
+ * @sq, whose submit is held, has to wait for @pair, if it waits for none.  Where it has its turn
+ * still, its job goes on after that.  Under the pair's lock.
  */
 static void liov_shared_wait(struct liov_sq *sq, struct liov_shared_pair *pair)
 {
+	struct liov_shared_part *part = liov_shared_part(sq, pair);
+
 	sq->stats.held_shared++;
 	/* The line before the turn, as liov_shared_next() gives that first. */
 	if (!list_empty_careful(&sq->line_node))
@@ -144,7 +210,9 @@ static void liov_shared_wait(struct liov_sq *sq, struct liov_shared_pair *pair)
 		return;
 	WRITE_ONCE(sq->turn_more, false);
 	sq->line_pair = pair->index;
-	list_add_tail(&sq->line_node, &pair->line);
+	list_add_tail(&sq->line_node, &part->queues);
+	pair->waiting++;
+	liov_shared_line_up(pair, part);
 	liov_shared_tick_later(pair);
 }
 
@@ -153,19 +221,21 @@ static void liov_shared_wait(struct liov_sq *sq, struct liov_shared_pair *pair)
  * @sq:   queue of a shared instance
  * @turn: liov_sq.turn_pair from before
  *
- * Its turn ends, and what it has left of it; the next in line has room.  Any context.
+ * Its turn ends; the next in line has room.  Any context.
  */
 void liov_shared_turn_over(struct liov_sq *sq, unsigned int turn)
 {
 	struct liov_shared *set = liov_pairs(sq->inst)->parent->shared;
 	struct liov_shared_pair *pair = &set->pair[turn - 1];
+	struct liov_shared_part *part = liov_shared_part(sq, pair);
 	unsigned long flags;
 
 	spin_lock_irqsave(&pair->lock, flags);
 	if (READ_ONCE(sq->turn_pair) == turn) {
-		WRITE_ONCE(sq->turn_left, min(READ_ONCE(sq->turn_left), 0));
 		WRITE_ONCE(sq->turn_pair, 0);
 		pair->nr_turns -= !!pair->nr_turns;
+		part->has_turn = false;
+		liov_shared_line_up(pair, part);
 	}
 	liov_shared_next(pair);
 	spin_unlock_irqrestore(&pair->lock, flags);
@@ -185,11 +255,15 @@ void liov_shared_leave(struct liov_sq *sq)
 {
 	struct liov_shared *set = liov_pairs(sq->inst)->parent->shared;
 	struct liov_shared_pair *pair = &set->pair[sq->line_pair];
+	struct liov_shared_part *part = liov_shared_part(sq, pair);
 	unsigned int turn;
 
 	/* Out of the line and having a turn are one step under this lock. */
 	spin_lock_irq(&pair->lock);
-	list_del_init_careful(&sq->line_node);
+	if (!list_empty(&sq->line_node))
+		liov_shared_wait_no_more(sq, pair);
+	if (list_empty(&part->queues) && liov_shared_is_in_line(part))
+		liov_shared_step_out(pair, part);
 	turn = READ_ONCE(sq->turn_pair);
 	spin_unlock_irq(&pair->lock);
 	if (turn)
@@ -201,10 +275,12 @@ void liov_shared_leave(struct liov_sq *sq)
 /* Does the next command of @sq, which counts @cost bytes, go to @pair now? */
 static bool liov_shared_may(struct liov_sq *sq, struct liov_shared_pair *pair, u32 cost)
 {
+	struct liov_shared_part *part = liov_shared_part(sq, pair);
 	struct liov_instance *inst = sq->inst;
 	s32 left = READ_ONCE(sq->turn_left);
 
 	lockdep_assert_held(&pair->lock);
+	sq->turn_paid = false;
 	if (pair->last != inst) {
 		if (pair->inflight)
 			pair->mixed_until = jiffies + msecs_to_jiffies(LIOV_SHARED_MIXED_MS) + 1;
@@ -215,12 +291,14 @@ static bool liov_shared_may(struct liov_sq *sq, struct liov_shared_pair *pair, u
 		return true;
 	if (left > 0 && READ_ONCE(sq->turn_pair) == pair->index + 1) {
 		WRITE_ONCE(sq->turn_left, left - (s32)cost);
+		sq->turn_paid = true;
 		return true;
 	}
-	if (!list_empty(&pair->line))
+	if (rb_first_cached(&pair->line) || !list_empty(&part->queues))
 		return false;
-	/* Who had more than his turn comes after those whose turn it is. */
-	if (left < 0 && pair->nr_turns && time_before(jiffies, pair->mixed_until))
+	/* Who had more comes after those whose turn it is. */
+	if (pair->nr_turns && liov_shared_is_before(pair->had, part->had) &&
+	    time_before(jiffies, pair->mixed_until))
 		return false;
 	return pair->inflight + cost <= liov_shared_limit(pair);
 }
@@ -254,7 +332,8 @@ bool liov_shared_take(struct liov_sq *sq, struct liov_shared_pair *pair, unsigne
 		      u64 bytes)
 {
 	/* What it does to its namespace may be any number of bytes. */
-	u32 cost = min_t(u64, bytes, LIOV_SHARED_WINDOW) + LIOV_SHARED_COMMAND;
+	u32 cost = round_up((u32)min_t(u64, bytes, LIOV_SHARED_WINDOW), LIOV_SHARED_UNIT) +
+		   LIOV_SHARED_COMMAND;
 	unsigned long flags;
 	unsigned int tag;
 	bool ok = false;
@@ -264,7 +343,8 @@ bool liov_shared_take(struct liov_sq *sq, struct liov_shared_pair *pair, unsigne
 		tag = find_first_bit(pair->free, pair->nr_tags);
 		ok = tag < pair->nr_tags && liov_shared_may(sq, pair, cost);
 		if (likely(ok)) {
-			sq->g->slot[slot].units = DIV_ROUND_UP(cost, LIOV_SHARED_UNIT);
+			sq->g->slot[slot].units = cost / LIOV_SHARED_UNIT;
+			liov_shared_charge(sq, pair, cost);
 			liov_shared_tag(sq, pair, slot, tag);
 		} else {
 			liov_shared_wait(sq, pair);
@@ -345,6 +425,28 @@ void liov_shared_put(struct liov_shared *set, struct liov_gsq *g, unsigned int s
 	if (liov_shared_is_of(pair, s->tag, g, slot))
 		liov_shared_free_tag(pair, s->tag);
 	spin_unlock_irqrestore(&pair->lock, flags);
+}
+
+/**
+ * liov_shared_take_back() - a command that has just got its place does not go after all
+ * @sq:   queue; its submit is held since liov_shared_take()
+ * @pair: there
+ * @slot: there
+ *
+ * A turn of @sq is as long as before, and its instance has had no more.  Any context.
+ */
+void liov_shared_take_back(struct liov_sq *sq, struct liov_shared_pair *pair, unsigned int slot)
+{
+	u32 cost = sq->g->slot[slot].units * LIOV_SHARED_UNIT;
+	struct liov_shared_part *part = liov_shared_part(sq, pair);
+	unsigned long flags;
+
+	spin_lock_irqsave(&pair->lock, flags);
+	if (sq->turn_paid && READ_ONCE(sq->turn_pair) == pair->index + 1)
+		WRITE_ONCE(sq->turn_left, READ_ONCE(sq->turn_left) + (s32)cost);
+	liov_shared_set_had(pair, part, part->had - liov_shared_share(sq, cost));
+	spin_unlock_irqrestore(&pair->lock, flags);
+	liov_shared_put(pair->set, sq->g, slot);
 }
 
 /**
@@ -492,7 +594,7 @@ void liov_shared_reset(struct liov_shared_pair *pair)
  */
 void liov_shared_line_init(struct liov_shared_pair *pair)
 {
-	INIT_LIST_HEAD(&pair->line);
+	pair->line = RB_ROOT_CACHED;
 	INIT_DELAYED_WORK(&pair->tick, liov_shared_tick);
 	pair->mixed_until = jiffies;
 }

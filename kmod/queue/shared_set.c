@@ -202,33 +202,49 @@ static int liov_shared_begin(struct liov_parent *p)
 
 /**
  * liov_shared_get() - a shared instance is created
- * @p: parent
+ * @inst: instance
  *
  * May sleep.  Return: 0, -ENOSPC if no pair is free, or -ENOMEM.
  */
-int liov_shared_get(struct liov_parent *p)
+int liov_shared_get(struct liov_instance *inst)
 {
+	struct liov_pairs *pairs = liov_pairs(inst);
+	struct liov_parent *p = pairs->parent;
+	unsigned int i;
 	int rc;
 
 	mutex_lock(&p->shared_lock);
 	rc = p->shared ? 0 : liov_shared_begin(p);
-	if (!rc)
+	if (!rc) {
 		WRITE_ONCE(p->shared->users, p->shared->users + 1);
+		pairs->part = kcalloc(p->shared->nr, sizeof(*pairs->part), GFP_KERNEL_ACCOUNT);
+		for (i = 0; pairs->part && i < p->shared->nr; i++) {
+			RB_CLEAR_NODE(&pairs->part[i].node);
+			INIT_LIST_HEAD(&pairs->part[i].queues);
+		}
+	}
 	mutex_unlock(&p->shared_lock);
+	if (!rc && !pairs->part) {
+		liov_shared_release(inst);
+		rc = -ENOMEM;
+	}
 	return rc;
 }
 
 /**
  * liov_shared_release() - a shared instance goes
- * @p: parent
+ * @inst: instance without queues
  *
  * The last one takes the pairs along.  May sleep as long as deleting them takes.
  */
-void liov_shared_release(struct liov_parent *p)
+void liov_shared_release(struct liov_instance *inst)
 {
+	struct liov_parent *p = liov_pairs(inst)->parent;
 	struct liov_shared *set;
 	unsigned int i;
 
+	kfree(liov_pairs(inst)->part);
+	liov_pairs(inst)->part = NULL;
 	mutex_lock(&p->shared_lock);
 	set = p->shared;
 	WRITE_ONCE(set->users, set->users - 1);

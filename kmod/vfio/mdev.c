@@ -16,12 +16,12 @@ static int liov_mdev_take_pairs(struct liov_instance *inst)
 	struct liov_parent *p = inst->parent;
 	int rc;
 
-	rc = inst->shared ? liov_shared_get(p) : 0;
+	rc = inst->shared ? liov_shared_get(inst) : 0;
 	if (!rc) {
 		rc = liov_pool_take_qids(p, inst);
 		/* The controller may have been withdrawn just now. */
 		if (rc && inst->shared)
-			liov_shared_release(p);
+			liov_shared_release(inst);
 	}
 	if (rc == -ENOSPC)
 		pci_err(p->host->pdev, "lightiov: %u queue pairs wanted, %u free; remove an instance, or write a larger number to lightiov/reserve, or a smaller one to lightiov/host_queues, and then 1 to lightiov/apply\n",
@@ -33,7 +33,7 @@ static void liov_mdev_put_pairs(struct liov_instance *inst)
 {
 	liov_pool_put_qids(inst->parent, inst);
 	if (inst->shared)
-		liov_shared_release(inst->parent);
+		liov_shared_release(inst);
 }
 
 static int liov_mdev_probe(struct mdev_device *mdev)
