@@ -296,12 +296,11 @@ int liov_instance_open(struct liov_instance *inst)
 		goto out;
 	liov_instance_model_init(inst);
 	rc = liov_unmap_open(inst);
-	if (!rc)
-		rc = liov_doorbell_open(inst);
 	if (rc) {
 		liov_unmap_close(inst);
 		goto out;
 	}
+	liov_doorbell_open(inst);
 	liov_own_open(inst);
 	inst->mode->open(inst);
 	liov_charge_open(inst);

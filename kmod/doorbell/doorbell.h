@@ -100,6 +100,12 @@ static inline struct liov_doorbell *liov_doorbell(struct liov_instance *inst, un
 			 &liov_sq_at(liov_bells(inst), qid)->db;
 }
 
+/* Which of them is that of a queue. */
+static inline unsigned int liov_doorbell_nr(u16 qid, bool cq)
+{
+	return 2 * (qid - 1) + cq;
+}
+
 /* The number of them. */
 static inline unsigned int liov_nr_doorbells(const struct liov_instance *inst)
 {
@@ -122,7 +128,8 @@ static inline int liov_doorbell_index(const struct liov_instance *inst, u64 idx)
 
 /* track.c */
 void liov_doorbell_init(struct liov_instance *inst);
-int liov_doorbell_open(struct liov_instance *inst);
+bool liov_doorbell_have_page(struct liov_instance *inst, unsigned int idx);
+void liov_doorbell_open(struct liov_instance *inst);
 void liov_doorbell_close(struct liov_instance *inst);
 bool liov_doorbell_mappable(const struct liov_instance *inst);
 void liov_doorbell_decode_changed(struct liov_instance *inst);

@@ -33,6 +33,8 @@ static vm_fault_t liov_doorbell_fault(struct vm_fault *vmf)
 	if (idx < 0)
 		return VM_FAULT_SIGBUS;
 	db = liov_doorbell(inst, idx);
+	if (!liov_doorbell_have_page(inst, idx))
+		return VM_FAULT_OOM;
 	mutex_lock(&bells->track.own_lock);
 	noio = memalloc_noio_save();
 	own = db->own;

@@ -96,7 +96,7 @@ void liov_own_open(struct liov_instance *inst)
 bool liov_doorbell_prepare_own(struct liov_instance *inst, u16 qid, bool cq)
 {
 	struct liov_bells *bells = liov_bells(inst);
-	unsigned int idx = 2 * (qid - 1) + cq;
+	unsigned int idx = liov_doorbell_nr(qid, cq);
 	struct liov_doorbell *db = liov_doorbell(inst, idx);
 	struct liov_track *t = &bells->track;
 
@@ -125,7 +125,7 @@ bool liov_doorbell_prepare_own(struct liov_instance *inst, u16 qid, bool cq)
 void liov_doorbell_own(struct liov_instance *inst, u16 qid, bool cq)
 {
 	struct liov_bells *bells = liov_bells(inst);
-	unsigned int idx = 2 * (qid - 1) + cq;
+	unsigned int idx = liov_doorbell_nr(qid, cq);
 	struct liov_doorbell *db = liov_doorbell(inst, idx);
 
 	lockdep_assert_held(&bells->lock);
@@ -151,7 +151,7 @@ void liov_doorbell_own(struct liov_instance *inst, u16 qid, bool cq)
 void liov_doorbell_disown(struct liov_instance *inst, u16 qid, bool cq)
 {
 	struct liov_bells *bells = liov_bells(inst);
-	unsigned int idx = 2 * (qid - 1) + cq;
+	unsigned int idx = liov_doorbell_nr(qid, cq);
 	struct liov_doorbell *db = liov_doorbell(inst, idx);
 
 	lockdep_assert_held(&bells->lock);

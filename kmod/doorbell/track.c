@@ -409,7 +409,9 @@ void liov_doorbell_write(struct liov_instance *inst, u64 reg, u32 val)
 		return;
 	}
 	db = liov_doorbell(inst, idx);
-	WRITE_ONCE(*db->val, val);
+	/* Without a page there was never such a queue. */
+	if (READ_ONCE(db->val))
+		WRITE_ONCE(*db->val, val);
 	if (unlikely(!liov_doorbell_live(inst, idx)) && !liov_doorbell_late(inst, idx))
 		return;
 	if (READ_ONCE(db->own))
@@ -433,12 +435,39 @@ static void liov_doorbell_free(struct liov_instance *inst)
 }
 
 /**
- * liov_doorbell_open() - pages and tracking for a device that is being opened
+ * liov_doorbell_have_page() - the page behind a doorbell; it comes when it is first needed
+ * @inst: open instance
+ * @idx:  of the doorbell
+ *
+ * That is when its queue is made, or when user space touches it, and it stays until the close:
+ * most instances never have all the queues that they might.  May sleep.
+ *
+ * Return: false if there is no memory.
+ */
+bool liov_doorbell_have_page(struct liov_instance *inst, unsigned int idx)
+{
+	struct liov_doorbell *db = liov_doorbell(inst, idx);
+	struct mutex *lock = &liov_bells(inst)->track.own_lock;
+	unsigned int noio;
+
+	mutex_lock(lock);
+	noio = memalloc_noio_save();
+	if (!db->page) {
+		db->page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		WRITE_ONCE(db->val, db->page ? page_address(db->page) : NULL);
+	}
+	memalloc_noio_restore(noio);
+	mutex_unlock(lock);
+	return db->page;
+}
+
+/**
+ * liov_doorbell_open() - doorbells and tracking for a device that is being opened
  * @inst: instance; vdev.kvm is set if there is a KVM
  *
- * May sleep.  Return: 0 or -ENOMEM.
+ * May sleep.
  */
-int liov_doorbell_open(struct liov_instance *inst)
+void liov_doorbell_open(struct liov_instance *inst)
 {
 	struct liov_bells *bells = liov_bells(inst);
 	struct liov_track *t = &bells->track;
@@ -447,12 +476,6 @@ int liov_doorbell_open(struct liov_instance *inst)
 	for (i = 0; i < liov_nr_doorbells(inst); i++) {
 		struct liov_doorbell *db = liov_doorbell(inst, i);
 
-		db->page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-		if (!db->page) {
-			liov_doorbell_free(inst);
-			return -ENOMEM;
-		}
-		db->val = page_address(db->page);
 		db->tracked = false;
 		db->quiet = false;
 		db->own = false;
@@ -479,7 +502,6 @@ int liov_doorbell_open(struct liov_instance *inst)
 					rc);
 	}
 	t->own = false;
-	return 0;
 }
 
 /**

@@ -220,8 +220,9 @@ struct liov_vector {
 
 /**
  * struct liov_doorbell - the page behind one I/O doorbell register
- * @page:    zeroed RAM; the guest maps it under KVM
- * @val:     its first word, where the guest stores
+ * @page:    RAM, zeroed at first, which the guest maps under KVM; NULL until it is needed, see
+ *           liov_doorbell_have_page(); under liov_track.own_lock
+ * @val:     its first word, where the guest stores; there whenever the queue is
  * @tracked: KVM reports stores to it; under liov_track.lock
  * @quiet:   KVM shall not report stores to it; written under liov_instance.lock
  *           and liov_track.lock

@@ -119,6 +119,8 @@ int liov_cq_create(struct liov_cq *cq, const struct nvme_command *c)
 	lockdep_assert_held(&pairs->lock);
 	if (cq->made)
 		return NVME_SC_INTERNAL;	/* its deletion failed, see there */
+	if (!liov_doorbell_have_page(inst, liov_doorbell_nr(cq->qid, true)))
+		return liov_guest_status(-ENOMEM);
 	cq->depth = le16_to_cpu(c->create_cq.qsize) + 1;
 	cq->ien = le16_to_cpu(c->create_cq.cq_flags) & NVME_CQ_IRQ_ENABLED;
 	/* Read by user space's changes of eventfds, while it is on no vector. */
@@ -198,6 +200,8 @@ int liov_sq_create(struct liov_sq *sq, const struct nvme_command *c)
 	lockdep_assert_held(&pairs->lock);
 	if (sq->made)
 		return NVME_SC_INTERNAL;
+	if (!liov_doorbell_have_page(inst, liov_doorbell_nr(sq->qid, false)))
+		return liov_guest_status(-ENOMEM);
 	sq->depth = le16_to_cpu(c->create_sq.qsize) + 1;
 	sq->cq = liov_cq_at(pairs, liov_qid_index(&pairs->queues, le16_to_cpu(c->create_sq.cqid)));
 	sq->tail = 0;
