@@ -258,6 +258,7 @@ static u16 liov_admin_create_sq(struct liov_instance *inst, const struct nvme_co
 	status = liov_sq_create(liov_sq_at(inst, qid), c);
 	if (!status) {
 		liov_queues_add_sq(&inst->queues, c);
+		inst->sq_made(inst, qid);
 		liov_doorbell_decode_changed(inst);
 	}
 	return status;

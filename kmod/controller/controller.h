@@ -188,6 +188,9 @@ struct liov_watch {
 /**
  * struct liov_instance - one mdev: a virtual controller; in 4 KiB of memory, as it takes 8
  *                        of the allocator beyond that
+ * @stats_lock: inside of @lock, for whose owner, who may sleep for the guest, a removal does not
+ *          wait
+ * @sq_made: is told under @lock of a submission queue that its guest has made; vfio/stats.c
  * @regs, @pci, @msix_table, @control, @mailbox: under @reg_lock
  * @hw:     what its admin commands ask of the drive
  * @flushed: guarded: commands that wrote before the last flush; @flushes: how many
@@ -199,6 +202,8 @@ struct liov_instance {
 	struct liov_pairs;
 	struct kobject		*kobj;		/* UUID/lightiov */
 	struct kobject		*stats_kobj;	/* UUID/lightiov/stats */
+	struct mutex		stats_lock;	/* @stats_kobj and what is in it */
+	void			(*sq_made)(struct liov_instance *inst, u16 qid);
 	struct liov_backing	backing;
 	struct liov_pci		*pci;
 	struct liov_regs	regs;

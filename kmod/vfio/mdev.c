@@ -51,6 +51,7 @@ static int liov_mdev_probe(struct mdev_device *mdev)
 	inst->nr_pairs = type->nr_pairs;
 	inst->nr_vectors = type->nr_pairs + 1;
 	inst->shared = type->shared;
+	inst->sq_made = liov_stats_add_queue;
 	liov_sysfs_init_instance(inst);
 	rc = liov_instance_create(inst);
 	if (rc)

@@ -18,7 +18,8 @@
  * @inst:  whose; deleting @kobj waits for readers, so it outlives them
  * @first: queue pairs it sums over: @first to @last
  * @last:  see @first
- * @sub:   of the instance's own directory: those of the queue pairs, from 1
+ * @sub:   of the instance's own directory: those of the queue pairs, from 1, as far as they are
+ *         there; under liov_instance.stats_lock
  */
 struct liov_stats_dir {
 	struct kobject		kobj;
@@ -357,19 +358,34 @@ static void liov_stats_dir_del(struct liov_stats_dir *dir)
 int liov_stats_add(struct liov_instance *inst)
 {
 	struct liov_stats_dir *dir = liov_stats_dir_add(inst, inst->kobj, 0);
-	unsigned int i;
 
 	if (!dir)
 		return -ENOMEM;
 	inst->stats_kobj = &dir->kobj;
-	for (i = 1; i <= inst->nr_pairs; i++) {
-		dir->sub[i] = liov_stats_dir_add(inst, &dir->kobj, i);
-		if (!dir->sub[i]) {
-			liov_stats_del(inst);
-			return -ENOMEM;
-		}
-	}
 	return 0;
+}
+
+/**
+ * liov_stats_add_queue() - make its q<n>, if it has none: a guest has made a submission queue
+ * @inst: instance
+ * @qid:  the guest's queue
+ *
+ * Most instances never have all the queues that they might, and the files of one are 6 KiB.
+ * May sleep.
+ */
+void liov_stats_add_queue(struct liov_instance *inst, u16 qid)
+{
+	struct liov_stats_dir *dir;
+
+	guard(mutex)(&inst->stats_lock);
+	/* It may be being removed. */
+	if (!inst->stats_kobj)
+		return;
+	dir = container_of(inst->stats_kobj, struct liov_stats_dir, kobj);
+	if (!dir->sub[qid])
+		dir->sub[qid] = liov_stats_dir_add(inst, &dir->kobj, qid);
+	if (!dir->sub[qid])
+		liov_guest_warn(inst, "no memory for stats/q%u\n", qid);
 }
 
 /**
@@ -378,11 +394,14 @@ int liov_stats_add(struct liov_instance *inst)
  */
 void liov_stats_del(struct liov_instance *inst)
 {
-	struct liov_stats_dir *dir = container_of(inst->stats_kobj, struct liov_stats_dir, kobj);
+	struct liov_stats_dir *dir;
 	unsigned int i;
 
+	mutex_lock(&inst->stats_lock);
+	dir = container_of(inst->stats_kobj, struct liov_stats_dir, kobj);
+	inst->stats_kobj = NULL;
+	mutex_unlock(&inst->stats_lock);
 	for (i = 1; i <= inst->nr_pairs; i++)
 		liov_stats_dir_del(dir->sub[i]);
 	liov_stats_dir_del(dir);
-	inst->stats_kobj = NULL;
 }

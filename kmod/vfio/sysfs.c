@@ -470,6 +470,7 @@ static void liov_instance_tell(struct work_struct *work)
  */
 void liov_sysfs_init_instance(struct liov_instance *inst)
 {
+	mutex_init(&inst->stats_lock);
 	INIT_DELAYED_WORK(&inst->tell, liov_instance_tell);
 	/* Not before it is in sysfs. */
 	disable_delayed_work(&inst->tell);

@@ -78,6 +78,7 @@ void liov_settings_del(struct liov_host *h);
 
 /* stats.c */
 int liov_stats_add(struct liov_instance *inst);
+void liov_stats_add_queue(struct liov_instance *inst, u16 qid);
 void liov_stats_del(struct liov_instance *inst);
 
 /* parent.c */
