@@ -277,6 +277,10 @@ void liov_host_up(struct liov_hostp *p, unsigned int seq)
 	if (p->unbinding || READ_ONCE(liov_exiting)) {
 		if (p->adminq)
 			p->gate = LIOV_GATE_OPEN;
+		/* Queues may be made again meanwhile: the next stop is to be heard of. */
+		if (p->adminq && p->told == LIOV_TOLD_STOPPED)
+			p->told = LIOV_TOLD_LIVE;
+		p->owes_live = true;
 	} else {
 		if (p->gate == LIOV_GATE_CLOSED)
 			p->gate = LIOV_GATE_INNER;

@@ -38,6 +38,8 @@ void liov_host_begin(struct liov_hostp *p)
 	p->down_at = jiffies;
 	p->hooked = false;
 	p->reset_tried = false;
+	p->owes_live = false;
+	p->usable = false;
 	WRITE_ONCE(p->unfit, NULL);
 	WRITE_ONCE(p->refused, 0);
 	p->calls = 0;
@@ -85,12 +87,12 @@ void liov_host_end(struct liov_hostp *p, bool unbind)
 	p->h.priv = NULL;
 }
 
-/* It stays in use.  A start that came meanwhile has told nobody. */
+/* It stays in use.  A start that came meanwhile has not told @live. */
 static void host_go_on(struct liov_hostp *p)
 {
 	spin_lock(&p->lock);
 	p->unbinding = false;
-	if (p->gate == LIOV_GATE_OPEN && p->told != LIOV_TOLD_LIVE)
+	if (p->gate == LIOV_GATE_OPEN && (p->owes_live || p->told != LIOV_TOLD_LIVE))
 		p->gate = LIOV_GATE_INNER;
 	liov_host_look(p, 0);
 	spin_unlock(&p->lock);
@@ -124,21 +126,30 @@ static int host_withdraw(struct liov_hostp *p)
  * nvme.ko keeps the queues it has until it sets them up again.
  *
  * Context: may sleep; takes p->life.
- * Return: 0, also if it was not offered; what @withdraw said; -ENODEV once nvme.ko is unbound.
+ * Return: 0, also if it was not offered; what @withdraw said; -ENODEV once nvme.ko is unbound;
+ * -EINTR.
  */
 int liov_host_withdraw(struct liov_host *h)
 {
 	struct liov_hostp *p = to_hostp(h);
 
-	guard(mutex)(&p->life);
+	int rc;
+
+	/* An unbind holds it as long as VMs take to let go. */
+	rc = mutex_lock_interruptible(&p->life);
+	if (rc)
+		return rc;
 	if (!p->bound)
-		return -ENODEV;
-	return p->offered ? host_withdraw(p) : 0;
+		rc = -ENODEV;
+	else if (p->offered)
+		rc = host_withdraw(p);
+	mutex_unlock(&p->life);
+	return rc;
 }
 
-static int host_offer(struct liov_hostp *p)
+static int host_offer_locked(struct liov_hostp *p)
 {
-	guard(mutex)(&p->life);
+	lockdep_assert_held(&p->life);
 	if (!p->bound || READ_ONCE(liov_exiting))
 		return -ENODEV;
 	/* Something may have been done about the reason. */
@@ -154,9 +165,21 @@ static int host_offer(struct liov_hostp *p)
 	return 0;
 }
 
+static int host_offer(struct liov_hostp *p)
+{
+	int rc = mutex_lock_interruptible(&p->life);
+
+	if (!rc) {
+		rc = host_offer_locked(p);
+		mutex_unlock(&p->life);
+	}
+	return rc;
+}
+
 static bool host_is_decided(struct liov_hostp *p)
 {
-	return READ_ONCE(p->announced) || READ_ONCE(p->refused) || liov_host_is_gone(&p->h);
+	return READ_ONCE(p->usable) || READ_ONCE(p->refused) || !READ_ONCE(p->offered) ||
+	       liov_host_is_gone(&p->h);
 }
 
 /**
@@ -188,7 +211,7 @@ int liov_host_offer(struct liov_host *h)
 	rc = READ_ONCE(p->refused);
 	if (rc)
 		liov_host_withdraw(h);
-	else if (liov_host_is_gone(h))
+	else if (liov_host_is_gone(h) || !READ_ONCE(p->offered))
 		rc = -ENODEV;
 	else if (!left)
 		rc = -ETIMEDOUT;

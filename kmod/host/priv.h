@@ -113,6 +113,8 @@ struct liov_split {
  * @bound:     nvme.ko is bound (or binding) and eviction has not finished
  * @unbinding: eviction or withdrawal has begun: @live is not called any more
  * @offered:   guests may have it; written under @life, too
+ * @usable:    @live has returned 0 since then
+ * @owes_live: it was started since @live was last told, during an eviction or withdrawal
  * @refused:   they cannot, though, and why: an errno; written by @work, cleared under @life
  * @down_at:   when the gate was last closed, jiffies
  * @left:      the device is no longer on the bus, or nvme.ko has given it up
@@ -152,6 +154,8 @@ struct liov_hostp {
 	bool			bound;
 	bool			unbinding;
 	bool			offered;
+	bool			usable;
+	bool			owes_live;
 	int			refused;
 	bool			left;
 	unsigned long		down_at;
@@ -235,7 +239,6 @@ int liov_host_ask(struct liov_hostp *p, int want);
 int liov_host_answer(struct liov_hostp *p, int want, int granted);
 const char *liov_host_lacks_pairs(struct liov_hostp *p);
 bool liov_host_may_shrink(struct liov_hostp *p);
-void liov_host_split_holds(struct liov_hostp *p);
 
 /* offer.c */
 bool liov_host_takes_part(struct liov_hostp *p);

@@ -68,7 +68,7 @@ int liov_host_answer(struct liov_hostp *p, int want, int granted)
 	spin_lock(&p->lock);
 	if (p->divides)
 		answer = liov_queues_kept(want, granted, p->used.host);
-	if (p->floor && answer >= p->floor)
+	if (p->divides && p->floor && answer >= p->floor)
 		answer = max(p->floor - 1, 1);
 	p->answer = answer;
 	p->hooked = p->divides;
@@ -96,10 +96,14 @@ const char *liov_host_lacks_pairs(struct liov_hostp *p)
 	spin_unlock(&p->lock);
 	if (s.host != LIOV_AUTO && p->h.nr_host > s.host)
 		return "to leave the host fewer queues";
-	if (spare >= host_spare(&s))
-		return NULL;
-	if (p->h.nr_granted < inside || (s.host == LIOV_AUTO && !spare && p->h.nr_host > 1))
+	if (spare < host_spare(&s) &&
+	    (p->h.nr_granted < inside || (s.host == LIOV_AUTO && !spare && p->h.nr_host > 1)))
 		return "to reserve queue pairs";
+	/* What was looked at is in force, without nvme.ko having set its queues up. */
+	spin_lock(&p->lock);
+	if (!p->hooked)
+		p->used = s;
+	spin_unlock(&p->lock);
 	return NULL;
 }
 
@@ -125,20 +129,6 @@ bool liov_host_may_shrink(struct liov_hostp *p)
 		may |= p->h.nr_host > p->split.host;
 	spin_unlock(&p->lock);
 	return may && p->h.nr_host;
-}
-
-/**
- * liov_host_split_holds - what is set is in force, without nvme.ko having set its queues up
- * @p: the host
- *
- * Context: process; does not sleep.
- */
-void liov_host_split_holds(struct liov_hostp *p)
-{
-	spin_lock(&p->lock);
-	if (!p->hooked)
-		p->used = p->split;
-	spin_unlock(&p->lock);
 }
 
 /**

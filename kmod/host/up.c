@@ -268,10 +268,8 @@ static int host_needs_reset(struct liov_hostp *p, struct device *cdev)
 	if (rc < 0)
 		return rc;
 	p->reset_tried = true;
-	if (!why) {
-		liov_host_split_holds(p);
+	if (!why)
 		return 0;
-	}
 	/* -EBUSY: a reset or removal is on its way already, as good as ours. */
 	rc = nvme_reset_ctrl(dev_get_drvdata(cdev));
 	pci_info(p->h.pdev, "lightiov: %s, since nvme had set it up before it was offered: %s\n",
@@ -284,10 +282,12 @@ static void host_tell_live(struct liov_hostp *p)
 {
 	int rc = liov_ops->live(&p->h);
 
-	if (!rc)
-		return;
 	spin_lock(&p->lock);
-	host_refuse(p, rc);
+	if (!rc)
+		WRITE_ONCE(p->usable, true);
+	else if (rc != -EAGAIN && rc != -EINTR)
+		host_refuse(p, rc);
+	wake_up_all(&p->wq);
 	spin_unlock(&p->lock);
 }
 
@@ -330,6 +330,7 @@ void liov_host_live_work(struct work_struct *work)
 	if (!rc && p->seq == seq && !p->unbinding) {
 		p->gate = LIOV_GATE_OPEN;
 		p->told = LIOV_TOLD_LIVE;
+		p->owes_live = false;
 		p->announced = true;
 		WRITE_ONCE(p->refused, 0);
 		tell = true;

@@ -151,7 +151,7 @@ static int liov_parent_live(struct liov_host *h)
 	liov_probe_reclaim(p);
 	rc = p->registered ? 0 : liov_parent_register(p);
 	if (rc)
-		return rc == -EAGAIN || rc == -EINTR ? 0 : rc;
+		return rc;
 	mutex_lock(&p->pool_lock);
 	liov_watch_look_all(p);
 	liov_pool_recount(p);
