@@ -112,14 +112,25 @@ vm_fio_stop()
 # when this returns, since a fio that is just starting does not hear of its end
 vm_host_fio_start()
 {
-	local ns
+	local ns before
 
-	ns=$(l1_ns 0 1) || return 1
+	ns=$(l1_ns 0 1) && before=$(vm_ios_of "$ns") || return 1
 	fio --minimal --name=host --filename="$ns" --ioengine=io_uring --direct=1 --rw=randrw --bs=4k \
 		--iodepth=8 --size=16m --verify=crc32c --verify_fatal=1 --verify_backlog=128 \
 		--time_based --runtime=1d >/tmp/host.log 2>&1 &
 	VM_HOST_FIO=$!
-	l1_wait 60 awk '{ exit $1 + $2 == 0 }' "/sys/block/${ns##*/}/inflight"
+	l1_wait 60 vm_has_more_ios "$ns" "$before"
+}
+
+# vm_ios_of DEVICE: reads and writes that the host has completed on it
+vm_ios_of()
+{
+	awk '{ print $1 + $5 }' "/sys/block/${1##*/}/stat"
+}
+
+vm_has_more_ios()
+{
+	[ "$(vm_ios_of "$1")" -gt "$2" ]
 }
 
 # vm_host_fio_stop: its figures; false if something went wrong
