@@ -4,12 +4,13 @@
  * the type LIGHTIOV_TYPE, of which one is used) on equal ranges of DEVICE, a namespace of the
  * controller BDF, all open and all doing I/O at the same time.  WRITES all over DEVICE.
  *
- * Makes them, opens them through VFIO one after the other, does the first I/O of each
+ * Makes them and opens them through VFIO one after the other, then does the first I/O of each
  * at once; then DEPTH commands (4) of 4 KiB are kept outstanding on each for SECONDS
  * (5) or a little longer, a quarter of them writes, and every block read must be what
  * was last written to it; then all blocks are read once more.  Prints one line of JSON:
- * medians of the times for one instance, the host's memory for one, the I/Os of all, of
- * the one that got most and of the one that got least.
+ * medians of the times for one instance, the host's memory for one, when it was open with
+ * nothing but an admin queue (idle_kib) and with a queue pair and all that it pinned (kib), the
+ * I/Os of all, of the one that got most and of the one that got least.
  *
  * With "sleepers" the I/O is followed by sleepers.c: all of them but one sleep in the
  * host, and whether that one still works is an error if not.
@@ -56,7 +57,7 @@ struct one {
 	u32 next;
 	unsigned long ios;
 	unsigned int bad;
-	double create_ms, open_ms, first_ms, remove_ms;
+	double create_ms, open_ms, first_ms, remove_ms;	/* first: from the create on */
 };
 
 static double ms_since(const struct timespec *t)
@@ -136,6 +137,11 @@ static u32 seed_of(struct one *o, int block)
 	return who * 2654435761U + block * 40503U + o->gen[block];
 }
 
+static const char *type(void)
+{
+	return getenv("LIGHTIOV_TYPE") ?: "nvme-lightiov-1q";
+}
+
 static int make_mdev(struct one *o, unsigned int i, const char *bdf, const char *dev, u64 lbas)
 {
 	struct timespec t = start_clock();
@@ -144,7 +150,7 @@ static int make_mdev(struct one *o, unsigned int i, const char *bdf, const char 
 
 	snprintf(o->uuid, sizeof(o->uuid), "5ca1ab1e-0000-4000-8000-%012x", i + 1);
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/mdev_supported_types/%s/create",
-		 bdf, getenv("LIGHTIOV_TYPE") ?: "nvme-lightiov-1q");
+		 bdf, type());
 	rc = put_file(path, o->uuid);
 	if (rc)
 		return rc;
@@ -228,17 +234,22 @@ static void refill(struct one *o, unsigned int depth)
 		nvme_ring(&o->n, &o->q);
 }
 
-/* Opens it and does its first I/O. */
-static int bring_up(struct one *o)
+static int open_one(struct one *o)
+{
+	struct timespec t = start_clock();
+	int rc = nvme_open_mem(&o->n, o->uuid, MEM);
+
+	o->open_ms = ms_since(&t);
+	return rc;
+}
+
+/* A queue pair, and its first I/O.  Closes it if that fails. */
+static int first_io(struct one *o)
 {
 	struct timespec t = start_clock();
 	u64 end;
 	int rc;
 
-	rc = nvme_open_mem(&o->n, o->uuid, MEM);
-	if (rc)
-		return rc;
-	o->open_ms = ms_since(&t);
 	memset(o->block, 0xff, sizeof(o->block));
 	rc = nvme_create_pair(&o->n, &o->q, 1, RING, RING, 1);
 	o->buf = rc ? NULL : nvme_alloc(&o->n, MAX_DEPTH * BLOCK);
@@ -255,7 +266,7 @@ static int bring_up(struct one *o)
 	}
 	if (rc)
 		nvme_close(&o->n);
-	o->first_ms = o->create_ms + ms_since(&t);
+	o->first_ms = o->create_ms + o->open_ms + ms_since(&t);
 	return rc;
 }
 
@@ -381,6 +392,44 @@ static bool others_sleep(struct one *o, unsigned int n)
 	return rc || asleep != n - 1;
 }
 
+/*
+ * All of them: open, and then with a queue each.  *@idle and *@kib: what of the host's memory
+ * they have then; 0 if all went well.
+ */
+static int bring_up(struct one *o, unsigned int n, const char *bdf, const char *dev, u64 lbas,
+		    long *idle, long *kib)
+{
+	long own = mem_own(), was = mem_free();
+	unsigned int i, up = 0, failed = n;
+	int rc = 0;
+
+	for (; up < n; up++) {
+		rc = make_mdev(&o[up], up, bdf, dev, lbas) ?: open_one(&o[up]);
+		if (rc) {
+			failed = up;
+			break;
+		}
+	}
+	*idle = was - mem_free() - (mem_own() - own);
+	for (i = 0; !rc && i < n; i++) {
+		rc = first_io(&o[i]);
+		if (rc)
+			failed = i;
+	}
+	*kib = was - mem_free() - (mem_own() - own);
+	if (!rc)
+		return 0;
+	fprintf(stderr, "liov_many: instance %u of %u: %s\n", failed + 1, n,
+		strerror(rc < 0 ? -rc : EIO));
+	/* It may be there, and is closed. */
+	remove_mdev(&o[failed]);
+	for (i = 0; i < up; i++) {
+		if (i != failed)
+			take_down(&o[i]);
+	}
+	return rc;
+}
+
 static u64 device_lbas(const char *dev)
 {
 	char path[128];
@@ -401,7 +450,7 @@ int main(int argc, char **argv)
 	unsigned int i, n, depth = argc > 5 ? atoi(argv[5]) : 4, bad = 0;
 	unsigned long all = 0, min = ~0UL, max = 0;
 	double secs = argc > 4 ? atof(argv[4]) : 5;
-	long free_kib, own_kib;
+	long idle_kib, kib;
 	struct one *o;
 	u64 lbas;
 	int rc = 0;
@@ -424,28 +473,12 @@ int main(int argc, char **argv)
 	memset(o, 1, n * sizeof(*o));
 	memset(o, 0, n * sizeof(*o));
 	/* The first of all pays for what is made once. */
-	rc = make_mdev(&o[0], 0, argv[1], argv[2], lbas) ?: bring_up(&o[0]);
-	if (!rc) {
-		take_down(&o[0]);
-		memset(o, 0, sizeof(*o));
-	}
-	free_kib = mem_free();
-	own_kib = mem_own();
-	for (i = 0; !rc && i < n; i++)
-		rc = make_mdev(&o[i], i, argv[1], argv[2], lbas) ?: bring_up(&o[i]);
-	if (rc) {
-		/* The last one; the loop has gone past it. */
-		i -= !!i;
-		fprintf(stderr, "liov_many: instance %u of %u: %s\n", i + 1, n,
-			strerror(rc < 0 ? -rc : EIO));
-		/* It may be there, and is closed. */
-		remove_mdev(&o[i]);
-		while (i--)
-			take_down(&o[i]);
+	if (bring_up(o, 1, argv[1], argv[2], lbas, &idle_kib, &kib))
 		return 1;
-	}
-	free_kib -= mem_free();
-	own_kib = mem_own() - own_kib;
+	take_down(&o[0]);
+	memset(o, 0, sizeof(*o));
+	if (bring_up(o, n, argv[1], argv[2], lbas, &idle_kib, &kib))
+		return 1;
 	rc = work(o, n, &secs, depth);
 	for (i = 0; !rc && i < n; i++)
 		read_back(&o[i]);
@@ -458,16 +491,17 @@ int main(int argc, char **argv)
 		min = o[i].ios < min ? o[i].ios : min;
 		max = o[i].ios > max ? o[i].ios : max;
 	}
-	printf("{\"kind\": \"scale\", \"mode\": \"guarded\", \"n\": %u, ", n);
+	printf("{\"kind\": \"scale\", \"mode\": \"%s\", \"n\": %u, ",
+	       strstr(type(), "shared") ? "shared" : "guarded", n);
 	printf("\"depth\": %u, \"secs\": %.1f, ", depth, secs);
 	printf("\"create_ms\": %.3f, ", median(o, n, offsetof(struct one, create_ms)));
 	printf("\"open_ms\": %.3f, ", median(o, n, offsetof(struct one, open_ms)));
 	printf("\"first_io_ms\": %.3f, ", median(o, n, offsetof(struct one, first_ms)));
 	printf("\"remove_ms\": %.3f, ", median(o, n, offsetof(struct one, remove_ms)));
 	if (n >= 100)
-		printf("\"kib\": %.1f, ", (double)(free_kib - own_kib) / n);
+		printf("\"idle_kib\": %.1f, \"kib\": %.1f, ", (double)idle_kib / n, (double)kib / n);
 	else
-		printf("\"kib\": null, ");
+		printf("\"idle_kib\": null, \"kib\": null, ");
 	printf("\"iops\": %.0f, \"min_ios\": %lu, \"max_ios\": %lu, \"errors\": %u}\n",
 	       all / secs, min, max, bad);
 	if (rc)

@@ -43,7 +43,7 @@ each_gets_its_part()
 
 memory_for_each()
 {
-	echo "$(of_scale .kib) KiB for each"
+	echo "$(of_scale .kib) KiB for each, $(of_scale .idle_kib) before it has a queue"
 	if vm_is_debug_kernel; then
 		echo "KASAN's share is larger"
 		return "$KSFT_SKIP"

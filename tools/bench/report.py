@@ -16,7 +16,7 @@ from statistics import median
 ORDER = ["host", "vfio", "sriov", "direct", "guarded", "spdk", "vhost-user-blk", "vhost-scsi",
          "virtio-blk-iothread", "virtio-blk", "virtio-blk-qcow2"]
 COLOURS = {"host": "#555555", "vfio": "#1f77b4", "sriov": "#17becf", "direct": "#2ca02c",
-           "guarded": "#98df8a", "spdk": "#e377c2", "vhost-user-blk": "#9467bd",
+           "guarded": "#98df8a", "shared": "#bcbd22", "spdk": "#e377c2", "vhost-user-blk": "#9467bd",
            "vhost-scsi": "#8c564b", "virtio-blk-iothread": "#ff7f0e", "virtio-blk": "#d62728",
            "virtio-blk-qcow2": "#ffbb78"}
 # Of the whole drive by vfio-pci, in the same run.
@@ -206,6 +206,14 @@ def scale_marks(scale):
         rows += [["verified, no error", load, "0", str(many["errors"]), "MISSED" if many["errors"] else "met"],
                  ["create to first I/O", load, "<= 1.5 times that of one", f"{share:.2f} times",
                   "met" if share <= 1.5 else "MISSED"]]
+        few = next((r for r in scale if r["mode"] == many["mode"] and r["n"] == 10), None)
+        if many["mode"] == "shared" and few:
+            share = 100 * many["iops"] / few["iops"]
+            rows.append(["IOPS of all", load, ">= 95 % of those of 10", f"{share:.1f} %",
+                         "met" if share >= 95 else "MISSED"])
+            share = many["max_ios"] / max(many["min_ios"], 1)
+            rows.append(["I/Os of one", load, "most <= 1.1 times least", f"{share:.2f} times",
+                         "met" if share <= 1.1 else "MISSED"])
         if many["kib"] is not None:
             kib = many["kib"] - RINGS_AND_PINS_KIB
             rows.append(["memory beyond rings and pins", load, "< 64 KiB each", f"{kib:.1f} KiB",
@@ -364,11 +372,12 @@ def scale_rows(path):
     with open(path, encoding="ascii") as file:
         for row in map(json.loads, file):
             row.setdefault("guests", [])
+            row.setdefault("idle_kib", None)
             groups.setdefault((row["mode"], row["n"], len(row["guests"])), []).append(row)
     out = []
     for rows in groups.values():
         row = dict(rows[0], errors=sum(r["errors"] for r in rows), repeats=len(rows))
-        for key in ("create_ms", "open_ms", "first_io_ms", "remove_ms", "kib", "iops",
+        for key in ("create_ms", "open_ms", "first_io_ms", "remove_ms", "idle_kib", "kib", "iops",
                     "min_ios", "max_ios"):
             values = [r[key] for r in rows if r[key] is not None]
             row[key] = median(values) if values else None
@@ -377,10 +386,12 @@ def scale_rows(path):
 
 
 def scale_table(rows):
-    head = ["instances", "mode", "runs", "create ms", "open ms", "first I/O ms", "remove ms", "KiB each",
+    head = ["instances", "mode", "runs", "create ms", "open ms", "first I/O ms", "remove ms",
+            "KiB idle", "KiB each",
             "IOPS", "min", "max", "max/min", "wrong", "guests beside", "their IOPS"]
     return [head] + [[str(r["n"]), r["mode"], str(r["repeats"]), number(r["create_ms"], 2), number(r["open_ms"], 2),
-                      number(r["first_io_ms"], 2), number(r["remove_ms"], 2), number(r["kib"], 1),
+                      number(r["first_io_ms"], 2), number(r["remove_ms"], 2),
+                      number(r["idle_kib"], 1), number(r["kib"], 1),
                       number(r["iops"]), number(r["min_ios"]), number(r["max_ios"]),
                       number(r["max_ios"] / r["min_ios"] if r["min_ios"] else None, 2),
                       str(r["errors"]), str(len(r["guests"])),

@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Many instances of one drive, all open and all doing verified I/O at the same time, each
-# through VFIO: what one costs when there are more and more of them. In the end the most of
-# them once more, with guests beside that verify as well, each on a namespace of its own.
+# through VFIO: what one costs when there are more and more of them, with a queue pair of the
+# drive's for each and with shared ones. In the end the most of them once more, with guests
+# beside that verify as well, each on a namespace of its own.
 #
 # lab-options: --qpairs 1024 --namespaces 12 --nssize 1G
 #
-# Arguments: COUNTS="1 10 100 1000", SECS=N, REPEATS=N (of each), GUESTS=N (as many as memory
-# and namespaces allow).
+# Arguments: COUNTS="1 10 100 1000", TYPES="1q shared-2q", SECS=N, REPEATS=N (of each), GUESTS=N
+# (as many as memory and namespaces allow).
 
 . "$(dirname "$0")/../../selftests/vm/common.sh"
 vm_args "$@"
 
 COUNTS=${COUNTS:-1 10 100 1000}
+TYPES=${TYPES:-1q shared-2q}
 SECS=${SECS:-5}
 REPEATS=${REPEATS:-2}
 # shellcheck disable=SC2034 # for common.sh
@@ -69,14 +71,20 @@ guests_down()
 	done
 }
 
+# many TYPE INSTANCES: to /run/scale
+many()
+{
+	LIGHTIOV_TYPE=nvme-lightiov-$1 /out/vfio/liov_many "$(l1_bdf 0)" "$(l1_ns 0 1)" "$2" "$SECS" \
+		>/run/scale || { cat /run/scale; return 1; }
+}
+
 # with_guests NUMBER INSTANCES
 with_guests()
 {
 	guests_up "$1" || vm_give_up "$1 guests"
-	/out/vfio/liov_many "$(l1_bdf 0)" "$(l1_ns 0 1)" "$2" "$SECS" >/run/scale ||
-		{ cat /run/scale; vm_give_up "$2 instances beside $1 guests"; }
+	many 1q "$2" || vm_give_up "$2 instances beside $1 guests"
 	guests_down "$1" >/run/guests || vm_give_up "the guests beside $2 instances"
-	jq -c --argjson each "$(jq -sc . </run/guests)" '. + { kib: null, guests: $each }' /run/scale |
+	jq -c --argjson each "$(jq -sc . </run/guests)" '. + { idle_kib: null, kib: null, guests: $each }' /run/scale |
 		tee -a /results/scale.jsonl
 	vm_counters_are_back || vm_give_up "something is left"
 }
@@ -91,10 +99,11 @@ for ((r = 1; r <= REPEATS; r++)); do
 	for n in $COUNTS; do
 		# A thousand take their time to be made.
 		[ "$n" -lt 1000 ] || [ $r = 1 ] || continue
-		/out/vfio/liov_many "$(l1_bdf 0)" "$(l1_ns 0 1)" "$n" "$SECS" >/run/scale ||
-			{ cat /run/scale; vm_give_up "$n instances"; }
-		tee -a /results/scale.jsonl </run/scale
-		vm_counters_are_back || vm_give_up "something of $n instances is left"
+		for type in $TYPES; do
+			many "$type" "$n" || vm_give_up "$n instances, $type"
+			tee -a /results/scale.jsonl </run/scale
+			vm_counters_are_back || vm_give_up "something of $n instances is left"
+		done
 	done
 done
 GUESTS=${GUESTS:-$(guests_that_fit)}
