@@ -132,7 +132,6 @@ static int host_withdraw(struct liov_hostp *p)
 int liov_host_withdraw(struct liov_host *h)
 {
 	struct liov_hostp *p = to_hostp(h);
-
 	int rc;
 
 	/* An unbind holds it as long as VMs take to let go. */
