@@ -499,7 +499,8 @@ int main(int argc, char **argv)
 	printf("\"first_io_ms\": %.3f, ", median(o, n, offsetof(struct one, first_ms)));
 	printf("\"remove_ms\": %.3f, ", median(o, n, offsetof(struct one, remove_ms)));
 	if (n >= 100)
-		printf("\"idle_kib\": %.1f, \"kib\": %.1f, ", (double)idle_kib / n, (double)kib / n);
+		printf("\"idle_kib\": %.1f, \"kib\": %.1f, ", (double)idle_kib / n,
+		       (double)kib / n);
 	else
 		printf("\"idle_kib\": null, \"kib\": null, ");
 	printf("\"iops\": %.0f, \"min_ios\": %lu, \"max_ios\": %lu, \"errors\": %u}\n",

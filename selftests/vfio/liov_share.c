@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * liov_share GREEDY VICTIM [N [KIB [step] | both]]: what one user of shared queue pairs has in front of
- * it of another's.
+ * liov_share GREEDY VICTIM [N [KIB [step] | both]]: what one user of shared queue pairs has in
+ * front of it of another's.
  *
  * The instance GREEDY has as many large reads outstanding as its queues take.  Beside it VICTIM
  * reads one block at a time, N times (200).  For each it is counted how much of GREEDY's
