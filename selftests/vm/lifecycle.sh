@@ -139,11 +139,7 @@ reload_after_nvme()
 {
 	local i rc=0
 
-	fio --minimal --name=host --filename="$(l1_ns 0 1)" --ioengine=io_uring \
-		--direct=1 --rw=randrw --bs=4k --iodepth=8 --size=64m \
-		--verify=crc32c --verify_fatal=1 --verify_backlog=128 \
-		--time_based --runtime=1d >/tmp/host.log 2>&1 &
-	BG=$!
+	vm_host_fio_start 64m || return 1
 	for ((i = 0; i < RELOADS; i++)); do
 		rmmod lightiov || { rc=1; break; }
 		if [ -e "$DEV/lightiov" ]; then
@@ -152,9 +148,7 @@ reload_after_nvme()
 		fi
 		vm_load_lightiov || { rc=1; break; }
 	done
-	kill -INT $BG
-	wait $BG
-	vm_fio_figures "host" "$(</tmp/host.log)" || rc=1
+	vm_host_fio_stop || rc=1
 	vm_host_reads || rc=1
 	return $rc
 }

@@ -108,15 +108,16 @@ vm_fio_stop()
 	return 1
 }
 
-# vm_host_fio_start: verified I/O of the host on the first namespace of drive 0; it has begun
-# when this returns, since a fio that is just starting does not hear of its end
+# vm_host_fio_start [SIZE]: verified I/O of the host on the first SIZE (16m) of the first namespace
+# of drive 0; it has begun when this returns, since a fio that is just starting does not hear of
+# its end
 vm_host_fio_start()
 {
 	local ns before
 
 	ns=$(l1_ns 0 1) && before=$(vm_ios_of "$ns") || return 1
 	fio --minimal --name=host --filename="$ns" --ioengine=io_uring --direct=1 --rw=randrw --bs=4k \
-		--iodepth=8 --size=16m --verify=crc32c --verify_fatal=1 --verify_backlog=128 \
+		--iodepth=8 --size="${1:-16m}" --verify=crc32c --verify_fatal=1 --verify_backlog=128 \
 		--time_based --runtime=1d >/tmp/host.log 2>&1 &
 	VM_HOST_FIO=$!
 	l1_wait 60 vm_has_more_ios "$ns" "$before"
