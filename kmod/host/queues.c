@@ -80,7 +80,8 @@ int liov_host_answer(struct liov_hostp *p, int want, int granted)
  * liov_host_lacks_pairs - would nvme.ko's queues be set up in another way?
  * @p: the host; they were set up without us, and its numbers are known
  *
- * Pairs whose doorbells would have no place in BAR 0 are not expected.
+ * Pairs whose doorbells would have no place in BAR 0 are not expected.  If not, what is set is in
+ * force from here on, see liov_host_is_due().
  *
  * Context: process; does not sleep.
  * Return: what a reset is good for, or NULL.
@@ -99,7 +100,7 @@ const char *liov_host_lacks_pairs(struct liov_hostp *p)
 	if (spare < host_spare(&s) &&
 	    (p->h.nr_granted < inside || (s.host == LIOV_AUTO && !spare && p->h.nr_host > 1)))
 		return "to reserve queue pairs";
-	/* What was looked at is in force, without nvme.ko having set its queues up. */
+	/* What was looked at, not what was set meanwhile. */
 	spin_lock(&p->lock);
 	if (!p->hooked)
 		p->used = s;
